@@ -1,0 +1,101 @@
+// Every event type and version, and the two doors: `encode` and `decode`. Decode is the only way bytes become an event.
+//
+// G1. A version, once listed, stays: `fixtures/<type>.v<N>.json` must decode for ever. G2. Decode never guesses: bytes that are not an
+// event, unknown types and future versions are terminal Faults (they end as dead letters).
+import { z } from 'zod';
+import { type Attributes, attributesSchema, type Envelope } from './envelope.js';
+import { Fault } from './fault.js';
+import * as qa from './qa.js';
+import * as task from './task.js';
+import * as telemetry from './telemetry.js';
+import { workRequested } from './work.js';
+
+/** type -> version -> schema of `data`. The highest version is the one that is written. */
+export const EVENTS = {
+  'dats.task.created': { 1: task.taskCreated },
+  'dats.task.analyzed': { 1: task.taskAnalyzed },
+  'dats.task.decomposed': { 1: task.taskDecomposed },
+  'dats.task.queued': { 1: task.taskQueued },
+  'dats.task.ready': { 1: task.taskReady },
+  'dats.task.started': { 1: task.taskStarted },
+  'dats.task.output.created': { 1: task.taskOutputCreated },
+  'dats.task.attempt.failed': { 1: task.taskAttemptFailed },
+  'dats.task.validated': { 1: qa.taskValidated },
+  'dats.task.rejected': { 1: qa.taskRejected },
+  'dats.task.retry.scheduled': { 1: task.taskRetryScheduled },
+  'dats.task.timedout': { 1: task.taskTimedOut },
+  'dats.task.cancel.requested': { 1: task.taskCancelRequested },
+  'dats.task.cancelled': { 1: task.taskCancelled },
+  'dats.task.completed': { 1: task.taskCompleted },
+  'dats.task.failed': { 1: task.taskFailed },
+  'dats.work.requested': { 1: workRequested },
+  'dats.model.called': { 1: telemetry.modelCalled },
+  'dats.ops.alert': { 1: telemetry.opsAlert },
+} as const satisfies Record<string, Record<number, z.ZodType>>;
+
+export type EventType = keyof typeof EVENTS;
+export type DataOf<T extends EventType> = z.infer<(typeof EVENTS)[T][1]>;
+/** One event of a type, or (without argument) the union of all: narrow it by `type`. */
+export type EventOf<T extends EventType = EventType> = { [K in T]: Envelope<K, DataOf<K>> }[T];
+export type DatsEvent = EventOf;
+
+/** The only types after which nothing more is decided for a task. */
+export const TERMINAL_TYPES = ['dats.task.completed', 'dats.task.failed', 'dats.task.cancelled'] as const satisfies readonly EventType[];
+export const isTerminal = (type: string): boolean => (TERMINAL_TYPES as readonly string[]).includes(type);
+
+const newest = (type: EventType): number => Math.max(...Object.keys(EVENTS[type]).map(Number));
+const dataschemas = new Map<string, string>(
+  (Object.keys(EVENTS) as EventType[]).map((type) => [type, `urn:dats:${type.slice('dats.'.length)}:${newest(type)}`]),
+);
+export const dataschemaOf = (type: EventType): string => dataschemas.get(type)!;
+
+/** How an event lies in the log: CloudEvents binary mode. Header names are the attribute names; the Kafka binding adds `ce_`. */
+export interface Encoded {
+  readonly headers: Readonly<Record<string, string>>;
+  /** JSON of `data`. */
+  readonly value: string;
+}
+
+export const encode = (event: DatsEvent): Encoded => {
+  const { data, ...attributes } = event;
+  return { headers: attributes as unknown as Readonly<Record<string, string>>, value: JSON.stringify(data) };
+};
+
+type Decoder = (headers: unknown, data: unknown) => DatsEvent;
+const decoders = new Map<string, Decoder>();
+for (const [type, versions] of Object.entries(EVENTS)) {
+  for (const [version, schema] of Object.entries(versions)) {
+    decoders.set(`urn:dats:${type.slice('dats.'.length)}:${version}`, (headers, data) => {
+      const attributes: Attributes = attributesSchema.parse(headers);
+      return { ...attributes, data: schema.parse(data) } as DatsEvent;
+    });
+  }
+}
+
+/**
+ * The event in `headers` and `value`.
+ * @throws Fault terminal: `not_an_event`, `unknown_type`, `unknown_version` (the type is known, this version is not), `bad_event`.
+ */
+export const decode = (headers: Readonly<Record<string, string>>, value: Uint8Array | string): DatsEvent => {
+  const { type, dataschema } = headers;
+  if (type === undefined || dataschema === undefined)
+    throw new Fault('terminal', 'not_an_event', 'the record has no CloudEvents attributes "type" and "dataschema"');
+  const decoder = decoders.get(dataschema);
+  if (decoder === undefined || !dataschema.startsWith(`urn:dats:${type.slice('dats.'.length)}:`)) {
+    if (type in EVENTS)
+      throw new Fault('terminal', 'unknown_version', `"${dataschema}" is not a version of ${type} that this build knows; newest: ${dataschemaOf(type as EventType)}`);
+    throw new Fault('terminal', 'unknown_type', `no event type "${type}" is known`);
+  }
+  let data: unknown;
+  try {
+    data = JSON.parse(typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8'));
+  } catch (cause) {
+    throw new Fault('terminal', 'not_json', `the data of a ${type} is not JSON`, { cause });
+  }
+  try {
+    return decoder(headers, data);
+  } catch (cause) {
+    const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
+    throw new Fault('terminal', 'bad_event', `a ${type} does not fit its schema: ${issue ? `/${issue.path.join('/')}: ${issue.message}` : String(cause)}`, { cause });
+  }
+};

@@ -1,0 +1,117 @@
+// The shape of servers.yaml: the only place that knows an endpoint, a model or a node. Reading the file is nodes/configuration.ts.
+import { z } from 'zod';
+import { DOMAINS } from './task.js';
+import { TIERS } from './topics.js';
+
+const idSchema = z.string().min(1).max(128).regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, 'letters, digits and . _ : / -');
+const urlSchema = z.url({ protocol: /^https?$/ });
+
+export const modelConfigSchema = z.strictObject({
+  /** Unique; what tasks and events call it. */
+  id: idSchema,
+  runner: z.enum(['scripted', 'ollama', 'openai']),
+  /** Base URL: Ollama's root (`http://127.0.0.1:11434`), or an OpenAI-compatible root up to and with `/v1`. */
+  base_url: urlSchema.optional(),
+  /** The name that the server knows; default: the id. */
+  model: z.string().min(1).max(256).optional(),
+  /** Name of the environment variable that holds the API key. Never the key itself. */
+  api_key_env: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'the NAME of an environment variable, such as OPENAI_API_KEY, never the key').optional(),
+  /** Value of `gen_ai.provider.name`; default: the runner's kind. */
+  provider: z.string().min(1).max(64).optional(),
+  tiers: z.array(z.enum(TIERS)).min(1),
+  /** Empty: every domain. */
+  domains: z.array(z.enum(DOMAINS)).default([]),
+  /** Smaller is chosen first among healthy candidates. */
+  preference: z.number().default(100),
+  /** Used only where no other candidate is healthy. */
+  fallback: z.boolean().default(false),
+  /** Calls at a time. */
+  concurrency: z.int().min(1).max(1024).default(4),
+  context_tokens: z.int().min(256).default(32_768),
+  max_output_tokens: z.int().min(16).default(4096),
+  /** No byte for this long, then the call is given up. */
+  idle_timeout_ms: z.int().min(10).default(60_000),
+  timeout_ms: z.int().min(10).default(600_000),
+  price_input_per_mtok: z.number().min(0).optional(),
+  price_output_per_mtok: z.number().min(0).optional(),
+  /** For `scripted`: the file of rules and recorded answers, relative to servers.yaml. */
+  script: z.string().optional(),
+});
+export type ModelConfig = z.infer<typeof modelConfigSchema>;
+
+export const serversSchema = z
+  .strictObject({
+    version: z.literal(1),
+    node: z
+      .strictObject({
+        id: idSchema.default('local'),
+        /** Where log, views and artifacts lie; relative to servers.yaml. */
+        data_dir: z.string().min(1).default('./.dats'),
+      })
+      .prefault({}),
+    gateway: z
+      .strictObject({
+        host: z.string().min(1).default('127.0.0.1'),
+        port: z.int().min(0).max(65_535).default(8080),
+        body_limit_bytes: z.int().min(1024).default(16 * 1024 * 1024),
+        /** Open tasks a project may have before submissions are answered 429. */
+        max_open_tasks_per_project: z.int().min(1).default(100_000),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({
+        kind: z.enum(['lmdb', 'memory']).default('lmdb'),
+        /** Of the lifecycle and work topics. Fixed when the log is created. */
+        partitions: z.int().min(1).max(256).default(4),
+      })
+      .prefault({}),
+    models: z.array(modelConfigSchema).default([]),
+    routing: z
+      .strictObject({
+        /** Below this confidence of the cheap signals a model is asked; 0 never asks. */
+        ask_model_below: z.number().min(0).max(1).default(0.4),
+      })
+      .prefault({}),
+    scheduling: z
+      .strictObject({
+        max_running_per_project: z.int().min(1).max(100_000).default(10),
+        /** Exceptions by project id. */
+        projects: z.record(z.string(), z.strictObject({ max_running: z.int().min(1).max(100_000) })).default({}),
+        timeout_s: z.number().positive().max(86_400).default(600),
+        max_attempts: z.int().min(1).max(20).default(4),
+        backoff_base_ms: z.int().min(0).default(1_000),
+        backoff_max_ms: z.int().min(0).default(60_000),
+      })
+      .prefault({}),
+    /** How many work items of a lane run at a time in one process. */
+    slots: z
+      .strictObject({
+        small: z.int().min(1).default(16),
+        medium: z.int().min(1).default(8),
+        large: z.int().min(1).default(4),
+        qa: z.int().min(1).default(2),
+        analysis: z.int().min(1).default(4),
+      })
+      .prefault({}),
+    sandbox: z
+      .strictObject({
+        /** `auto` takes the first rung that works here: bubblewrap, then unshare. `none` refuses to run any code. */
+        rung: z.enum(['auto', 'bubblewrap', 'unshare', 'none']).default('auto'),
+        timeout_s: z.number().positive().default(10),
+        memory_bytes: z.int().min(16 * 1024 * 1024).default(512 * 1024 * 1024),
+        processes: z.int().min(1).default(64),
+        output_bytes: z.int().min(1024).default(64 * 1024),
+        disk_bytes: z.int().min(1024 * 1024).default(64 * 1024 * 1024),
+      })
+      .prefault({}),
+  })
+  .superRefine((config, ctx) => {
+    const seen = new Set<string>();
+    config.models.forEach((model, i) => {
+      if (seen.has(model.id)) ctx.addIssue({ code: 'custom', path: ['models', i, 'id'], message: `"${model.id}" is used twice; model ids must be unique` });
+      seen.add(model.id);
+      if (model.runner === 'openai' && model.base_url === undefined)
+        ctx.addIssue({ code: 'custom', path: ['models', i, 'base_url'], message: 'an openai runner needs a base_url, such as https://api.openai.com/v1' });
+    });
+  });
+export type Servers = z.infer<typeof serversSchema>;

@@ -1,0 +1,41 @@
+// The topics of the log (architecture.md section 4) and how a key finds its partition.
+
+export const TIERS = ['small', 'medium', 'large'] as const;
+export type Tier = (typeof TIERS)[number];
+
+/** Lanes of work: a tier's generation, or the checks and analyses that need their own slots. */
+export const LANES = [...TIERS, 'qa', 'analysis'] as const;
+export type Lane = (typeof LANES)[number];
+
+export type WorkTopic = `dats.work.${Lane}`;
+export type Topic = 'dats.lifecycle' | 'dats.telemetry' | 'dats.dlq' | WorkTopic;
+
+export const LIFECYCLE = 'dats.lifecycle' satisfies Topic;
+export const TELEMETRY = 'dats.telemetry' satisfies Topic;
+export const DLQ = 'dats.dlq' satisfies Topic;
+export const workTopic = (lane: Lane): WorkTopic => `dats.work.${lane}`;
+export const WORK_TOPICS: readonly WorkTopic[] = LANES.map(workTopic);
+export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, DLQ, ...WORK_TOPICS];
+
+/** A place in the log. Offsets are numbers: exact up to 2^53, and Kafka's never come near it. */
+export interface Position {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** `<partition>-<offset>`: the SSE event id, and how a position is written in text. The topic is implied by where it stands. */
+export const formatPosition = (p: { readonly partition: number; readonly offset: number }): string => `p${p.partition}-${p.offset}`;
+
+export const parsePosition = (text: string): { partition: number; offset: number } | undefined => {
+  const m = /^p(\d{1,5})-(\d{1,15})$/.exec(text);
+  return m ? { partition: Number(m[1]), offset: Number(m[2]) } : undefined;
+};
+
+/** FNV-1a over the key's UTF-16 units, mixed: which of `count` partitions a key lives in. Fixed for ever: order depends on it. */
+export const partitionOf = (key: string, count: number): number => {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) h = Math.imul(h ^ key.charCodeAt(i), 0x01000193);
+  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+  return ((h ^ (h >>> 13)) >>> 0) % count;
+};

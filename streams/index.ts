@@ -1,0 +1,3 @@
+export * from './log.js';
+export * from './record.js';
+export * from './view-store.js';
