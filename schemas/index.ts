@@ -1,3 +1,4 @@
+export * from './api.js';
 export * from './content.js';
 export * from './envelope.js';
 export * from './fault.js';

@@ -1,0 +1,24 @@
+// A draft: what a decider or an effect wants to say. The host stamps it into an event (id, time, correlation, causation).
+import { type DataOf, type EventType, LIFECYCLE, type Topic } from '../schemas/index.js';
+
+export interface DraftOf<T extends EventType> {
+  readonly type: T;
+  /** The task or artifact it is about. */
+  readonly subject: string;
+  readonly data: DataOf<T>;
+  readonly topic: Topic;
+  /** Record key; default: the project id. Work items are keyed by task. */
+  readonly key?: string;
+  /** Set by effects, so that a repeated outcome has the same id; deciders leave it to the host. */
+  readonly id?: string;
+}
+/** A draft of any type; narrow it by `type`. */
+export type Draft = { [T in EventType]: DraftOf<T> }[EventType];
+
+/** A draft for the lifecycle topic. */
+export const say = <T extends EventType>(type: T, subject: string, data: DataOf<T>, id?: string): Draft =>
+  ({ type, subject, data, topic: LIFECYCLE, ...(id === undefined ? {} : { id }) }) as unknown as Draft;
+
+/** A draft for another topic, under its own key. */
+export const sayOn = <T extends EventType>(topic: Topic, key: string, type: T, subject: string, data: DataOf<T>): Draft =>
+  ({ type, subject, data, topic, key }) as unknown as Draft;

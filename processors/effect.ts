@@ -1,0 +1,37 @@
+// The shape of an effect: the only place that does something (a model call, a sandboxed run). At least once; its outcome is recorded once.
+//
+// X1. An effect reads what it needs from the log, through the offsets in its work item, never from a view. X2. The outcome's id is derived from task, attempt and kind.
+// X3. When `signal` aborts (cancel, timeout, shutdown) it stops what it does and throws the signal's reason. X4. A business failure is an outcome (a draft),
+// an infrastructure failure is a Fault.
+import type { DatsEvent, EventOf, Work } from '../schemas/index.js';
+import type { ModelGateway } from '../models/index.js';
+import type { ArtifactStore } from './artifact-store.js';
+import type { Draft } from './draft.js';
+import type { CheckPorts } from './qa/check.js';
+
+export interface EffectPorts {
+  readonly models: ModelGateway;
+  readonly artifacts: ArtifactStore;
+  readonly checks: CheckPorts;
+}
+
+export interface EffectContext {
+  readonly signal: AbortSignal;
+  /** The lifecycle event at an offset of the task's project partition. @throws Fault terminal `event_missing`. */
+  eventAt(offset: number): Promise<DatsEvent>;
+  /** Records drafts now, durable when it resolves, before the outcome (such as `dats.task.started`). */
+  emit(drafts: readonly Draft[]): Promise<void>;
+  /** Text of the model as it comes, for live watchers; not on the log. */
+  onText(text: string): void;
+  readonly node: string;
+  readonly worker: string;
+  /** Fencing token: `<partition epoch>-<attempt of the runtime>`. */
+  readonly fence: string;
+}
+
+export interface Effect {
+  readonly name: string;
+  readonly kinds: readonly Work['kind'][];
+  /** @returns the outcome: drafts for the lifecycle topic. @throws Fault for infrastructure (retried, then dead letter); `signal.reason` when aborted. */
+  run(work: EventOf<'dats.work.requested'>, ports: EffectPorts, context: EffectContext): Promise<readonly Draft[]>;
+}
