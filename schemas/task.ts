@@ -114,8 +114,10 @@ export const taskQueued = z.object({
 
 /** Where the effect finds what it needs: offsets in the project's partition of the lifecycle topic. */
 export const contextSchema = z.object({
-  /** `dats.task.created` */
+  /** `dats.task.created`; for a subtask the `dats.task.decomposed` that planned it (its own creation is decided in the same commit). */
   created: z.int().min(0),
+  /** For a subtask: what `created` is for its parent, whose files it sees too. */
+  parent: z.int().min(0).optional(),
   /** The newest `dats.task.output.created`, for checks. */
   output: z.int().min(0).optional(),
   /** The newest `dats.task.rejected` or `dats.task.attempt.failed`. */
@@ -174,7 +176,8 @@ export type TaskError = z.infer<typeof errorSchema>;
 /** An attempt ended without a verdict: the model failed, the answer held no file, a checker was not there. */
 export const taskAttemptFailed = z.object({
   task_id: taskIdSchema,
-  attempt: z.int().min(1),
+  /** 0: analysis or decomposition, before the first attempt. */
+  attempt: z.int().min(0),
   stage: z.enum(['analysis', 'decomposition', 'generation', 'qa']),
   error: errorSchema,
 });

@@ -1,0 +1,131 @@
+// Runs a group of deciders over one owned partition: read, fold until quiet, commit outputs, state and offset together, again.
+//
+// R1. Nothing is visible before its commit: a crash anywhere repeats the batch from the last commit, with the same decisions.
+// R2. A record that is no event, or that a decider cannot take, becomes a dead letter in its turn; the partition goes on.
+// R3. A commit that fails for want of room or connection is tried again until it succeeds or the partition is revoked; nothing more is read meanwhile.
+import { Fault, isFault, toFault } from '../../schemas/index.js';
+import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, type Recorded } from '../../streams/index.js';
+import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
+import type { Decider } from '../decider.js';
+import { type Fold, type FoldOptions, openFold } from './fold.js';
+import { race, type Step } from './next-step.js';
+
+export interface DeciderRun extends FoldOptions {
+  readonly group: string;
+  readonly deciders: readonly Decider[];
+  /** Records a commit takes at most. */
+  readonly maxBatch?: number;
+  /** Told of failures that are being retried or turned into dead letters. */
+  readonly onProblem?: (fault: Fault, record?: Recorded) => void;
+}
+
+/** Wait between two tries of a commit, in milliseconds: doubles up to the second. */
+const COMMIT_RETRY_MS = { first: 50, max: 2_000 } as const;
+
+const load = async (assignment: Assignment, run: DeciderRun): Promise<Fold> => {
+  const saved: [string, string][] = [];
+  for await (const [key, bytes] of assignment.states()) saved.push([key, Buffer.from(bytes).toString('utf8')]);
+  return openFold(run.deciders, saved, run);
+};
+
+/** Runs until the partition is revoked. @throws Fault fatal when the store cannot go on. */
+export const runDeciders = async (assignment: Assignment, run: DeciderRun): Promise<void> => {
+  let fold = await load(assignment, run);
+  let next = assignment.committed;
+  const batches = assignment.records({ maxBatch: run.maxBatch ?? 2048 })[Symbol.asyncIterator]();
+  const steps = race(batches, run.now);
+  try {
+    for (;;) {
+      const step = await steps.next(fold.nextDue());
+      if (step.kind === 'end') return;
+      let outputs: Outgoing[];
+      try {
+        outputs = outputsOf(fold, step, next, run);
+      } catch (error) {
+        if (step.kind !== 'records') throw error;
+        // A decider threw: its state may be half changed. Start from the committed state and go record by record.
+        run.onProblem?.(toFault(error));
+        fold = await oneByOne(assignment, run, step.records);
+        next = step.records.at(-1)!.offset + 1;
+        continue;
+      }
+      if (step.kind === 'records') next = step.records.at(-1)!.offset + 1;
+      await commit(assignment, run, outputs, fold.changes(), next);
+    }
+  } catch (error) {
+    if (isFault(error, 'fenced') || (assignment.revoked.aborted && !isFault(error, 'fatal'))) return;
+    throw error;
+  } finally {
+    steps.stop();
+    await batches.return?.();
+  }
+};
+
+const outputsOf = (fold: Fold, step: Exclude<Step, { kind: 'end' }>, next: number, run: DeciderRun): Outgoing[] => {
+  if (step.kind === 'due') return fold.tick(step.now, next - 1).map((said) => outgoing(said.topic, said.event, said.key));
+  const outputs: Outgoing[] = [];
+  for (const record of step.records) {
+    if (!fold.consumes.has(record.type) && record.type !== '') continue;
+    let event: ReturnType<typeof eventOf>;
+    try {
+      event = eventOf(record);
+    } catch (error) {
+      run.onProblem?.(toFault(error), record);
+      outputs.push(...letters(record, toFault(error), run));
+      continue;
+    }
+    for (const said of fold.take(event, record.offset)) outputs.push(outgoing(said.topic, said.event, said.key));
+  }
+  return outputs;
+};
+
+const letters = (record: Recorded, fault: Fault, run: DeciderRun): readonly Outgoing[] => {
+  const now = run.now();
+  const failure = { group: run.group, fault, attempts: 1, firstFailedAt: now, failedAt: now };
+  return [deadLetter(record, failure), deadLetterAlert(record, failure)];
+};
+
+/** Record by record from the committed state: whoever makes a decider throw becomes a dead letter, the others are decided as ever. */
+const oneByOne = async (assignment: Assignment, run: DeciderRun, records: readonly Recorded[]): Promise<Fold> => {
+  let fold = await load(assignment, run);
+  for (const record of records) {
+    const next = record.offset + 1;
+    let outputs: Outgoing[];
+    try {
+      outputs = outputsOf(fold, { kind: 'records', records: [record] }, record.offset, run);
+    } catch (error) {
+      const fault = new Fault('terminal', 'decider_failed', `a decider of ${run.group} threw on a ${record.type}: ${toFault(error).message}`, { cause: error });
+      run.onProblem?.(fault, record);
+      fold = await load(assignment, run);
+      outputs = [...letters(record, fault, run)];
+    }
+    await commit(assignment, run, outputs, fold.changes(), next);
+  }
+  return fold;
+};
+
+/** @throws Fault fenced or fatal; retryable only when the partition was revoked meanwhile. */
+const commit = async (assignment: Assignment, run: DeciderRun, outputs: readonly Outgoing[], states: Commit['states'], next: number): Promise<void> => {
+  for (let wait: number = COMMIT_RETRY_MS.first; ; wait = Math.min(wait * 2, COMMIT_RETRY_MS.max)) {
+    try {
+      await assignment.commit({ next, outputs, states });
+      return;
+    } catch (error) {
+      if (isFault(error, 'terminal')) throw new Fault('fatal', error.code, error.message, { cause: error });
+      if (!isFault(error, 'retryable') || assignment.revoked.aborted) throw error;
+      run.onProblem?.(error);
+      await pause(wait, assignment.revoked);
+    }
+  }
+};
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });

@@ -1,0 +1,119 @@
+// Runs effects over one owned partition of a work topic.
+//
+// W1. A work item's outcome is recorded once, in the commit that marks the item done. W2. An effect that fails for good says so on the log
+// (`dats.task.attempt.failed`), so that scheduling decides; only what is no work item at all becomes a dead letter.
+// W3. What ended meanwhile is not begun, and is stopped when it runs.
+import {
+  type DataOf, type DatsEvent, derivedId, type EventOf, Fault, LIFECYCLE, partitionOf, type Topic, toFault, type Work,
+} from '../../schemas/index.js';
+import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../../streams/index.js';
+import { consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
+import { type Draft, say } from '../draft.js';
+import type { Effect, EffectPorts } from '../effect.js';
+import type { Interrupts } from './interrupts.js';
+import { stamp } from './stamp.js';
+
+export interface EffectRun {
+  readonly group: string;
+  readonly effects: readonly Effect[];
+  readonly ports: EffectPorts;
+  readonly log: Log;
+  readonly slots: Slots;
+  readonly interrupts: Interrupts;
+  readonly node: string;
+  readonly worker: string;
+  readonly configVersion: string;
+  readonly now: () => number;
+  /** Model calls made for a task since the last call: recorded with its outcome. */
+  readonly takeCalls: (taskId: string) => readonly Draft[];
+  readonly onText: (taskId: string, text: string) => void;
+  readonly drainMs?: number;
+  readonly onEvent?: (event: WorkEvent) => void;
+}
+
+/** Tries of an effect that fails for infrastructure's sake, before its attempt is given up. */
+export const EFFECT_RETRY: RetryPolicy = { maxAttempts: 4, baseMs: 200, maxMs: 5_000 };
+
+type WorkEventRecord = EventOf<'dats.work.requested'>;
+const STAGES: Readonly<Record<Work['kind'], DataOf<'dats.task.attempt.failed'>['stage']>> = {
+  analyse: 'analysis', decompose: 'decomposition', generate: 'generation', check: 'qa',
+};
+
+export const runEffects = (assignment: Assignment, run: EffectRun): Promise<void> => {
+  const byKind = new Map(run.effects.flatMap((effect) => effect.kinds.map((kind) => [kind, effect] as const)));
+  return consumeWork(assignment, {
+    group: run.group,
+    concurrency: run.slots,
+    ordering: 'none',
+    retry: EFFECT_RETRY,
+    ...(run.drainMs === undefined ? {} : { drainMs: run.drainMs }),
+    ...(run.onEvent === undefined ? {} : { onEvent: run.onEvent }),
+    run: (record, context) => {
+      const work: DatsEvent = eventOf(record);
+      if (work.type !== 'dats.work.requested') throw new Fault('terminal', 'not_work', `a ${work.type} is not a work item`);
+      const effect = byKind.get(work.data.kind);
+      if (!effect) throw new Fault('terminal', 'no_effect', `nothing here does work of kind "${work.data.kind}"`);
+      return runOne(effect, work, context, run);
+    },
+  });
+};
+
+const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContext, run: EffectRun): Promise<readonly Outgoing[]> => {
+  const { task_id, attempt, kind } = work.data;
+  if (Date.parse(work.data.due) <= run.now()) return [];
+  const controller = new AbortController();
+  const ended = run.interrupts.begin(task_id, attempt, controller);
+  if (!ended) return [];
+  const shutdown = context.signal;
+  const onShutdown = () => controller.abort(shutdown.reason);
+  shutdown.addEventListener('abort', onShutdown, { once: true });
+  const record = (drafts: readonly Draft[]): readonly Outgoing[] => drafts.map((draft, i) => toRecord(draft, i, effect, work, run));
+  try {
+    const drafts = await effect.run(work, run.ports, {
+      signal: controller.signal,
+      eventAt: (offset) => eventAt(run.log, work.projectid, offset),
+      emit: (early) => context.emit(record(early)),
+      onText: (text) => run.onText(task_id, text),
+      node: run.node,
+      worker: run.worker,
+      fence: `${context.epoch}-${context.attempt}`,
+    });
+    return record([...drafts, ...run.takeCalls(task_id)]);
+  } catch (error) {
+    if (shutdown.aborted) throw shutdown.reason;
+    if (controller.signal.aborted) return record(run.takeCalls(task_id));
+    const fault = toFault(error);
+    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts)) throw fault;
+    return record([givenUp(kind, task_id, attempt, fault), ...run.takeCalls(task_id)]);
+  } finally {
+    shutdown.removeEventListener('abort', onShutdown);
+    ended();
+  }
+};
+
+const givenUp = (kind: Work['kind'], task_id: string, attempt: number, fault: Fault): Draft =>
+  say('dats.task.attempt.failed', task_id, {
+    task_id,
+    attempt,
+    stage: STAGES[kind],
+    error: { code: fault.code, message: fault.message, retryable: fault.kind === 'retryable' },
+  }, derivedId(task_id, kind, attempt));
+
+const toRecord = (draft: Draft, index: number, effect: Effect, work: WorkEventRecord, run: EffectRun): Outgoing => {
+  const event = stamp(draft.id === undefined ? { ...draft, id: derivedId(work.id, effect.name, index) } : draft, {
+    source: `/effects/${effect.name}`,
+    actor: run.worker,
+    configversion: run.configVersion,
+    time: new Date(run.now()).toISOString(),
+    cause: work,
+  });
+  return outgoing(draft.topic, event, draft.key ?? event.projectid);
+};
+
+/** The lifecycle event at an offset of a project's partition. */
+const eventAt = async (log: Log, project: string, offset: number): Promise<DatsEvent> => {
+  const partition = partitionOf(project, log.partitions(LIFECYCLE));
+  const record = await log.get({ topic: LIFECYCLE satisfies Topic, partition, offset });
+  if (!record) throw new Fault('terminal', 'event_missing', `the log has no event at ${LIFECYCLE} p${partition}-${offset}`);
+  return eventOf(record);
+};

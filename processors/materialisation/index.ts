@@ -1,0 +1,3 @@
+export * from './materialise.js';
+export * from './project-view.js';
+export * from './task-view.js';

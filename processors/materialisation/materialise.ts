@@ -1,0 +1,127 @@
+// Keeps the read models: folds the lifecycle topic into tasks, artifacts and projects in the view store.
+//
+// M1. Documents and the checkpoint they cover are one write, so a crash repeats at most what was not written. M2. Everything here can be dropped:
+// without a checkpoint it begins at the first event.
+import { type DatsEvent, type Fault, isTerminal, type TaskView, toFault } from '../../schemas/index.js';
+import { type Assignment, type Document, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { emptyProject, type ProjectDoc, projectAfter } from './project-view.js';
+import { artifactViews, projectTask, taskDocument } from './task-view.js';
+
+export const VIEW = 'lifecycle';
+/** Tasks and projects held in memory, most recently used. */
+const CACHED = 20_000;
+
+export interface MaterialiseOptions {
+  readonly log: Log;
+  readonly views: ViewStore;
+  readonly onProblem?: (fault: Fault, record?: Recorded) => void;
+}
+
+const TYPES: ReadonlySet<string> = new Set([
+  'dats.task.created', 'dats.task.analyzed', 'dats.task.decomposed', 'dats.task.queued', 'dats.task.ready', 'dats.task.started', 'dats.task.output.created',
+  'dats.task.attempt.failed', 'dats.task.validated', 'dats.task.rejected', 'dats.task.retry.scheduled', 'dats.task.timedout', 'dats.task.cancel.requested',
+  'dats.task.cancelled', 'dats.task.completed', 'dats.task.failed',
+]);
+
+interface Project {
+  doc: ProjectDoc;
+  version: number;
+}
+
+/** Folds records into documents; `flush` gives what changed. */
+export const openProjection = (views: ViewStore) => {
+  const tasks = new Map<string, TaskView>();
+  const projects = new Map<string, Project>();
+  const changed = new Map<string, Document>();
+  const touchedTasks = new Set<string>();
+  const touchedProjects = new Set<string>();
+
+  const task = async (id: string): Promise<TaskView | undefined> => tasks.get(id) ?? (await views.get<TaskView>('task', id));
+  const project = async (id: string): Promise<Project> => {
+    const held = projects.get(id);
+    if (held) return held;
+    const stored = await views.get<{ doc: ProjectDoc; version: number }>('project', id);
+    const fresh = stored ? { ...stored } : { doc: emptyProject(id), version: 0 };
+    projects.set(id, fresh);
+    return fresh;
+  };
+
+  const put = (view: TaskView): void => {
+    tasks.delete(view.task_id);
+    tasks.set(view.task_id, view);
+    touchedTasks.add(view.task_id);
+  };
+
+  const take = async (event: DatsEvent, offset: number): Promise<void> => {
+    if (!('task_id' in event.data) || event.data.task_id === undefined) return;
+    const counted = await project(event.projectid);
+    if (offset < counted.version) return;
+    const stored = await task(event.data.task_id);
+    // A submission shows its task before this fold comes to it: such a document is this very event, not counted yet. Any other was there first.
+    if (event.type === 'dats.task.created' && stored && stored.first_offset !== offset) return;
+    const before = event.type === 'dats.task.created' ? undefined : stored;
+    const after = projectTask(before, event, offset);
+    if (!after) return;
+    put(after);
+    counted.doc = projectAfter(counted.doc, before, after);
+    counted.version = offset + 1;
+    touchedProjects.add(event.projectid);
+    if (event.type === 'dats.task.output.created')
+      for (const artifact of artifactViews(event, offset))
+        changed.set(`artifact/${artifact.artifact_id}`, { collection: 'artifact', id: artifact.artifact_id, version: offset + 1, doc: artifact, indexes: [`task/${artifact.task_id}/${artifact.artifact_id}`] });
+    if (event.type === 'dats.task.completed' && after.parent_id !== null) await handUp(after, offset);
+  };
+
+  /** A parent shows the artifacts of its completed subtasks. */
+  const handUp = async (child: TaskView, offset: number): Promise<void> => {
+    const parent = await task(child.parent_id!);
+    if (parent && !isFinal(parent)) put({ ...parent, artifacts: [...parent.artifacts, ...child.artifacts], last_offset: offset });
+  };
+
+  const flush = (): Document[] => {
+    const documents = [...changed.values()];
+    for (const id of touchedTasks) documents.push(taskDocument(tasks.get(id)!));
+    for (const id of touchedProjects) {
+      const { doc, version } = projects.get(id)!;
+      documents.push({ collection: 'project', id, version, doc: { doc, version } });
+    }
+    changed.clear();
+    touchedTasks.clear();
+    touchedProjects.clear();
+    for (const cache of [tasks, projects]) for (const id of cache.keys()) if (cache.size > CACHED) cache.delete(id); else break;
+    return documents;
+  };
+
+  return { take, flush };
+};
+
+const isFinal = (view: TaskView): boolean => isTerminal(`dats.task.${view.state}`);
+
+/**
+ * Runs until the partition is revoked. Begins where the views are, which is not where the group is once they were dropped;
+ * the group's offset is only kept so that the lag can be seen.
+ */
+export const materialise = async (assignment: Assignment, options: MaterialiseOptions): Promise<void> => {
+  const { views, log } = options;
+  const projection = openProjection(views);
+  const { topic, partition } = assignment;
+  const from = { topic, partition, offset: await views.checkpoint(VIEW, partition) };
+  let { committed } = assignment;
+  for await (const records of log.read(from, assignment.revoked)) {
+    for (const record of records) {
+      if (!TYPES.has(record.type)) continue;
+      try {
+        await projection.take(eventOf(record), record.offset);
+      } catch (error) {
+        // The deciders make a dead letter of it; a view has nothing to show for it.
+        options.onProblem?.(toFault(error), record);
+      }
+    }
+    const next = records.at(-1)!.offset + 1;
+    const written = views.put(projection.flush(), { view: VIEW, partition, next });
+    if (next > committed) {
+      committed = next;
+      await Promise.all([written, assignment.commit({ next, outputs: [], states: new Map() })]);
+    } else await written;
+  }
+};

@@ -1,0 +1,66 @@
+// Counts and durations of a project: the fold of its tasks' changes of state. Pure.
+import type { ProjectStatus, TaskState, TaskView } from '../../schemas/index.js';
+import { statusOf } from '../../schemas/index.js';
+
+/** Durations remembered for the percentiles. */
+const DURATIONS = 256;
+/** Minutes over which the rate is told. */
+const RATE_MINUTES = 10;
+
+export interface ProjectDoc {
+  readonly project_id: string;
+  readonly counts: Partial<Record<TaskState, number>>;
+  readonly total: number;
+  /** Milliseconds from creation to completion, newest last. */
+  readonly durations: readonly number[];
+  /** [minute since the epoch, completed in it], newest last. */
+  readonly minutes: readonly (readonly [number, number])[];
+}
+
+export const emptyProject = (project_id: string): ProjectDoc => ({ project_id, counts: {}, total: 0, durations: [], minutes: [] });
+
+/** The project after one of its tasks went from `before` to `after`. */
+export const projectAfter = (doc: ProjectDoc, before: TaskView | undefined, after: TaskView): ProjectDoc => {
+  if (before?.state === after.state) return doc;
+  const counts = { ...doc.counts };
+  if (before) counts[before.state] = (counts[before.state] ?? 0) - 1;
+  counts[after.state] = (counts[after.state] ?? 0) + 1;
+  const next = { ...doc, counts, total: doc.total + (before ? 0 : 1) };
+  if (after.state !== 'completed' || after.completed_at === null) return next;
+  const minute = Math.floor(Date.parse(after.completed_at) / 60_000);
+  const last = doc.minutes.at(-1);
+  const minutes = last?.[0] === minute ? [...doc.minutes.slice(0, -1), [minute, last[1] + 1] as const] : [...doc.minutes, [minute, 1] as const].slice(-RATE_MINUTES);
+  return { ...next, minutes, durations: [...doc.durations.slice(-(DURATIONS - 1)), after.execution_time_ms ?? 0] };
+};
+
+export interface ProjectContext {
+  readonly nowMs: number;
+  readonly maxRunning: number;
+  readonly home: string;
+  /** Creation time of the oldest open task, where it is known. */
+  readonly oldestOpen: string | null;
+}
+
+const percentile = (sorted: readonly number[], p: number): number | null => (sorted.length === 0 ? null : sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))]!);
+
+/** As the API shows it. */
+export const projectStatus = (doc: ProjectDoc, context: ProjectContext): ProjectStatus => {
+  const entries = (Object.entries(doc.counts) as [TaskState, number][]).filter(([, n]) => n > 0);
+  const sum = (states: readonly TaskState[]) => entries.reduce((n, [state, count]) => n + (states.includes(state) ? count : 0), 0);
+  const since = Math.floor(context.nowMs / 60_000) - RATE_MINUTES;
+  const recent = doc.minutes.reduce((n, [minute, count]) => n + (minute > since ? count : 0), 0);
+  const sorted = [...doc.durations].sort((a, b) => a - b);
+  return {
+    project_id: doc.project_id,
+    counts: Object.fromEntries(entries),
+    total: doc.total,
+    running: entries.reduce((n, [state, count]) => n + (statusOf(state) === 'running' ? count : 0), 0),
+    queued: sum(['queued', 'waiting', 'retrying']),
+    oldest_open: context.oldestOpen,
+    completed_per_minute: recent / RATE_MINUTES,
+    duration_p50_ms: percentile(sorted, 0.5),
+    duration_p95_ms: percentile(sorted, 0.95),
+    max_running: context.maxRunning,
+    home: context.home,
+  };
+};

@@ -1,0 +1,159 @@
+// A task as the API shows it: the fold of its events. Pure.
+import { type ArtifactView, type DatsEvent, type EventOf, type QaProfile, statusOf, type TaskState, type TaskView } from '../../schemas/index.js';
+import type { Document } from '../../streams/index.js';
+import { profileOf } from '../qa/profile.js';
+
+/** Longest title, in characters. */
+const TITLE_LENGTH = 200;
+
+const created = (event: EventOf<'dats.task.created'>, offset: number): TaskView => {
+  const { data } = event;
+  return {
+    task_id: data.task_id,
+    project_id: event.projectid,
+    status: 'pending',
+    state: 'pending',
+    title: titleOf(data.description.content ?? `(${data.description.bytes} bytes)`),
+    priority: data.priority,
+    mode: null,
+    domain: null,
+    tier: data.options.tier ?? null,
+    complexity: null,
+    confidence: null,
+    qa_profile: profileOf(data),
+    confidentiality: data.options.confidentiality ?? null,
+    attempt: 0,
+    model: null,
+    scripted: null,
+    submitted_by: data.submitted_by,
+    correlation_id: event.correlationid,
+    created_at: event.time,
+    started_at: null,
+    completed_at: null,
+    updated_at: event.time,
+    estimated_completion: null,
+    execution_time_ms: null,
+    artifacts: [],
+    provenance_id: null,
+    parent_id: data.parent_id ?? null,
+    children: [],
+    depends_on: data.depends_on,
+    verdict: null,
+    error: null,
+    waiting_for: null,
+    flags: [],
+    first_offset: offset,
+    last_offset: offset,
+  };
+};
+
+const titleOf = (text: string): string => {
+  const line = text.trimStart().split('\n', 1)[0]!.trim();
+  return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH - 1)}…` : line;
+};
+
+type Change = Partial<{ -readonly [K in keyof TaskView]: TaskView[K] }>;
+
+const to = (state: TaskState, change: Change = {}): Change => ({ state, status: statusOf(state), ...change });
+
+/** What an event changes; undefined: nothing. */
+const changeOf = (view: TaskView, event: DatsEvent): Change | undefined => {
+  switch (event.type) {
+    case 'dats.task.analyzed': {
+      const { mode, domain, tier, complexity, confidence, estimated_completion } = event.data;
+      return view.state === 'pending' ? to('analyzing', { mode, domain, tier, complexity, confidence, estimated_completion }) : undefined;
+    }
+    case 'dats.task.decomposed':
+      return to('waiting', { children: event.data.children.map((child) => child.task_id), waiting_for: 'its subtasks' });
+    case 'dats.task.queued':
+      return event.data.reason === 'dependencies'
+        ? to('waiting', { waiting_for: 'the tasks it depends on' })
+        : to('queued', { waiting_for: `a free place in its project (position ${event.data.position})` });
+    case 'dats.task.ready':
+      return to('queued', { attempt: event.data.attempt, tier: event.data.tier, waiting_for: 'a free worker' });
+    case 'dats.task.started':
+      return view.attempt === event.data.attempt && view.state === 'queued' ? to('running', { started_at: view.started_at ?? event.time, waiting_for: null }) : undefined;
+    case 'dats.task.output.created': {
+      const { artifacts, model, scripted, attempt } = event.data;
+      if (view.attempt !== attempt) return undefined;
+      const listed = artifacts.map(({ artifact_id, type, path, sha256, bytes }) => ({ artifact_id, type, path, sha256, bytes }));
+      return to('validating', { started_at: view.started_at ?? event.time, artifacts: listed, model, scripted, waiting_for: null });
+    }
+    case 'dats.task.validated':
+    case 'dats.task.rejected':
+      return view.attempt === event.data.attempt ? { verdict: verdictOf(event) } : undefined;
+    case 'dats.task.attempt.failed':
+      return view.attempt === event.data.attempt ? { error: event.data.error } : undefined;
+    case 'dats.task.retry.scheduled':
+      return to('retrying', { tier: event.data.tier, waiting_for: `its next attempt at ${event.data.due}: ${event.data.reason}` });
+    default:
+      return ended(view, event);
+  }
+};
+
+const ended = (view: TaskView, event: DatsEvent): Change | undefined => {
+  const time = { completed_at: event.time, waiting_for: null };
+  switch (event.type) {
+    case 'dats.task.completed':
+      return to('completed', { ...time, error: null, execution_time_ms: event.data.execution_time_ms, provenance_id: event.data.provenance_id });
+    case 'dats.task.failed':
+      return to('failed', { ...time, error: event.data.error, execution_time_ms: Math.max(0, Date.parse(event.time) - Date.parse(view.created_at)) });
+    case 'dats.task.cancelled':
+      return to('cancelled', { ...time, error: { code: 'cancelled', message: `by ${event.data.by}: ${event.data.reason}`, retryable: false } });
+    default:
+      return undefined;
+  }
+};
+
+const verdictOf = (event: EventOf<'dats.task.validated' | 'dats.task.rejected'>): TaskView['verdict'] => {
+  const { attempt, profile, score, checks } = event.data;
+  const reasons = event.type === 'dats.task.rejected' ? event.data.reasons : [];
+  return { attempt, passed: event.type === 'dats.task.validated', profile: profile satisfies QaProfile, score, checks, reasons };
+};
+
+const FINAL: ReadonlySet<TaskState> = new Set<TaskState>(['completed', 'failed', 'cancelled']);
+
+/**
+ * The view after `event`, which stands at `offset` of the task's partition; `current` unchanged when the event says nothing about it.
+ * Events at or below `current.last_offset` are in it already.
+ */
+export const projectTask = (current: TaskView | undefined, event: DatsEvent, offset: number): TaskView | undefined => {
+  if (event.type === 'dats.task.created') return current ?? created(event, offset);
+  if (!current || offset <= current.last_offset || FINAL.has(current.state)) return current;
+  const change = changeOf(current, event);
+  return change ? { ...current, ...change, updated_at: event.time, last_offset: offset } : { ...current, last_offset: offset };
+};
+
+/** How a task's view is stored. */
+export const taskDocument = (view: TaskView): Document => ({
+  collection: 'task',
+  id: view.task_id,
+  version: view.last_offset + 1,
+  doc: view,
+  indexes: [
+    `project/${view.project_id}/${view.created_at}/${view.task_id}`,
+    `all/${view.created_at}/${view.task_id}`,
+    ...(view.parent_id === null ? [] : [`parent/${view.parent_id}/${view.created_at}/${view.task_id}`]),
+  ],
+});
+
+/** The artifacts of an output, as the API shows them. */
+export const artifactViews = (event: EventOf<'dats.task.output.created'>, offset: number): readonly ArtifactView[] =>
+  event.data.artifacts.map(({ artifact_id, type, path, sha256, bytes }) => ({
+    artifact_id,
+    task_id: event.data.task_id,
+    project_id: event.projectid,
+    type,
+    path,
+    sha256,
+    bytes,
+    attempt: event.data.attempt,
+    accepted: false,
+    created_at: event.time,
+    model: event.data.model,
+    provider: event.data.provider,
+    scripted: event.data.scripted,
+    prompt_version: event.data.prompt_version,
+    consumed: event.data.consumed.map((ref) => ref.artifact_id),
+    at: offset,
+  }));

@@ -1,0 +1,209 @@
+// Scheduling: when a task runs, when it is tried again, and how it ends. State machine: docs/lifecycle.md.
+//
+// C1. A task has at most one terminal event (`completed`, `failed`, `cancelled`). C2. A cancelled task never becomes completed.
+// C3. At most `max_running` tasks of a project hold a place (ready, running, validating). C4. Within a project priority decides, then age; a retry goes
+// before fresh tasks of its priority. C5. A task runs only when all it depends on is completed, and their artifacts are its inputs.
+// C6. A parent completes with the last of its subtasks; a subtask that fails or is cancelled fails its parent, and a parent's end cancels what is open of its subtasks.
+import { type DataOf, type DatsEvent, derivedId, type EventOf, type EventType, isTerminal, type TaskError, workTopic } from '../../schemas/index.js';
+import type { Decider } from '../decider.js';
+import { type Chain, type Draft, say, sayOn } from '../draft.js';
+import { plannedTasks } from './children.js';
+import { awaitsOutput, evolve } from './evolve.js';
+import { backoffMs, escalate, maxAttempts, maxRunning, type SchedulingPolicy, timeoutMs } from './policy.js';
+import { changes, firstInLine, HOLDS_A_PLACE, newState, type OpenTask, positionFor, queueLength, restore, type SchedulingState } from './state.js';
+import { dueTimers, nextTimer } from './timers.js';
+
+export const PROMPT_VERSION = 'generate@1';
+
+const CONSUMES = [
+  'dats.task.created', 'dats.task.analyzed', 'dats.task.decomposed', 'dats.task.queued', 'dats.task.ready', 'dats.task.started',
+  'dats.task.output.created', 'dats.task.attempt.failed', 'dats.task.validated', 'dats.task.rejected', 'dats.task.retry.scheduled',
+  'dats.task.cancel.requested', 'dats.task.cancelled', 'dats.task.completed', 'dats.task.failed',
+] as const satisfies readonly EventType[];
+
+type EndEvent = EventOf<'dats.task.completed' | 'dats.task.failed' | 'dats.task.cancelled'>;
+const isEnd = (event: DatsEvent): event is EndEvent => isTerminal(event.type);
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** A draft that continues the task's own chain, whatever caused it. */
+const about = <T extends EventType>(task: OpenTask, type: T, data: DataOf<T>): Draft => inChainOf(task, say(type, task.id, data));
+const inChainOf = (task: OpenTask, draft: Draft): Draft => ({ ...draft, chain: chainOf(task) });
+const chainOf = (task: OpenTask): Chain => ({
+  projectid: task.project,
+  correlationid: task.correlationid,
+  ...(task.traceparent === undefined ? {} : { traceparent: task.traceparent }),
+});
+
+export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingState> => {
+  const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
+    const now = Date.parse(event.time);
+    if (!('task_id' in event.data) || event.data.task_id === undefined) return [];
+    const task = state.tasks.get(event.data.task_id);
+    if (!task) return isEnd(event) ? afterEnd(state, event, now) : [];
+    switch (event.type) {
+      case 'dats.task.created':
+        return onCreated(state, task, event);
+      case 'dats.task.analyzed':
+        return task.stage === 'pending' && task.attempt === 0 ? schedule(state, task, now, new Map()) : [];
+      case 'dats.task.decomposed':
+        if (task.stage !== 'children' || task.children!.some((id) => state.tasks.has(id) || state.closed.has(id))) return [];
+        return plannedTasks(task, event).map((draft) => inChainOf(task, draft));
+      case 'dats.task.queued':
+        return event.data.reason === 'project_limit' ? admit(state, task.project, now, new Map()) : [];
+      case 'dats.task.output.created':
+        return task.stage === 'validating' && task.output === offset ? judge(task, now) : [];
+      case 'dats.task.validated':
+        return task.stage === 'validating' && task.attempt === event.data.attempt ? [complete(task, now)] : [];
+      case 'dats.task.rejected':
+        if (task.stage !== 'validating' || task.attempt !== event.data.attempt) return [];
+        return again(state, task, now, { code: 'rejected', message: event.data.reasons[0]!, retryable: event.data.retryable }, true);
+      case 'dats.task.attempt.failed':
+        return onAttemptFailed(state, task, event, now);
+      case 'dats.task.cancel.requested':
+        return end(state, task, about(task, 'dats.task.cancelled', { task_id: task.id, reason: event.data.reason, by: event.data.by }));
+      default:
+        return [];
+    }
+  };
+
+  const onCreated = (state: SchedulingState, task: OpenTask, event: EventOf<'dats.task.created'>): readonly Draft[] => {
+    const dead = event.data.depends_on.find((id) => (state.closed.get(id)?.status ?? 'completed') !== 'completed');
+    return dead === undefined || task.stage !== 'pending' ? [] : [fail(task, { code: 'dependency_failed', message: `task ${dead}, which it depends on, did not complete`, retryable: false })];
+  };
+
+  /** Free places of a project, less what this decision has given away already. */
+  const takePlace = (state: SchedulingState, project: string, given: Map<string, number>): boolean => {
+    const taken = (state.projects.get(project)?.running.size ?? 0) + (given.get(project) ?? 0);
+    if (taken >= maxRunning(policy, project)) return false;
+    given.set(project, (given.get(project) ?? 0) + 1);
+    return true;
+  };
+
+  /** Ready now, or in a queue. Who is queued is first in line at once where there is a place: see `dats.task.queued`. */
+  const schedule = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {
+    const queued = { task_id: task.id, attempt: task.attempt + 1 };
+    if (task.deps.length > 0) return [about(task, 'dats.task.queued', { ...queued, reason: 'dependencies', position: 0 })];
+    const queues = state.projects.get(task.project);
+    if ((!queues || queueLength(queues) === 0) && takePlace(state, task.project, given)) return ready(task, now);
+    return [about(task, 'dats.task.queued', { ...queued, reason: 'project_limit', position: positionFor(queues, task.priority) })];
+  };
+
+  const ready = (task: OpenTask, now: number): readonly Draft[] => {
+    const attempt = task.attempt + 1;
+    const data: DataOf<'dats.task.ready'> = {
+      task_id: task.id, attempt, tier: task.tier, domain: task.domain, prompt_version: PROMPT_VERSION, context: contextOf(task), due: iso(now + timeoutMs(policy, task.options)),
+      ...(task.options.model === undefined ? {} : { model: task.options.model }),
+    };
+    return [about(task, 'dats.task.ready', data), inChainOf(task, sayOn(workTopic(task.tier), task.id, 'dats.work.requested', task.id, { ...data, kind: 'generate' }))];
+  };
+
+  const contextOf = (task: OpenTask) => ({
+    created: task.at,
+    ...(task.parentAt === undefined ? {} : { parent: task.parentAt }),
+    ...(task.rejected === undefined ? {} : { rejected: task.rejected }),
+    inputs: task.inputs,
+  });
+
+  /** Gives free places of a project to the first in line. */
+  const admit = (state: SchedulingState, project: string, now: number, given: Map<string, number>): readonly Draft[] => {
+    const queues = state.projects.get(project);
+    if (!queues || queueLength(queues) === 0) return [];
+    const free = maxRunning(policy, project) - queues.running.size - (given.get(project) ?? 0);
+    return free > 0 ? firstInLine(queues, free).flatMap((task) => ready(task, now)) : [];
+  };
+
+  /** The output waits for its verdict: given here when nothing is to be checked, else asked for. */
+  const judge = (task: OpenTask, now: number): readonly Draft[] => {
+    const { attempt } = task;
+    if (task.profile === 'none') return [about(task, 'dats.task.validated', { task_id: task.id, attempt, profile: 'none', checks: [], score: 1 })];
+    const work: DataOf<'dats.work.requested'> = {
+      task_id: task.id, kind: 'check', attempt, tier: task.tier, domain: task.domain, prompt_version: PROMPT_VERSION, qa_profile: task.profile,
+      context: { ...contextOf(task), output: task.output! }, due: iso(task.dueMs ?? now + timeoutMs(policy, task.options)),
+    };
+    return [inChainOf(task, sayOn(workTopic('qa'), task.id, 'dats.work.requested', task.id, work))];
+  };
+
+  const onAttemptFailed = (state: SchedulingState, task: OpenTask, event: EventOf<'dats.task.attempt.failed'>, now: number): readonly Draft[] => {
+    const { stage, attempt, error } = event.data;
+    if (stage === 'decomposition') return task.stage === 'decomposing' ? end(state, task, fail(task, error)) : [];
+    if (stage === 'analysis' || task.attempt !== attempt) return [];
+    if (stage === 'generation' ? !awaitsOutput(task, attempt) : task.stage !== 'validating') return [];
+    return again(state, task, now, error, error.code.startsWith('answer_') || error.code === 'model_refused');
+  };
+
+  /** Another attempt, on a higher tier where that may help, or the end. */
+  const again = (state: SchedulingState, task: OpenTask, now: number, error: TaskError, better: boolean): readonly Draft[] => {
+    if (!error.retryable || task.attempt >= maxAttempts(policy, task)) {
+      const tries = task.attempt === 1 ? 'after 1 attempt' : `after ${task.attempt} attempts`;
+      return end(state, task, fail(task, { ...error, message: `${tries}: ${error.message}`, retryable: false }));
+    }
+    const backoff_ms = backoffMs(policy, task.id, task.attempt);
+    const tier = better ? escalate(task.tier) : task.tier;
+    return [about(task, 'dats.task.retry.scheduled', {
+      task_id: task.id, attempt: task.attempt + 1, due: iso(now + backoff_ms), backoff_ms, tier, escalated: tier !== task.tier, reason: `${error.code}: ${error.message}`.slice(0, 2000),
+    })];
+  };
+
+  const complete = (task: OpenTask, now: number): Draft =>
+    about(task, 'dats.task.completed', {
+      task_id: task.id, attempt: task.attempt, provenance_id: derivedId(task.id, 'execution', task.attempt), execution_time_ms: Math.max(0, now - task.createdMs),
+    });
+  const fail = (task: OpenTask, error: TaskError): Draft => about(task, 'dats.task.failed', { task_id: task.id, attempt: task.attempt, error });
+
+  /** The end of a task, and of its open subtasks with it. */
+  const end = (state: SchedulingState, task: OpenTask, draft: Draft): readonly Draft[] => [
+    draft,
+    ...(task.children ?? []).flatMap((id) => {
+      const child = state.tasks.get(id);
+      return child ? [about(child, 'dats.task.cancelled', { task_id: id, reason: `its parent ${task.id} ended`, by: 'scheduling' })] : [];
+    }),
+  ];
+
+  /** What follows when a task has ended: a place is free, others waited for it. It has left the state already. */
+  const afterEnd = (state: SchedulingState, event: EndEvent, now: number): readonly Draft[] => {
+    const given = new Map<string, number>();
+    const drafts = [...parentAfter(state, event, now), ...dependantsAfter(state, event)];
+    for (const id of state.unblocked) drafts.push(...schedule(state, state.tasks.get(id)!, now, given));
+    drafts.push(...admit(state, event.projectid, now, given));
+    return drafts;
+  };
+
+  const dependantsAfter = (state: SchedulingState, event: EndEvent): readonly Draft[] => {
+    if (event.type === 'dats.task.completed') return [];
+    const message = `task ${event.data.task_id}, which it depends on, did not complete`;
+    return [...(state.dependants.get(event.data.task_id) ?? [])].flatMap((id) => {
+      const task = state.tasks.get(id)!;
+      return end(state, task, fail(task, { code: 'dependency_failed', message, retryable: false }));
+    });
+  };
+
+  const parentAfter = (state: SchedulingState, event: EndEvent, now: number): readonly Draft[] => {
+    const id = event.data.task_id;
+    const parent = state.tasks.get(state.closed.get(id)?.parent ?? '');
+    if (!parent?.children) return [];
+    if (event.type === 'dats.task.completed') return parent.children.length === 0 ? [complete(parent, now)] : [];
+    const how = event.type === 'dats.task.failed' ? `failed: ${event.data.error.message}` : 'was cancelled';
+    return end(state, parent, fail(parent, { code: 'subtask_failed', message: `its subtask ${id} ${how}`, retryable: false }));
+  };
+
+  const tick = (state: SchedulingState, now: number): readonly Draft[] => {
+    const given = new Map<string, number>();
+    return dueTimers(state.timers, now).flatMap((id) => onDue(state, state.tasks.get(id)!, now, given));
+  };
+
+  const onDue = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {
+    if (task.deadlineMs !== undefined && task.deadlineMs <= now)
+      return end(state, task, fail(task, { code: 'deadline', message: `it was not finished by its deadline ${iso(task.deadlineMs)}`, retryable: false }));
+    if (task.stage === 'retrying') return schedule(state, task, now, given);
+    const after_ms = timeoutMs(policy, task.options);
+    const what = HOLDS_A_PLACE.has(task.stage) ? 'the attempt' : 'its analysis';
+    const error = { code: 'timeout', message: `${what} did not finish within ${after_ms / 1000} s`, retryable: task.attempt > 0 };
+    const timedout = task.attempt > 0 ? [about(task, 'dats.task.timedout', { task_id: task.id, attempt: task.attempt, after_ms })] : [];
+    return [...timedout, ...again(state, task, now, error, false)];
+  };
+
+  return {
+    name: 'scheduling', consumes: CONSUMES, initialState: newState, decide,
+    evolve: (state, event, offset) => evolve(policy, state, event, offset), nextDue: (state) => nextTimer(state.timers), tick, changes, restore };
+};

@@ -1,0 +1,2 @@
+export { PROMPT_VERSION, schedulingDecider } from './decider.js';
+export type { SchedulingPolicy } from './policy.js';
