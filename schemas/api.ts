@@ -3,7 +3,16 @@ import { z } from 'zod';
 import { LANGUAGES, pathSchema, sha256Schema } from './content.js';
 import { checkResultSchema } from './qa.js';
 import {
-  CONFIDENTIALITIES, DOMAINS, errorSchema, MODES, optionsSchema, PRIORITIES, projectIdSchema, QA_PROFILES, taskIdSchema, testsSchema,
+  CONFIDENTIALITIES,
+  DOMAINS,
+  errorSchema,
+  MODES,
+  optionsSchema,
+  PRIORITIES,
+  projectIdSchema,
+  QA_PROFILES,
+  taskIdSchema,
+  testsSchema,
 } from './task.js';
 import { TIERS } from './topics.js';
 
@@ -19,36 +28,55 @@ export const submitFileSchema = z.strictObject({
   content: z.string().refine(utf8Within(FILE_LIMIT_BYTES), `at most ${FILE_LIMIT_BYTES} bytes a file`),
 });
 
-export const submitTaskSchema = z
-  .strictObject({
-    description: z
-      .string()
-      .min(1)
-      .refine(utf8Within(DESCRIPTION_LIMIT_BYTES), `at most ${DESCRIPTION_LIMIT_BYTES} bytes; put longer material into "files"`),
-    project_id: projectIdSchema.default('default'),
-    priority: z.enum(PRIORITIES).default('normal'),
-    options: z.strictObject(optionsSchema.shape).default({}),
-    inputs: z.array(z.string().min(1).max(64)).max(100).default([]),
-    files: z.array(submitFileSchema).max(200).default([]),
-    tests: z.strictObject(testsSchema.shape).optional(),
-    depends_on: z.array(taskIdSchema).max(100).default([]),
-    /**
-     * In a batch: a name by which later or earlier items of the same batch can `depends_on` this one.
-     */
-    ref: z.string().min(1).max(64).optional(),
-    submitted_by: z.string().min(1).max(128).optional(),
-  });
+export const submitTaskSchema = z.strictObject({
+  description: z
+    .string()
+    .min(1)
+    .refine(utf8Within(DESCRIPTION_LIMIT_BYTES), `at most ${DESCRIPTION_LIMIT_BYTES} bytes; put longer material into "files"`),
+  project_id: projectIdSchema.default('default'),
+  priority: z.enum(PRIORITIES).default('normal'),
+  options: z.strictObject(optionsSchema.shape).default({}),
+  inputs: z.array(z.string().min(1).max(64)).max(100).default([]),
+  files: z.array(submitFileSchema).max(200).default([]),
+  tests: z.strictObject(testsSchema.shape).optional(),
+  depends_on: z.array(taskIdSchema).max(100).default([]),
+  /**
+   * In a batch: a name by which later or earlier items of the same batch can `depends_on` this one.
+   */
+  ref: z.string().min(1).max(64).optional(),
+  submitted_by: z.string().min(1).max(128).optional(),
+});
 export type SubmitTask = z.infer<typeof submitTaskSchema>;
 
-export const STATES = ['pending', 'analyzing', 'waiting', 'queued', 'running', 'validating', 'in_review', 'retrying', 'completed', 'failed', 'cancelled'] as const;
+export const STATES = [
+  'pending',
+  'analyzing',
+  'waiting',
+  'queued',
+  'running',
+  'validating',
+  'in_review',
+  'retrying',
+  'completed',
+  'failed',
+  'cancelled',
+] as const;
 export type TaskState = (typeof STATES)[number];
 export const STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
 export type TaskStatus = (typeof STATUSES)[number];
 
 const COARSE: Readonly<Record<TaskState, TaskStatus>> = {
-  pending: 'pending', analyzing: 'pending', waiting: 'pending', queued: 'pending', retrying: 'pending',
-  running: 'running', validating: 'running', in_review: 'running',
-  completed: 'completed', failed: 'failed', cancelled: 'cancelled',
+  pending: 'pending',
+  analyzing: 'pending',
+  waiting: 'pending',
+  queued: 'pending',
+  retrying: 'pending',
+  running: 'running',
+  validating: 'running',
+  in_review: 'running',
+  completed: 'completed',
+  failed: 'failed',
+  cancelled: 'cancelled',
 };
 export const statusOf = (state: TaskState): TaskStatus => COARSE[state];
 
@@ -112,14 +140,23 @@ export const taskViewSchema = z.object({
   estimated_completion: z.string().nullable(),
   execution_time_ms: z.number().nullable(),
   /** Of the newest attempt; accepted ones once the task is completed. */
-  artifacts: z.array(z.object({ artifact_id: z.string(), type: z.enum(LANGUAGES), path: pathSchema, sha256: sha256Schema, bytes: z.int() })),
+  artifacts: z.array(
+    z.object({ artifact_id: z.string(), type: z.enum(LANGUAGES), path: pathSchema, sha256: sha256Schema, bytes: z.int() }),
+  ),
   provenance_id: z.string().nullable(),
   parent_id: taskIdSchema.nullable(),
   children: z.array(taskIdSchema),
   depends_on: z.array(taskIdSchema),
   /** Newest verdict. */
   verdict: z
-    .object({ attempt: z.int(), passed: z.boolean(), profile: z.enum(QA_PROFILES), score: z.number(), checks: z.array(checkResultSchema), reasons: z.array(z.string()) })
+    .object({
+      attempt: z.int(),
+      passed: z.boolean(),
+      profile: z.enum(QA_PROFILES),
+      score: z.number(),
+      checks: z.array(checkResultSchema),
+      reasons: z.array(z.string()),
+    })
     .nullable(),
   error: errorSchema.nullable(),
   /** Why it waits and since when it may go on, while it is queued, waiting or retrying. */
@@ -171,4 +208,7 @@ export const decomposeSchema = analyzeSchema;
 export const estimateSchema = analyzeSchema;
 export type AnalyzeBody = z.infer<typeof analyzeSchema>;
 
-export const cancelSchema = z.strictObject({ reason: z.string().max(1000).default('cancelled by the user'), by: z.string().min(1).max(128).optional() });
+export const cancelSchema = z.strictObject({
+  reason: z.string().max(1000).default('cancelled by the user'),
+  by: z.string().min(1).max(128).optional(),
+});

@@ -8,14 +8,16 @@ export const INLINE_LIMIT_BYTES = 32 * 1024;
 export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
 
 /** Exactly one of `content` (UTF-8 text) and `dataref` (`sha256:<hex>` in the artifact store) is there. */
-export const contentSchema = z
-  .object({
-    sha256: sha256Schema,
-    /** Size of the UTF-8 bytes. */
-    bytes: z.int().min(0),
-    content: z.string().optional(),
-    dataref: z.string().regex(/^sha256:[0-9a-f]{64}$/).optional(),
-  });
+export const contentSchema = z.object({
+  sha256: sha256Schema,
+  /** Size of the UTF-8 bytes. */
+  bytes: z.int().min(0),
+  content: z.string().optional(),
+  dataref: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
+});
 export type Content = z.infer<typeof contentSchema>;
 
 /** A path inside a task's folder: relative, forward slashes, no empty, `.` or `..` part, no control characters. */
@@ -23,7 +25,10 @@ export const pathSchema = z
   .string()
   .min(1)
   .max(400)
-  .refine(isSafePath, 'must be a relative path inside the task folder: no leading "/", no "..", no backslash, no drive, no control character');
+  .refine(
+    isSafePath,
+    'must be a relative path inside the task folder: no leading "/", no "..", no backslash, no drive, no control character',
+  );
 
 export function isSafePath(path: string): boolean {
   if (/[\u0000-\u001f\u007f\\]/.test(path) || /^[a-zA-Z]:/.test(path)) return false;
@@ -38,8 +43,18 @@ export const LANGUAGES = ['python', 'typescript', 'javascript', 'json', 'markdow
 export type Language = (typeof LANGUAGES)[number];
 
 const BY_EXTENSION: Readonly<Record<string, Language>> = {
-  py: 'python', pyi: 'python', ts: 'typescript', mts: 'typescript', cts: 'typescript', tsx: 'typescript',
-  js: 'javascript', mjs: 'javascript', cjs: 'javascript', jsx: 'javascript', json: 'json', md: 'markdown',
+  py: 'python',
+  pyi: 'python',
+  ts: 'typescript',
+  mts: 'typescript',
+  cts: 'typescript',
+  tsx: 'typescript',
+  js: 'javascript',
+  mjs: 'javascript',
+  cjs: 'javascript',
+  jsx: 'javascript',
+  json: 'json',
+  md: 'markdown',
 };
 export const languageOf = (path: string): Language => BY_EXTENSION[path.slice(path.lastIndexOf('.') + 1).toLowerCase()] ?? 'text';
 

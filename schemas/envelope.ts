@@ -32,7 +32,10 @@ export const attributesSchema = z.object({
    * On a decider's event: the offset of the last record of this partition that the decider had read when it decided.
    * Folding a partition by (`afteroffset`, offset) gives exactly the order in which the decider folded it.
    */
-  afteroffset: z.string().regex(/^-?\d{1,15}$/).optional(),
+  afteroffset: z
+    .string()
+    .regex(/^-?\d{1,15}$/)
+    .optional(),
 });
 
 export type Attributes = z.infer<typeof attributesSchema>;

@@ -3,6 +3,7 @@ export * from './content.js';
 export * from './envelope.js';
 export * from './fault.js';
 export * from './ids.js';
+export * from './json-schema.js';
 export * from './qa.js';
 export * from './registry.js';
 export * from './servers.js';

@@ -83,7 +83,11 @@ export const decode = (headers: Readonly<Record<string, string>>, value: Uint8Ar
   const decoder = decoders.get(dataschema);
   if (decoder === undefined || !dataschema.startsWith(`urn:dats:${type.slice('dats.'.length)}:`)) {
     if (type in EVENTS)
-      throw new Fault('terminal', 'unknown_version', `"${dataschema}" is not a version of ${type} that this build knows; newest: ${dataschemaOf(type as EventType)}`);
+      throw new Fault(
+        'terminal',
+        'unknown_version',
+        `"${dataschema}" is not a version of ${type} that this build knows; newest: ${dataschemaOf(type as EventType)}`,
+      );
     throw new Fault('terminal', 'unknown_type', `no event type "${type}" is known`);
   }
   let data: unknown;
@@ -96,6 +100,11 @@ export const decode = (headers: Readonly<Record<string, string>>, value: Uint8Ar
     return decoder(headers, data);
   } catch (cause) {
     const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    throw new Fault('terminal', 'bad_event', `a ${type} does not fit its schema: ${issue ? `/${issue.path.join('/')}: ${issue.message}` : String(cause)}`, { cause });
+    throw new Fault(
+      'terminal',
+      'bad_event',
+      `a ${type} does not fit its schema: ${issue ? `/${issue.path.join('/')}: ${issue.message}` : String(cause)}`,
+      { cause },
+    );
   }
 };

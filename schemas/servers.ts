@@ -3,7 +3,11 @@ import { z } from 'zod';
 import { DOMAINS } from './task.js';
 import { TIERS } from './topics.js';
 
-const idSchema = z.string().min(1).max(128).regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, 'letters, digits and . _ : / -');
+const idSchema = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, 'letters, digits and . _ : / -');
 const urlSchema = z.url({ protocol: /^https?$/ });
 
 export const modelConfigSchema = z.strictObject({
@@ -15,7 +19,10 @@ export const modelConfigSchema = z.strictObject({
   /** The name that the server knows; default: the id. */
   model: z.string().min(1).max(256).optional(),
   /** Name of the environment variable that holds the API key. Never the key itself. */
-  api_key_env: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'the NAME of an environment variable, such as OPENAI_API_KEY, never the key').optional(),
+  api_key_env: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]*$/, 'the NAME of an environment variable, such as OPENAI_API_KEY, never the key')
+    .optional(),
   /** Value of `gen_ai.provider.name`; default: the runner's kind. */
   provider: z.string().min(1).max(64).optional(),
   tiers: z.array(z.enum(TIERS)).min(1),
@@ -53,7 +60,10 @@ export const serversSchema = z
       .strictObject({
         host: z.string().min(1).default('127.0.0.1'),
         port: z.int().min(0).max(65_535).default(8080),
-        body_limit_bytes: z.int().min(1024).default(16 * 1024 * 1024),
+        body_limit_bytes: z
+          .int()
+          .min(1024)
+          .default(16 * 1024 * 1024),
         /** Open tasks a project may have before submissions are answered 429. */
         max_open_tasks_per_project: z.int().min(1).default(100_000),
       })
@@ -98,20 +108,34 @@ export const serversSchema = z
         /** `auto` takes the first rung that works here: bubblewrap, then unshare. `none` refuses to run any code. */
         rung: z.enum(['auto', 'bubblewrap', 'unshare', 'none']).default('auto'),
         timeout_s: z.number().positive().default(10),
-        memory_bytes: z.int().min(16 * 1024 * 1024).default(512 * 1024 * 1024),
+        memory_bytes: z
+          .int()
+          .min(16 * 1024 * 1024)
+          .default(512 * 1024 * 1024),
         processes: z.int().min(1).default(64),
-        output_bytes: z.int().min(1024).default(64 * 1024),
-        disk_bytes: z.int().min(1024 * 1024).default(64 * 1024 * 1024),
+        output_bytes: z
+          .int()
+          .min(1024)
+          .default(64 * 1024),
+        disk_bytes: z
+          .int()
+          .min(1024 * 1024)
+          .default(64 * 1024 * 1024),
       })
       .prefault({}),
   })
   .superRefine((config, ctx) => {
     const seen = new Set<string>();
     config.models.forEach((model, i) => {
-      if (seen.has(model.id)) ctx.addIssue({ code: 'custom', path: ['models', i, 'id'], message: `"${model.id}" is used twice; model ids must be unique` });
+      if (seen.has(model.id))
+        ctx.addIssue({ code: 'custom', path: ['models', i, 'id'], message: `"${model.id}" is used twice; model ids must be unique` });
       seen.add(model.id);
       if (model.runner === 'openai' && model.base_url === undefined)
-        ctx.addIssue({ code: 'custom', path: ['models', i, 'base_url'], message: 'an openai runner needs a base_url, such as https://api.openai.com/v1' });
+        ctx.addIssue({
+          code: 'custom',
+          path: ['models', i, 'base_url'],
+          message: 'an openai runner needs a base_url, such as https://api.openai.com/v1',
+        });
     });
   });
 export type Servers = z.infer<typeof serversSchema>;

@@ -41,7 +41,11 @@ export const testsSchema = z.object({
   /** Test code; runs in the sandbox beside the produced files. Exit code 0 = passed. */
   code: z.string().max(1024 * 1024),
   /** For HumanEval-like tests: the function handed to `check(candidate)`. */
-  entry_point: z.string().regex(/^[A-Za-z_$][\w$]*$/).max(128).optional(),
+  entry_point: z
+    .string()
+    .regex(/^[A-Za-z_$][\w$]*$/)
+    .max(128)
+    .optional(),
   /** Where the test file goes; default `test_solution.py`, `solution.test.mjs`, `solution.test.ts`. */
   path: pathSchema.optional(),
   /** Command line instead of the default runner; no shell: words are separated by blanks. */

@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { decode, EVENTS, encode, eventSchemas, Fault } from './index.js';
+
+interface Fixture {
+  readonly headers: Record<string, string>;
+  readonly data: Record<string, unknown>;
+}
+const folder = new URL('./fixtures/', import.meta.url);
+const fixtures = new Map(readdirSync(folder).map((name) => [name, JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Fixture]));
+const created = fixtures.get('dats.task.created.v1.json')!;
+const codeOf = (run: () => unknown): string | undefined => {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return error instanceof Fault ? `${error.kind} ${error.code}` : String(error);
+  }
+};
+
+describe('registry', () => {
+  it('has a golden fixture for every event version, and no fixture without its version', () => {
+    const listed = Object.entries(EVENTS).flatMap(([type, versions]) => Object.keys(versions).map((v) => `${type}.v${v}.json`));
+    expect([...fixtures.keys()].sort()).toEqual(listed.sort());
+  });
+
+  it.each([...fixtures])('decodes %s for ever, and encodes what it decoded to the same', (_name, { headers, data }) => {
+    const event = decode(headers, JSON.stringify(data));
+    expect({ ...event }).toEqual({ ...headers, data });
+    const again = encode(event);
+    expect(decode(again.headers, again.value)).toEqual(event);
+  });
+
+  it('refuses what is no event, with a reason that is final', () => {
+    const json = JSON.stringify(created.data);
+    const { type: _type, ...untyped } = created.headers;
+    expect(codeOf(() => decode(untyped, json))).toBe('terminal not_an_event');
+    expect(codeOf(() => decode({ ...created.headers, type: 'dats.task.exploded', dataschema: 'urn:dats:task.exploded:1' }, json))).toBe(
+      'terminal unknown_type',
+    );
+    expect(codeOf(() => decode({ ...created.headers, dataschema: 'urn:dats:task.created:99' }, json))).toBe('terminal unknown_version');
+    expect(codeOf(() => decode({ ...created.headers, dataschema: 'urn:dats:task.failed:1' }, json))).toBe('terminal unknown_version');
+    expect(codeOf(() => decode(created.headers, '{"task_id":'))).toBe('terminal not_json');
+    expect(codeOf(() => decode(created.headers, '{"task_id":1}'))).toBe('terminal bad_event');
+    expect(codeOf(() => decode({ ...created.headers, traceparent: 'x' }, json))).toBe('terminal bad_event');
+  });
+
+  it('decodes bytes as well as text', () => {
+    expect(decode(created.headers, Buffer.from(JSON.stringify(created.data)))).toEqual({ ...created.headers, data: created.data });
+  });
+
+  it('gives a JSON Schema for every event version', () => {
+    const schemas = eventSchemas();
+    expect(schemas.size).toBe(fixtures.size);
+    for (const schema of schemas.values())
+      expect(schema).toMatchObject({ type: 'object', $schema: 'https://json-schema.org/draft/2020-12/schema' });
+  });
+});
