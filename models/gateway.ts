@@ -1,5 +1,6 @@
 // The port that processors use: say what is wanted, get an answer from whichever model is chosen, accounted for.
 import type { Domain, ModelCall, Tier } from '../schemas/index.js';
+import type { Decision } from './choose.js';
 import type { GenerateRequest, RunnerHealth } from './runner.js';
 
 export interface Ask extends GenerateRequest {
@@ -12,6 +13,8 @@ export interface Ask extends GenerateRequest {
   readonly attempt?: number;
   /** Text as it comes. */
   readonly onText?: (text: string) => void;
+  /** A model failed in the middle and another begins anew: what `onText` gave so far is void. */
+  readonly onRestart?: () => void;
 }
 
 export interface Answer {
@@ -27,6 +30,8 @@ export interface Answer {
   readonly output_tokens: number;
   readonly duration_ms: number;
   readonly time_to_first_chunk_ms?: number;
+  /** Why this model: every model with its scores, so that the choice can be recorded and understood. */
+  readonly decision?: Decision;
 }
 
 export interface ModelStatus {
@@ -39,6 +44,10 @@ export interface ModelStatus {
   readonly domains: readonly Domain[];
   readonly health: RunnerHealth;
   readonly running: number;
+  /** Calls that wait for a free slot. */
+  readonly queued?: number;
+  /** Where it is not asked for a while (it failed in a row, or asked to wait): milliseconds until it is again. */
+  readonly retry_after_ms?: number;
 }
 
 export interface ModelGateway {

@@ -1,2 +1,12 @@
+// The door of the models room. The runners' client packages are loaded only when a configured model needs them.
+
+export { costOf, promptTokensOf, tokensOf } from './accounting.js';
+export { type Candidate, choose, type Decision, type ScoredCandidate, type Wish } from './choose.js';
+export type { Clock as ModelClock } from './clock.js';
+export { LONGEST_RETRY_AFTER_MS } from './faults.js';
 export * from './gateway.js';
+export { type GatewayLogger, type ModelGatewayOptions, openModelGateway } from './model-gateway.js';
 export * from './runner.js';
+export { fenced } from './scripted/answers.js';
+export { openScripted, type ScriptedOptions } from './scripted/runner.js';
+export { loadScript, parseScript, type Script } from './scripted/script.js';

@@ -52,7 +52,10 @@ export interface ModelRunner {
   /** True when no model stands behind it. */
   readonly scripted: boolean;
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateChunk>;
-  embed(texts: readonly string[], signal: AbortSignal): Promise<{ readonly vectors: readonly (readonly number[])[]; readonly input_tokens: number }>;
+  embed(
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly vectors: readonly (readonly number[])[]; readonly input_tokens: number }>;
   models(signal: AbortSignal): Promise<readonly ModelInfo[]>;
   /** Does the server answer, and does it have the model? Never throws. */
   health(signal: AbortSignal): Promise<RunnerHealth>;

@@ -16,7 +16,11 @@ export const ALL_ROLES: Roles = { gateway: true, deciders: true, workers: LANES 
  */
 export const parseRoles = (text: string): Roles => {
   const refuse = (what: string): never => {
-    throw new Fault('terminal', 'bad_roles', `${what}; roles are "all", or a comma-separated list of gateway, deciders, workers, workers:${LANES.join('+')}`);
+    throw new Fault(
+      'terminal',
+      'bad_roles',
+      `${what}; roles are "all", or a comma-separated list of gateway, deciders, workers, workers:${LANES.join('+')}`,
+    );
   };
   const lanes = new Set<Lane>();
   let gateway = false;
@@ -37,4 +41,6 @@ export const parseRoles = (text: string): Roles => {
 };
 
 export const describeRoles = (roles: Roles): string =>
-  [roles.gateway ? 'gateway' : '', roles.deciders ? 'deciders' : '', roles.workers.length > 0 ? `workers:${roles.workers.join('+')}` : ''].filter(Boolean).join(', ');
+  [roles.gateway ? 'gateway' : '', roles.deciders ? 'deciders' : '', roles.workers.length > 0 ? `workers:${roles.workers.join('+')}` : '']
+    .filter(Boolean)
+    .join(', ');

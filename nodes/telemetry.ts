@@ -1,8 +1,9 @@
 // Model calls on their way to the log: with the outcome of the task they were made for, in the same commit; alone where there is no task.
+
+import { stamp } from '../processors/host/index.js';
+import { type Draft, sayOn } from '../processors/index.js';
 import { type ModelCall, newId, TELEMETRY } from '../schemas/index.js';
 import { type Log, outgoing } from '../streams/index.js';
-import { type Draft, sayOn } from '../processors/index.js';
-import { stamp } from '../processors/host/index.js';
 
 /** Tasks whose calls are held at most; beyond, the oldest go to the log at once. */
 const HELD_TASKS = 10_000;
@@ -24,7 +25,12 @@ export interface TelemetryOptions {
 export const openTelemetrySink = (options: TelemetryOptions): TelemetrySink => {
   const held = new Map<string, Draft[]>();
   const append = (drafts: readonly Draft[]): void => {
-    const by = { source: `/nodes/${options.node}`, actor: options.node, configversion: options.configVersion, time: new Date(options.now()).toISOString() };
+    const by = {
+      source: `/nodes/${options.node}`,
+      actor: options.node,
+      configversion: options.configVersion,
+      time: new Date(options.now()).toISOString(),
+    };
     const records = drafts.map((draft) =>
       outgoing(TELEMETRY, stamp({ ...draft, chain: { projectid: 'default', correlationid: newId() } }, by), options.node),
     );

@@ -11,6 +11,14 @@ export interface DraftOf<T extends EventType> {
   readonly key?: string;
   /** Set by effects, so that a repeated outcome has the same id; deciders leave it to the host. */
   readonly id?: string;
+  /** Whose chain it continues, where that is not the cause's: a task that goes on because another one ended. */
+  readonly chain?: Chain;
+}
+
+export interface Chain {
+  readonly projectid: string;
+  readonly correlationid: string;
+  readonly traceparent?: string;
 }
 /** A draft of any type; narrow it by `type`. */
 export type Draft = { [T in EventType]: DraftOf<T> }[EventType];

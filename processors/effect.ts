@@ -3,8 +3,9 @@
 // X1. An effect reads what it needs from the log, through the offsets in its work item, never from a view. X2. The outcome's id is derived from task, attempt and kind.
 // X3. When `signal` aborts (cancel, timeout, shutdown) it stops what it does and throws the signal's reason. X4. A business failure is an outcome (a draft),
 // an infrastructure failure is a Fault.
-import type { DatsEvent, EventOf, Work } from '../schemas/index.js';
+
 import type { ModelGateway } from '../models/index.js';
+import type { DatsEvent, EventOf, Work } from '../schemas/index.js';
 import type { ArtifactStore } from './artifact-store.js';
 import type { Draft } from './draft.js';
 import type { CheckPorts } from './qa/check.js';

@@ -87,7 +87,11 @@ export interface Log {
   /** @throws Fault: `disk_full` (retryable), `record_too_large` (terminal), `log_closed` (fatal). On any error nothing was written. */
   append(records: readonly Outgoing[]): Promise<readonly Position[]>;
   /** Batches from `from` on, following the end until `signal` aborts; then it returns. With `until`, ends before that offset. */
-  read(from: Position, signal: AbortSignal, options?: { readonly until?: number; readonly maxBatch?: number }): AsyncIterable<readonly Recorded[]>;
+  read(
+    from: Position,
+    signal: AbortSignal,
+    options?: { readonly until?: number; readonly maxBatch?: number },
+  ): AsyncIterable<readonly Recorded[]>;
   /** One record, or undefined when there is none at that offset. */
   get(position: Position): Promise<Recorded | undefined>;
   /** First offset there is, and the offset that the next record will get at the earliest. */

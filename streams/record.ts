@@ -12,4 +12,5 @@ export const outgoing = (topic: Topic, event: DatsEvent, key: string = event.pro
  * The event of a record.
  * @throws Fault terminal when the record holds none (see `decode`).
  */
-export const eventOf = (record: Pick<Recorded, 'headers' | 'value' | 'event'>): DatsEvent => record.event ?? decode(record.headers, record.value);
+export const eventOf = (record: Pick<Recorded, 'headers' | 'value' | 'event'>): DatsEvent =>
+  record.event ?? decode(record.headers, record.value);

@@ -17,10 +17,17 @@ export interface Document {
 export interface ViewStore {
   get<T>(collection: string, id: string): T | undefined | Promise<T | undefined>;
   /** With `checkpoint`, records that everything below `next` of that partition is in. */
-  put(documents: readonly Document[], checkpoint?: { readonly view: string; readonly partition: number; readonly next: number }): Promise<void>;
+  put(
+    documents: readonly Document[],
+    checkpoint?: { readonly view: string; readonly partition: number; readonly next: number },
+  ): Promise<void>;
   checkpoint(view: string, partition: number): Promise<number>;
   /** Ids in index order below `prefix`, after `after` (exclusive), at most `limit`. */
-  list(collection: string, prefix: string, options: { readonly after?: string; readonly limit: number; readonly reverse?: boolean }): Promise<readonly { readonly key: string; readonly id: string }[]>;
+  list(
+    collection: string,
+    prefix: string,
+    options: { readonly after?: string; readonly limit: number; readonly reverse?: boolean },
+  ): Promise<readonly { readonly key: string; readonly id: string }[]>;
   /** Drops everything: the next start rebuilds. */
   clear(): Promise<void>;
   close(): Promise<void>;

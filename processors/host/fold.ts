@@ -62,7 +62,8 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
   const say = (part: Part, drafts: readonly Draft[], by: Omit<Stamp, 'actor' | 'source' | 'configversion'>, said: Said[]): void => {
     for (const draft of drafts) {
       const event = stamp(draft, { ...by, source: options.source, actor: part.decider.name, configversion: options.configVersion });
-      if (event.projectid === undefined) throw new Fault('fatal', 'decider_bug', `${part.decider.name} said a ${event.type} for no project`);
+      if (event.projectid === undefined)
+        throw new Fault('fatal', 'decider_bug', `${part.decider.name} said a ${event.type} for no project`);
       said.push({ topic: draft.topic, key: draft.key ?? event.projectid, event });
       if (draft.topic === 'dats.lifecycle') evolve(event, by.afteroffset ?? -1);
     }
@@ -71,7 +72,8 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
   /** Answers `said[from..]` until quiet. */
   const quiet = (said: Said[], from: number, time: string, afteroffset: number): void => {
     for (let i = from; i < said.length; i++) {
-      if (said.length > MAX_ANSWERS) throw new Fault('fatal', 'decider_loop', `more than ${MAX_ANSWERS} answers in one step; the last was a ${said.at(-1)!.event.type}`);
+      if (said.length > MAX_ANSWERS)
+        throw new Fault('fatal', 'decider_loop', `more than ${MAX_ANSWERS} answers in one step; the last was a ${said.at(-1)!.event.type}`);
       const { event, topic } = said[i]!;
       if (topic === 'dats.lifecycle') answer(event, afteroffset, time, said);
     }
@@ -120,4 +122,3 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     },
   };
 };
-

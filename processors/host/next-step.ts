@@ -1,7 +1,10 @@
 // What comes next for a partition: records, or a timer that is due. One pending read at a time, no timer left behind.
 import type { Recorded } from '../../streams/index.js';
 
-export type Step = { readonly kind: 'records'; readonly records: readonly Recorded[] } | { readonly kind: 'due'; readonly now: number } | { readonly kind: 'end' };
+export type Step =
+  | { readonly kind: 'records'; readonly records: readonly Recorded[] }
+  | { readonly kind: 'due'; readonly now: number }
+  | { readonly kind: 'end' };
 
 /** Longest single timer: setTimeout overflows above 2^31-1 ms. */
 const MAX_TIMER_MS = 60_000;

@@ -94,7 +94,12 @@ const oneByOne = async (assignment: Assignment, run: DeciderRun, records: readon
     try {
       outputs = outputsOf(fold, { kind: 'records', records: [record] }, record.offset, run);
     } catch (error) {
-      const fault = new Fault('terminal', 'decider_failed', `a decider of ${run.group} threw on a ${record.type}: ${toFault(error).message}`, { cause: error });
+      const fault = new Fault(
+        'terminal',
+        'decider_failed',
+        `a decider of ${run.group} threw on a ${record.type}: ${toFault(error).message}`,
+        { cause: error },
+      );
       run.onProblem?.(fault, record);
       fold = await load(assignment, run);
       outputs = [...letters(record, fault, run)];
@@ -105,7 +110,13 @@ const oneByOne = async (assignment: Assignment, run: DeciderRun, records: readon
 };
 
 /** @throws Fault fenced or fatal; retryable only when the partition was revoked meanwhile. */
-const commit = async (assignment: Assignment, run: DeciderRun, outputs: readonly Outgoing[], states: Commit['states'], next: number): Promise<void> => {
+const commit = async (
+  assignment: Assignment,
+  run: DeciderRun,
+  outputs: readonly Outgoing[],
+  states: Commit['states'],
+  next: number,
+): Promise<void> => {
   for (let wait: number = COMMIT_RETRY_MS.first; ; wait = Math.min(wait * 2, COMMIT_RETRY_MS.max)) {
     try {
       await assignment.commit({ next, outputs, states });

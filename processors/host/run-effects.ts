@@ -4,7 +4,16 @@
 // (`dats.task.attempt.failed`), so that scheduling decides; only what is no work item at all becomes a dead letter.
 // W3. What ended meanwhile is not begun, and is stopped when it runs.
 import {
-  type DataOf, type DatsEvent, derivedId, type EventOf, Fault, LIFECYCLE, partitionOf, type Topic, toFault, type Work,
+  type DataOf,
+  type DatsEvent,
+  derivedId,
+  type EventOf,
+  Fault,
+  LIFECYCLE,
+  partitionOf,
+  type Topic,
+  toFault,
+  type Work,
 } from '../../schemas/index.js';
 import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../../streams/index.js';
 import { consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
@@ -36,7 +45,10 @@ export const EFFECT_RETRY: RetryPolicy = { maxAttempts: 4, baseMs: 200, maxMs: 5
 
 type WorkEventRecord = EventOf<'dats.work.requested'>;
 const STAGES: Readonly<Record<Work['kind'], DataOf<'dats.task.attempt.failed'>['stage']>> = {
-  analyse: 'analysis', decompose: 'decomposition', generate: 'generation', check: 'qa',
+  analyse: 'analysis',
+  decompose: 'decomposition',
+  generate: 'generation',
+  check: 'qa',
 };
 
 export const runEffects = (assignment: Assignment, run: EffectRun): Promise<void> => {
@@ -83,7 +95,8 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
     if (shutdown.aborted) throw shutdown.reason;
     if (controller.signal.aborted) return record(run.takeCalls(task_id));
     const fault = toFault(error);
-    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts)) throw fault;
+    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts))
+      throw fault;
     return record([givenUp(kind, task_id, attempt, fault), ...run.takeCalls(task_id)]);
   } finally {
     shutdown.removeEventListener('abort', onShutdown);
@@ -92,12 +105,17 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
 };
 
 const givenUp = (kind: Work['kind'], task_id: string, attempt: number, fault: Fault): Draft =>
-  say('dats.task.attempt.failed', task_id, {
+  say(
+    'dats.task.attempt.failed',
     task_id,
-    attempt,
-    stage: STAGES[kind],
-    error: { code: fault.code, message: fault.message, retryable: fault.kind === 'retryable' },
-  }, derivedId(task_id, kind, attempt));
+    {
+      task_id,
+      attempt,
+      stage: STAGES[kind],
+      error: { code: fault.code, message: fault.message, retryable: fault.kind === 'retryable' },
+    },
+    derivedId(task_id, kind, attempt),
+  );
 
 const toRecord = (draft: Draft, index: number, effect: Effect, work: WorkEventRecord, run: EffectRun): Outgoing => {
   const event = stamp(draft.id === undefined ? { ...draft, id: derivedId(work.id, effect.name, index) } : draft, {

@@ -18,9 +18,22 @@ export interface MaterialiseOptions {
 }
 
 const TYPES: ReadonlySet<string> = new Set([
-  'dats.task.created', 'dats.task.analyzed', 'dats.task.decomposed', 'dats.task.queued', 'dats.task.ready', 'dats.task.started', 'dats.task.output.created',
-  'dats.task.attempt.failed', 'dats.task.validated', 'dats.task.rejected', 'dats.task.retry.scheduled', 'dats.task.timedout', 'dats.task.cancel.requested',
-  'dats.task.cancelled', 'dats.task.completed', 'dats.task.failed',
+  'dats.task.created',
+  'dats.task.analyzed',
+  'dats.task.decomposed',
+  'dats.task.queued',
+  'dats.task.ready',
+  'dats.task.started',
+  'dats.task.output.created',
+  'dats.task.attempt.failed',
+  'dats.task.validated',
+  'dats.task.rejected',
+  'dats.task.retry.scheduled',
+  'dats.task.timedout',
+  'dats.task.cancel.requested',
+  'dats.task.cancelled',
+  'dats.task.completed',
+  'dats.task.failed',
 ]);
 
 interface Project {
@@ -68,7 +81,13 @@ export const openProjection = (views: ViewStore) => {
     touchedProjects.add(event.projectid);
     if (event.type === 'dats.task.output.created')
       for (const artifact of artifactViews(event, offset))
-        changed.set(`artifact/${artifact.artifact_id}`, { collection: 'artifact', id: artifact.artifact_id, version: offset + 1, doc: artifact, indexes: [`task/${artifact.task_id}/${artifact.artifact_id}`] });
+        changed.set(`artifact/${artifact.artifact_id}`, {
+          collection: 'artifact',
+          id: artifact.artifact_id,
+          version: offset + 1,
+          doc: artifact,
+          indexes: [`task/${artifact.task_id}/${artifact.artifact_id}`],
+        });
     if (event.type === 'dats.task.completed' && after.parent_id !== null) await handUp(after, offset);
   };
 
@@ -88,7 +107,10 @@ export const openProjection = (views: ViewStore) => {
     changed.clear();
     touchedTasks.clear();
     touchedProjects.clear();
-    for (const cache of [tasks, projects]) for (const id of cache.keys()) if (cache.size > CACHED) cache.delete(id); else break;
+    for (const cache of [tasks, projects])
+      for (const id of cache.keys())
+        if (cache.size > CACHED) cache.delete(id);
+        else break;
     return documents;
   };
 

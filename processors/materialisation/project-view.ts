@@ -29,7 +29,10 @@ export const projectAfter = (doc: ProjectDoc, before: TaskView | undefined, afte
   if (after.state !== 'completed' || after.completed_at === null) return next;
   const minute = Math.floor(Date.parse(after.completed_at) / 60_000);
   const last = doc.minutes.at(-1);
-  const minutes = last?.[0] === minute ? [...doc.minutes.slice(0, -1), [minute, last[1] + 1] as const] : [...doc.minutes, [minute, 1] as const].slice(-RATE_MINUTES);
+  const minutes =
+    last?.[0] === minute
+      ? [...doc.minutes.slice(0, -1), [minute, last[1] + 1] as const]
+      : [...doc.minutes, [minute, 1] as const].slice(-RATE_MINUTES);
   return { ...next, minutes, durations: [...doc.durations.slice(-(DURATIONS - 1)), after.execution_time_ms ?? 0] };
 };
 
@@ -41,7 +44,8 @@ export interface ProjectContext {
   readonly oldestOpen: string | null;
 }
 
-const percentile = (sorted: readonly number[], p: number): number | null => (sorted.length === 0 ? null : sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))]!);
+const percentile = (sorted: readonly number[], p: number): number | null =>
+  sorted.length === 0 ? null : sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))]!;
 
 /** As the API shows it. */
 export const projectStatus = (doc: ProjectDoc, context: ProjectContext): ProjectStatus => {

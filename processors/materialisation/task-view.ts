@@ -1,5 +1,13 @@
 // A task as the API shows it: the fold of its events. Pure.
-import { type ArtifactView, type DatsEvent, type EventOf, type QaProfile, statusOf, type TaskState, type TaskView } from '../../schemas/index.js';
+import {
+  type ArtifactView,
+  type DatsEvent,
+  type EventOf,
+  type QaProfile,
+  statusOf,
+  type TaskState,
+  type TaskView,
+} from '../../schemas/index.js';
 import type { Document } from '../../streams/index.js';
 import { profileOf } from '../qa/profile.js';
 
@@ -72,7 +80,9 @@ const changeOf = (view: TaskView, event: DatsEvent): Change | undefined => {
     case 'dats.task.ready':
       return to('queued', { attempt: event.data.attempt, tier: event.data.tier, waiting_for: 'a free worker' });
     case 'dats.task.started':
-      return view.attempt === event.data.attempt && view.state === 'queued' ? to('running', { started_at: view.started_at ?? event.time, waiting_for: null }) : undefined;
+      return view.attempt === event.data.attempt && view.state === 'queued'
+        ? to('running', { started_at: view.started_at ?? event.time, waiting_for: null })
+        : undefined;
     case 'dats.task.output.created': {
       const { artifacts, model, scripted, attempt } = event.data;
       if (view.attempt !== attempt) return undefined;
@@ -95,11 +105,23 @@ const ended = (view: TaskView, event: DatsEvent): Change | undefined => {
   const time = { completed_at: event.time, waiting_for: null };
   switch (event.type) {
     case 'dats.task.completed':
-      return to('completed', { ...time, error: null, execution_time_ms: event.data.execution_time_ms, provenance_id: event.data.provenance_id });
+      return to('completed', {
+        ...time,
+        error: null,
+        execution_time_ms: event.data.execution_time_ms,
+        provenance_id: event.data.provenance_id,
+      });
     case 'dats.task.failed':
-      return to('failed', { ...time, error: event.data.error, execution_time_ms: Math.max(0, Date.parse(event.time) - Date.parse(view.created_at)) });
+      return to('failed', {
+        ...time,
+        error: event.data.error,
+        execution_time_ms: Math.max(0, Date.parse(event.time) - Date.parse(view.created_at)),
+      });
     case 'dats.task.cancelled':
-      return to('cancelled', { ...time, error: { code: 'cancelled', message: `by ${event.data.by}: ${event.data.reason}`, retryable: false } });
+      return to('cancelled', {
+        ...time,
+        error: { code: 'cancelled', message: `by ${event.data.by}: ${event.data.reason}`, retryable: false },
+      });
     default:
       return undefined;
   }

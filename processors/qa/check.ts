@@ -14,7 +14,16 @@ export interface CheckInput {
   readonly artifacts: readonly LoadedFile[];
   /** What the task brought along and the artifacts of the tasks it depends on. */
   readonly files: readonly LoadedFile[];
-  readonly tests: { readonly language: 'python' | 'javascript' | 'typescript'; readonly code: string; readonly entry_point?: string; readonly path?: string; readonly command?: string; readonly timeout_s?: number } | undefined;
+  readonly tests:
+    | {
+        readonly language: 'python' | 'javascript' | 'typescript';
+        readonly code: string;
+        readonly entry_point?: string;
+        readonly path?: string;
+        readonly command?: string;
+        readonly timeout_s?: number;
+      }
+    | undefined;
 }
 
 export interface CheckPorts {

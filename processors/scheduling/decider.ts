@@ -4,21 +4,52 @@
 // C3. At most `max_running` tasks of a project hold a place (ready, running, validating). C4. Within a project priority decides, then age; a retry goes
 // before fresh tasks of its priority. C5. A task runs only when all it depends on is completed, and their artifacts are its inputs.
 // C6. A parent completes with the last of its subtasks; a subtask that fails or is cancelled fails its parent, and a parent's end cancels what is open of its subtasks.
-import { type DataOf, type DatsEvent, derivedId, type EventOf, type EventType, isTerminal, type TaskError, workTopic } from '../../schemas/index.js';
+import {
+  type DataOf,
+  type DatsEvent,
+  derivedId,
+  type EventOf,
+  type EventType,
+  isTerminal,
+  type TaskError,
+  workTopic,
+} from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
 import { type Chain, type Draft, say, sayOn } from '../draft.js';
 import { plannedTasks } from './children.js';
 import { awaitsOutput, evolve } from './evolve.js';
 import { backoffMs, escalate, maxAttempts, maxRunning, type SchedulingPolicy, timeoutMs } from './policy.js';
-import { changes, firstInLine, HOLDS_A_PLACE, newState, type OpenTask, positionFor, queueLength, restore, type SchedulingState } from './state.js';
+import {
+  changes,
+  firstInLine,
+  HOLDS_A_PLACE,
+  newState,
+  type OpenTask,
+  positionFor,
+  queueLength,
+  restore,
+  type SchedulingState,
+} from './state.js';
 import { dueTimers, nextTimer } from './timers.js';
 
 export const PROMPT_VERSION = 'generate@1';
 
 const CONSUMES = [
-  'dats.task.created', 'dats.task.analyzed', 'dats.task.decomposed', 'dats.task.queued', 'dats.task.ready', 'dats.task.started',
-  'dats.task.output.created', 'dats.task.attempt.failed', 'dats.task.validated', 'dats.task.rejected', 'dats.task.retry.scheduled',
-  'dats.task.cancel.requested', 'dats.task.cancelled', 'dats.task.completed', 'dats.task.failed',
+  'dats.task.created',
+  'dats.task.analyzed',
+  'dats.task.decomposed',
+  'dats.task.queued',
+  'dats.task.ready',
+  'dats.task.started',
+  'dats.task.output.created',
+  'dats.task.attempt.failed',
+  'dats.task.validated',
+  'dats.task.rejected',
+  'dats.task.retry.scheduled',
+  'dats.task.cancel.requested',
+  'dats.task.cancelled',
+  'dats.task.completed',
+  'dats.task.failed',
 ] as const satisfies readonly EventType[];
 
 type EndEvent = EventOf<'dats.task.completed' | 'dats.task.failed' | 'dats.task.cancelled'>;
@@ -69,7 +100,9 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
 
   const onCreated = (state: SchedulingState, task: OpenTask, event: EventOf<'dats.task.created'>): readonly Draft[] => {
     const dead = event.data.depends_on.find((id) => (state.closed.get(id)?.status ?? 'completed') !== 'completed');
-    return dead === undefined || task.stage !== 'pending' ? [] : [fail(task, { code: 'dependency_failed', message: `task ${dead}, which it depends on, did not complete`, retryable: false })];
+    return dead === undefined || task.stage !== 'pending'
+      ? []
+      : [fail(task, { code: 'dependency_failed', message: `task ${dead}, which it depends on, did not complete`, retryable: false })];
   };
 
   /** Free places of a project, less what this decision has given away already. */
@@ -92,10 +125,19 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
   const ready = (task: OpenTask, now: number): readonly Draft[] => {
     const attempt = task.attempt + 1;
     const data: DataOf<'dats.task.ready'> = {
-      task_id: task.id, attempt, tier: task.tier, domain: task.domain, prompt_version: PROMPT_VERSION, context: contextOf(task), due: iso(now + timeoutMs(policy, task.options)),
+      task_id: task.id,
+      attempt,
+      tier: task.tier,
+      domain: task.domain,
+      prompt_version: PROMPT_VERSION,
+      context: contextOf(task),
+      due: iso(now + timeoutMs(policy, task.options)),
       ...(task.options.model === undefined ? {} : { model: task.options.model }),
     };
-    return [about(task, 'dats.task.ready', data), inChainOf(task, sayOn(workTopic(task.tier), task.id, 'dats.work.requested', task.id, { ...data, kind: 'generate' }))];
+    return [
+      about(task, 'dats.task.ready', data),
+      inChainOf(task, sayOn(workTopic(task.tier), task.id, 'dats.work.requested', task.id, { ...data, kind: 'generate' })),
+    ];
   };
 
   const contextOf = (task: OpenTask) => ({
@@ -116,15 +158,28 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
   /** The output waits for its verdict: given here when nothing is to be checked, else asked for. */
   const judge = (task: OpenTask, now: number): readonly Draft[] => {
     const { attempt } = task;
-    if (task.profile === 'none') return [about(task, 'dats.task.validated', { task_id: task.id, attempt, profile: 'none', checks: [], score: 1 })];
+    if (task.profile === 'none')
+      return [about(task, 'dats.task.validated', { task_id: task.id, attempt, profile: 'none', checks: [], score: 1 })];
     const work: DataOf<'dats.work.requested'> = {
-      task_id: task.id, kind: 'check', attempt, tier: task.tier, domain: task.domain, prompt_version: PROMPT_VERSION, qa_profile: task.profile,
-      context: { ...contextOf(task), output: task.output! }, due: iso(task.dueMs ?? now + timeoutMs(policy, task.options)),
+      task_id: task.id,
+      kind: 'check',
+      attempt,
+      tier: task.tier,
+      domain: task.domain,
+      prompt_version: PROMPT_VERSION,
+      qa_profile: task.profile,
+      context: { ...contextOf(task), output: task.output! },
+      due: iso(task.dueMs ?? now + timeoutMs(policy, task.options)),
     };
     return [inChainOf(task, sayOn(workTopic('qa'), task.id, 'dats.work.requested', task.id, work))];
   };
 
-  const onAttemptFailed = (state: SchedulingState, task: OpenTask, event: EventOf<'dats.task.attempt.failed'>, now: number): readonly Draft[] => {
+  const onAttemptFailed = (
+    state: SchedulingState,
+    task: OpenTask,
+    event: EventOf<'dats.task.attempt.failed'>,
+    now: number,
+  ): readonly Draft[] => {
     const { stage, attempt, error } = event.data;
     if (stage === 'decomposition') return task.stage === 'decomposing' ? end(state, task, fail(task, error)) : [];
     if (stage === 'analysis' || task.attempt !== attempt) return [];
@@ -140,16 +195,28 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
     }
     const backoff_ms = backoffMs(policy, task.id, task.attempt);
     const tier = better ? escalate(task.tier) : task.tier;
-    return [about(task, 'dats.task.retry.scheduled', {
-      task_id: task.id, attempt: task.attempt + 1, due: iso(now + backoff_ms), backoff_ms, tier, escalated: tier !== task.tier, reason: `${error.code}: ${error.message}`.slice(0, 2000),
-    })];
+    return [
+      about(task, 'dats.task.retry.scheduled', {
+        task_id: task.id,
+        attempt: task.attempt + 1,
+        due: iso(now + backoff_ms),
+        backoff_ms,
+        tier,
+        escalated: tier !== task.tier,
+        reason: `${error.code}: ${error.message}`.slice(0, 2000),
+      }),
+    ];
   };
 
   const complete = (task: OpenTask, now: number): Draft =>
     about(task, 'dats.task.completed', {
-      task_id: task.id, attempt: task.attempt, provenance_id: derivedId(task.id, 'execution', task.attempt), execution_time_ms: Math.max(0, now - task.createdMs),
+      task_id: task.id,
+      attempt: task.attempt,
+      provenance_id: derivedId(task.id, 'execution', task.attempt),
+      execution_time_ms: Math.max(0, now - task.createdMs),
     });
-  const fail = (task: OpenTask, error: TaskError): Draft => about(task, 'dats.task.failed', { task_id: task.id, attempt: task.attempt, error });
+  const fail = (task: OpenTask, error: TaskError): Draft =>
+    about(task, 'dats.task.failed', { task_id: task.id, attempt: task.attempt, error });
 
   /** The end of a task, and of its open subtasks with it. */
   const end = (state: SchedulingState, task: OpenTask, draft: Draft): readonly Draft[] => [
@@ -194,7 +261,11 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
 
   const onDue = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {
     if (task.deadlineMs !== undefined && task.deadlineMs <= now)
-      return end(state, task, fail(task, { code: 'deadline', message: `it was not finished by its deadline ${iso(task.deadlineMs)}`, retryable: false }));
+      return end(
+        state,
+        task,
+        fail(task, { code: 'deadline', message: `it was not finished by its deadline ${iso(task.deadlineMs)}`, retryable: false }),
+      );
     if (task.stage === 'retrying') return schedule(state, task, now, given);
     const after_ms = timeoutMs(policy, task.options);
     const what = HOLDS_A_PLACE.has(task.stage) ? 'the attempt' : 'its analysis';
@@ -204,6 +275,14 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
   };
 
   return {
-    name: 'scheduling', consumes: CONSUMES, initialState: newState, decide,
-    evolve: (state, event, offset) => evolve(policy, state, event, offset), nextDue: (state) => nextTimer(state.timers), tick, changes, restore };
+    name: 'scheduling',
+    consumes: CONSUMES,
+    initialState: newState,
+    decide,
+    evolve: (state, event, offset) => evolve(policy, state, event, offset),
+    nextDue: (state) => nextTimer(state.timers),
+    tick,
+    changes,
+    restore,
+  };
 };

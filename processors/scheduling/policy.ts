@@ -5,7 +5,8 @@ import type { OpenTask } from './state.js';
 
 export type SchedulingPolicy = Servers['scheduling'];
 
-export const maxRunning = (policy: SchedulingPolicy, project: string): number => policy.projects[project]?.max_running ?? policy.max_running_per_project;
+export const maxRunning = (policy: SchedulingPolicy, project: string): number =>
+  policy.projects[project]?.max_running ?? policy.max_running_per_project;
 export const timeoutMs = (policy: SchedulingPolicy, options: OpenTask['options']): number => (options.timeout_s ?? policy.timeout_s) * 1000;
 export const maxAttempts = (policy: SchedulingPolicy, task: OpenTask): number => task.options.max_attempts ?? policy.max_attempts;
 

@@ -6,7 +6,12 @@ import { analysis, creation, openWorld, output, SOURCE, type World } from '../te
 import { schedulingDecider } from './decider.js';
 
 const policy = (change: Partial<ReturnType<typeof serversSchema.parse>['scheduling']> = {}) => ({
-  ...serversSchema.parse({ version: 1 }).scheduling, max_running_per_project: 2, backoff_base_ms: 100, timeout_s: 10, max_attempts: 3, ...change,
+  ...serversSchema.parse({ version: 1 }).scheduling,
+  max_running_per_project: 2,
+  backoff_base_ms: 100,
+  timeout_s: 10,
+  max_attempts: 3,
+  ...change,
 });
 const worldOf = (p = policy()) => openWorld(() => [schedulingDecider(p) as never]);
 
@@ -26,7 +31,14 @@ describe('scheduling', () => {
     submit(world, 'a');
     expect(world.work.map((w) => [w.data.kind, w.data.attempt])).toEqual([['generate', 1]]);
     answer(world, 'a');
-    expect(world.types('a')).toEqual(['dats.task.created', 'dats.task.analyzed', 'dats.task.ready', 'dats.task.output.created', 'dats.task.validated', 'dats.task.completed']);
+    expect(world.types('a')).toEqual([
+      'dats.task.created',
+      'dats.task.analyzed',
+      'dats.task.ready',
+      'dats.task.output.created',
+      'dats.task.validated',
+      'dats.task.completed',
+    ]);
     answer(world, 'a');
     expect(world.terminals('a')).toEqual(['dats.task.completed']);
     expect(world.saved.has('scheduling/t/a')).toBe(false);
@@ -48,7 +60,15 @@ describe('scheduling', () => {
     submit(world, 'a', { options: { qa_profile: 'syntax' } });
     for (const attempt of [1, 2, 3]) {
       answer(world, 'a', attempt);
-      world.append('dats.task.rejected', { task_id: 'a', attempt, profile: 'syntax', checks: [], score: 0, reasons: [`wrong ${attempt}`], retryable: true });
+      world.append('dats.task.rejected', {
+        task_id: 'a',
+        attempt,
+        profile: 'syntax',
+        checks: [],
+        score: 0,
+        reasons: [`wrong ${attempt}`],
+        retryable: true,
+      });
       world.step();
       world.now += 1_000;
       world.step();
@@ -61,7 +81,12 @@ describe('scheduling', () => {
   it('a retry waits for its backoff and not longer', () => {
     const world = worldOf();
     submit(world, 'a');
-    world.append('dats.task.attempt.failed', { task_id: 'a', attempt: 1, stage: 'generation', error: { code: 'model_error', message: 'boom', retryable: true } });
+    world.append('dats.task.attempt.failed', {
+      task_id: 'a',
+      attempt: 1,
+      stage: 'generation',
+      error: { code: 'model_error', message: 'boom', retryable: true },
+    });
     world.step();
     const scheduled = JSON.parse(String(world.log.at(-1)!.value)) as DataOf<'dats.task.retry.scheduled'>;
     expect(scheduled.tier).toBe('small');
@@ -102,7 +127,11 @@ describe('scheduling', () => {
     world.append('dats.task.cancel.requested', { task_id: 'a', reason: 'no more', by: 'me' });
     world.step();
     submit(world, 'c', { depends_on: ['a'] });
-    expect([world.terminals('a'), world.terminals('b'), world.terminals('c')]).toEqual([['dats.task.cancelled'], ['dats.task.failed'], ['dats.task.failed']]);
+    expect([world.terminals('a'), world.terminals('b'), world.terminals('c')]).toEqual([
+      ['dats.task.cancelled'],
+      ['dats.task.failed'],
+      ['dats.task.failed'],
+    ]);
   });
 
   it('a cancelled task stays cancelled though its output comes later, in every stage, and frees its place', () => {
@@ -112,7 +141,12 @@ describe('scheduling', () => {
       submit(world, 'a', { options: { qa_profile: 'syntax' } });
       if (stage === 'validating') answer(world, 'a');
       if (stage === 'retrying') {
-        world.append('dats.task.attempt.failed', { task_id: 'a', attempt: 1, stage: 'generation', error: { code: 'e', message: 'e', retryable: true } });
+        world.append('dats.task.attempt.failed', {
+          task_id: 'a',
+          attempt: 1,
+          stage: 'generation',
+          error: { code: 'e', message: 'e', retryable: true },
+        });
         world.step();
       }
       world.append('dats.task.cancel.requested', { task_id: 'a', reason: 'stop', by: 'me' });
@@ -155,8 +189,12 @@ describe('scheduling', () => {
     const text = { sha256: '0'.repeat(64), bytes: 1, content: 'x' };
     submit(world, 'a', { options: { decompose: true, qa_profile: 'none' } });
     world.append('dats.task.decomposed', {
-      task_id: 'a', planner: { name: 't', version: '1' },
-      children: [{ task_id: 'a2', title: '2', description: text, depends_on: ['a1'] }, { task_id: 'a1', title: '1', description: text, depends_on: [] }],
+      task_id: 'a',
+      planner: { name: 't', version: '1' },
+      children: [
+        { task_id: 'a2', title: '2', description: text, depends_on: ['a1'] },
+        { task_id: 'a1', title: '1', description: text, depends_on: [] },
+      ],
     });
     world.step();
     for (const id of ['a1', 'a2']) world.append('dats.task.analyzed', analysis(id));
@@ -173,12 +211,25 @@ describe('scheduling', () => {
     const world = worldOf();
     const text = { sha256: '0'.repeat(64), bytes: 1, content: 'x' };
     submit(world, 'a', { options: { decompose: true, qa_profile: 'none' } });
-    world.append('dats.task.decomposed', { task_id: 'a', planner: { name: 't', version: '1' }, children: ['a1', 'a2'].map((task_id) => ({ task_id, title: task_id, description: text, depends_on: [] })) });
+    world.append('dats.task.decomposed', {
+      task_id: 'a',
+      planner: { name: 't', version: '1' },
+      children: ['a1', 'a2'].map((task_id) => ({ task_id, title: task_id, description: text, depends_on: [] })),
+    });
     world.step();
     for (const id of ['a1', 'a2']) world.append('dats.task.analyzed', analysis(id));
-    world.append('dats.task.attempt.failed', { task_id: 'a1', attempt: 1, stage: 'generation', error: { code: 'model_rejected', message: 'no', retryable: false } });
+    world.append('dats.task.attempt.failed', {
+      task_id: 'a1',
+      attempt: 1,
+      stage: 'generation',
+      error: { code: 'model_rejected', message: 'no', retryable: false },
+    });
     world.step();
-    expect(['a', 'a1', 'a2'].map((id) => world.terminals(id))).toEqual([['dats.task.failed'], ['dats.task.failed'], ['dats.task.cancelled']]);
+    expect(['a', 'a1', 'a2'].map((id) => world.terminals(id))).toEqual([
+      ['dats.task.failed'],
+      ['dats.task.failed'],
+      ['dats.task.cancelled'],
+    ]);
   });
 
   it('a project with many queued tasks costs another project nothing', () => {
@@ -193,8 +244,18 @@ describe('scheduling', () => {
 
 // Random histories. Every task ends exactly once, limits hold, a restart at any step changes nothing, and a rebuild from the log gives the same bytes.
 const action = fc.oneof(
-  fc.record({ kind: fc.constant('submit' as const), project: fc.constantFrom('p', 'q'), priority: fc.constantFrom('low', 'normal', 'urgent'), deps: fc.array(fc.nat(20), { maxLength: 2 }), decompose: fc.boolean() }),
-  fc.record({ kind: fc.constant('work' as const), which: fc.nat(50), outcome: fc.constantFrom('ok', 'ok', 'ok', 'fail', 'reject', 'again') }),
+  fc.record({
+    kind: fc.constant('submit' as const),
+    project: fc.constantFrom('p', 'q'),
+    priority: fc.constantFrom('low', 'normal', 'urgent'),
+    deps: fc.array(fc.nat(20), { maxLength: 2 }),
+    decompose: fc.boolean(),
+  }),
+  fc.record({
+    kind: fc.constant('work' as const),
+    which: fc.nat(50),
+    outcome: fc.constantFrom('ok', 'ok', 'ok', 'fail', 'reject', 'again'),
+  }),
   fc.record({ kind: fc.constant('cancel' as const), which: fc.nat(20) }),
   fc.record({ kind: fc.constant('time' as const), ms: fc.integer({ min: 1, max: 12_000 }) }),
   fc.record({ kind: fc.constant('step' as const), count: fc.integer({ min: 1, max: 4 }) }),
@@ -215,34 +276,71 @@ describe('scheduling under random histories', () => {
           if (!item) return;
           const { task_id, attempt, kind } = item.data;
           const project = projectOf(task_id);
-          if (outcome === 'fail') world.append('dats.task.attempt.failed', { task_id, attempt, stage: kind === 'check' ? 'qa' : 'generation', error: { code: 'model_error', message: 'e', retryable: true } }, project);
+          if (outcome === 'fail')
+            world.append(
+              'dats.task.attempt.failed',
+              {
+                task_id,
+                attempt,
+                stage: kind === 'check' ? 'qa' : 'generation',
+                error: { code: 'model_error', message: 'e', retryable: true },
+              },
+              project,
+            );
           else if (kind === 'generate') world.append('dats.task.output.created', output(item.data), project);
-          else if (outcome === 'reject') world.append('dats.task.rejected', { task_id, attempt, profile: 'syntax', checks: [], score: 0, reasons: ['no'], retryable: true }, project);
+          else if (outcome === 'reject')
+            world.append(
+              'dats.task.rejected',
+              { task_id, attempt, profile: 'syntax', checks: [], score: 0, reasons: ['no'], retryable: true },
+              project,
+            );
           else world.append('dats.task.validated', { task_id, attempt, profile: 'syntax', checks: [], score: 1 }, project);
         };
         const checkLimits = (): void => {
           const running = new Map<string, number>();
           for (const [key, json] of world.saved) {
             const task = key.startsWith('scheduling/t/') ? (JSON.parse(json) as { project: string; stage: string }) : undefined;
-            if (task && ['ready', 'running', 'validating'].includes(task.stage)) running.set(task.project, (running.get(task.project) ?? 0) + 1);
+            if (task && ['ready', 'running', 'validating'].includes(task.stage))
+              running.set(task.project, (running.get(task.project) ?? 0) + 1);
           }
           for (const count of running.values()) expect(count).toBeLessThanOrEqual(p.max_running_per_project);
         };
         for (const a of actions) {
           if (a.kind === 'submit') {
             const id = `t${tasks.length}.`;
-            const deps = a.deps.map((n) => tasks[n]).filter((t) => t?.project === a.project).map((t) => t!.id);
+            const deps = a.deps
+              .map((n) => tasks[n])
+              .filter((t) => t?.project === a.project)
+              .map((t) => t!.id);
             tasks.push({ id, project: a.project });
-            world.append('dats.task.created', creation(id, { priority: a.priority as 'low', depends_on: [...new Set(deps)], options: { decompose: a.decompose } }), a.project);
+            world.append(
+              'dats.task.created',
+              creation(id, { priority: a.priority as 'low', depends_on: [...new Set(deps)], options: { decompose: a.decompose } }),
+              a.project,
+            );
             world.append('dats.task.analyzed', analysis(id), a.project);
             if (a.decompose) {
               const text = { sha256: '0'.repeat(64), bytes: 1, content: 'x' };
-              world.append('dats.task.decomposed', { task_id: id, planner: { name: 't', version: '1' }, children: [0, 1].map((n) => ({ task_id: `${id}${n}`, title: 't', description: text, depends_on: n === 1 ? [`${id}0`] : [] })) }, a.project);
+              world.append(
+                'dats.task.decomposed',
+                {
+                  task_id: id,
+                  planner: { name: 't', version: '1' },
+                  children: [0, 1].map((n) => ({
+                    task_id: `${id}${n}`,
+                    title: 't',
+                    description: text,
+                    depends_on: n === 1 ? [`${id}0`] : [],
+                  })),
+                },
+                a.project,
+              );
               world.step();
               for (const n of [0, 1]) world.append('dats.task.analyzed', analysis(`${id}${n}`), a.project);
             }
           } else if (a.kind === 'work') respond(a.outcome === 'again' ? a.which % Math.max(1, answered) : answered++, a.outcome);
-          else if (a.kind === 'cancel' && tasks[a.which]) world.append('dats.task.cancel.requested', { task_id: tasks[a.which]!.id, reason: 'r', by: 'b' }, tasks[a.which]!.project);
+          else if (a.kind === 'cancel' && tasks[a.which])
+            world.append('dats.task.cancel.requested', { task_id: tasks[a.which]!.id, reason: 'r', by: 'b' }, tasks[a.which]!.project);
           else if (a.kind === 'time') world.now += a.ms;
           else if (a.kind === 'restart') world.restart();
           world.step(a.kind === 'step' ? a.count : 1);
@@ -258,7 +356,8 @@ describe('scheduling under random histories', () => {
 
         const fold = openFold([schedulingDecider(p) as never], [], { source: SOURCE, configVersion: '1', now: () => world.now });
         const rebuild = openRebuild(fold, SOURCE);
-        for (const record of world.log) rebuild.take({ ...record, event: { ...record.headers, data: JSON.parse(String(record.value)) } as never });
+        for (const record of world.log)
+          rebuild.take({ ...record, event: { ...record.headers, data: JSON.parse(String(record.value)) } as never });
         rebuild.finish(world.read);
         const entries = [...fold.changes()].filter(([, value]) => value !== null).sort(([a], [b]) => (a < b ? -1 : 1));
         expect(entries).toEqual([...world.saved].sort(([a], [b]) => (a < b ? -1 : 1)));

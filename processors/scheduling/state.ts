@@ -167,7 +167,12 @@ export const closeTask = (state: SchedulingState, task: OpenTask, status: Closed
   }
   state.tasks.delete(task.id);
   state.dirty.add(`t/${task.id}`);
-  state.closed.set(task.id, { n: ++state.clock.closed, status, artifacts: status === 'completed' ? task.artifacts : [], ...(task.parent === undefined ? {} : { parent: task.parent }) });
+  state.closed.set(task.id, {
+    n: ++state.clock.closed,
+    status,
+    artifacts: status === 'completed' ? task.artifacts : [],
+    ...(task.parent === undefined ? {} : { parent: task.parent }),
+  });
   state.dirty.add(`c/${task.id}`);
   if (state.closed.size > CLOSED_LIMIT) {
     const oldest = state.closed.keys().next().value!;

@@ -1,0 +1,95 @@
+// P5, keyed parallel consumption: 10,000 records of 0-5 ms work in one partition, 20 keys, concurrency 100, beside partition order in the same run;
+// and what the runtime itself costs a record, with work that takes no time. Log in memory: the figure is the runtime's, not the disk's.
+import { fileURLToPath } from 'node:url';
+import { derivedId, type Topic } from '../schemas/index.js';
+import type { Log, Outgoing } from '../streams/index.js';
+import { openMemoryLog } from '../streams/memory/index.js';
+import { consumeWork, type Ordering, type WorkOptions } from '../streams/runtime/index.js';
+
+const TOPIC: Topic = 'dats.work.small';
+const RECORDS = 10_000;
+const KEYS = 20;
+const CONCURRENCY = 100;
+const WORK_MS = 5;
+const MAX_IN_FLIGHT = 1_000;
+const INSTANT_RECORDS = 100_000;
+const APPEND_BATCH = 1_000;
+
+const NOTHING: readonly Outgoing[] = [];
+
+const filledLog = async (records: number, keys: number): Promise<Log> => {
+  const log = openMemoryLog({ partitions: 1 });
+  for (let from = 0; from < records; from += APPEND_BATCH) {
+    const batch = Array.from({ length: Math.min(APPEND_BATCH, records - from) }, (_, i) => from + i);
+    await log.append(batch.map((i) => ({ topic: TOPIC, key: `key-${i % keys}`, headers: {}, value: String(i) })));
+  }
+  return log;
+};
+
+/** Consumes the whole log, from the first record to the commit of the last; in milliseconds. */
+const consumed = async (log: Log, records: number, options: Omit<WorkOptions, 'group' | 'onEvent'>): Promise<number> => {
+  let left = records;
+  let begin = 0;
+  let end = 0;
+  const group = derivedId('bench', String(options.ordering), records);
+  let finished: () => void = () => undefined;
+  const all = new Promise<void>((resolve) => {
+    finished = resolve;
+  });
+  const member = await log.join(group, [TOPIC], (assignment) =>
+    consumeWork(assignment, {
+      ...options,
+      group,
+      onEvent: (event) => {
+        if (event.type === 'started') begin = performance.now();
+        if (event.type !== 'committed') return;
+        left -= event.records;
+        if (left > 0) return;
+        end = performance.now();
+        finished();
+      },
+    }),
+  );
+  await Promise.race([all, member.done]);
+  await member.leave();
+  return end - begin;
+};
+
+/** The same durations in every run: uniform in 0-5 ms by record. */
+const workMs = (value: Uint8Array | string): number => ((Number(value) * 7_919) % 1_000) * (WORK_MS / 1_000);
+
+const timed = (log: Log, ordering: Ordering): Promise<number> =>
+  consumed(log, RECORDS, {
+    concurrency: CONCURRENCY,
+    maxInFlight: MAX_IN_FLIGHT,
+    ordering,
+    run: (record) => new Promise((resolve) => setTimeout(resolve, workMs(record.value), NOTHING)),
+  });
+
+export interface KeyedResult {
+  readonly partitionMs: number;
+  readonly keyMs: number;
+  readonly factor: number;
+  /** The runtime's own cost, reader included, in microseconds a record. */
+  readonly overheadUs: number;
+}
+
+export const benchKeyed = async (): Promise<KeyedResult> => {
+  const log = await filledLog(RECORDS, KEYS);
+  const keyMs = await timed(log, 'key');
+  const partitionMs = await timed(log, 'partition');
+  await log.close();
+  const many = await filledLog(INSTANT_RECORDS, KEYS);
+  const instant = { concurrency: CONCURRENCY, maxInFlight: MAX_IN_FLIGHT, run: async () => NOTHING };
+  const overheadUs = ((await consumed(many, INSTANT_RECORDS, instant)) / INSTANT_RECORDS) * 1_000;
+  await many.close();
+  const result = { partitionMs, keyMs, factor: partitionMs / keyMs, overheadUs };
+  process.stdout.write(
+    `P5 keyed parallel consumption: ${RECORDS} records of 0-${WORK_MS} ms, ${KEYS} keys, concurrency ${CONCURRENCY}: ` +
+      `${(keyMs / 1_000).toFixed(2)} s, partition order ${(partitionMs / 1_000).toFixed(2)} s, ${result.factor.toFixed(1)} times; ` +
+      `instant work ${overheadUs.toFixed(2)} us a record\n`,
+  );
+  return result;
+};
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await benchKeyed();

@@ -1,0 +1,229 @@
+// The typed client of the HTTP API: what the command line, the benchmarks and the end-to-end tests use.
+//
+// K1. Bodies and answers have the shapes of schemas/api.ts. K2. Every error is a Fault: `server_unreachable`, or the server's problem (see problem.ts).
+// K3. Nothing is sent twice by itself, except that a stream is resumed (events.ts); give an idempotency key and send again if in doubt.
+import { createHash } from 'node:crypto';
+import type { z } from 'zod';
+import {
+  type acceptedSchema,
+  type ArtifactView,
+  type DatsEvent,
+  Fault,
+  isTerminal,
+  type ModelConfig,
+  type Problem,
+  type ProjectStatus,
+  type submitTaskSchema,
+  type TaskState,
+  type TaskView,
+} from '../../schemas/index.js';
+import { type FollowOptions, follow } from './events.js';
+import { type HttpOptions, openHttp } from './http.js';
+import { type Sleep, sleep } from './wait.js';
+
+export type SubmitBody = z.input<typeof submitTaskSchema>;
+export type Accepted = z.infer<typeof acceptedSchema>;
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Undefined on the last page. */
+  readonly next: string | undefined;
+}
+
+export interface TaskFilter {
+  readonly project_id?: string | undefined;
+  readonly status?: string | undefined;
+  readonly state?: string | undefined;
+  readonly since?: string | undefined;
+  readonly parent_id?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+}
+
+/** An event with its place in the stream. */
+export interface FollowedEvent {
+  readonly position: string;
+  readonly event: DatsEvent;
+}
+
+export interface ModelRow {
+  readonly id: string;
+  readonly provider: string;
+  readonly runner: ModelConfig['runner'];
+  readonly scripted: boolean;
+  readonly fallback: boolean;
+  readonly tiers: readonly string[];
+  readonly health: { readonly ok: boolean; readonly detail?: string; readonly latency_ms: number };
+  readonly running: number;
+}
+
+export interface CancelAnswer {
+  readonly outcome: 'cancelled' | 'already_final' | 'requested';
+  readonly state: TaskState;
+  /** What it did, in words. */
+  readonly detail: string;
+}
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly state: 'open' | 'retried' | 'discarded';
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly type: string;
+  readonly project_id: string | null;
+  readonly code: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly failed_at: string;
+}
+
+export interface HealthReport {
+  readonly status: 'ok' | 'degraded' | 'down';
+  readonly version: string;
+  readonly dependencies: readonly { readonly name: string; readonly ok: boolean; readonly required: boolean; readonly detail?: string }[];
+}
+
+/** One of `task` and `problem` is there. */
+export interface BatchAnswer {
+  readonly index: number;
+  readonly status: number;
+  readonly task?: Accepted;
+  readonly problem?: Problem;
+}
+
+const BASE = '/api/v1';
+/** After the last event of a task its view may be a moment behind: how long that is waited for, and how often it is looked at. */
+const VIEW_LAG_MS = 5_000;
+const VIEW_POLL_MS = 20;
+
+const at = (...parts: readonly string[]): string => [BASE, ...parts.map(encodeURIComponent)].join('/');
+
+/** Lists come as `{ <name>: [...], next_cursor }` or as an array, with `Link: rel="next"`. */
+const pageOf = async <T>(response: Response): Promise<Page<T>> => {
+  const body = (await response.json()) as Record<string, unknown> | readonly T[];
+  const items = Array.isArray(body) ? (body as readonly T[]) : (Object.values(body).find(Array.isArray) as readonly T[] | undefined);
+  if (items === undefined) throw new Fault('terminal', 'bad_answer', `${response.url} answered no list; is it a DATS server of this version?`);
+  const link = /<([^>]*)>\s*;\s*rel="?next"?/.exec(response.headers.get('link') ?? '')?.[1];
+  const next = link === undefined ? undefined : (new URL(link, response.url).searchParams.get('cursor') ?? undefined);
+  return { items, next };
+};
+
+const eventOf = (data: string): DatsEvent => {
+  try {
+    return JSON.parse(data) as DatsEvent;
+  } catch (cause) {
+    throw new Fault('terminal', 'bad_answer', 'the event stream held something that is not JSON; is it a DATS server of this version?', { cause });
+  }
+};
+
+export interface ClientOptions extends HttpOptions {
+  readonly sleep?: Sleep;
+}
+
+export const createClient = (options: ClientOptions) => {
+  const http = openHttp(options);
+  const pause = options.sleep ?? sleep;
+
+  const get = (id: string, call: CallOptions = {}): Promise<TaskView> => http.json({ path: at('tasks', id), signal: call.signal });
+
+  async function* stream(
+    path: string,
+    query: Readonly<Record<string, string | boolean | undefined>>,
+    isLast: (event: DatsEvent) => boolean,
+    following: FollowOptions,
+  ): AsyncGenerator<FollowedEvent> {
+    const open = (lastEventId: string | undefined, signal: AbortSignal): Promise<Response> =>
+      http.send({ path, query, signal, stream: true, headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId } });
+    const isEvent = (kind: string): boolean => kind === 'message' || kind.startsWith('dats.');
+    const last = (raw: { readonly event: string; readonly data: string }): boolean => isEvent(raw.event) && isLast(eventOf(raw.data));
+    for await (const raw of follow(open, last, { sleep: pause, ...following })) if (isEvent(raw.event)) yield { position: raw.id, event: eventOf(raw.data) };
+  }
+
+  /** The events of a task from the beginning (or after `lastEventId`) to its last one; with `follow`, for ever. */
+  const events = (id: string, following: FollowOptions & { readonly follow?: boolean } = {}): AsyncGenerator<FollowedEvent> =>
+    stream(
+      at('tasks', id, 'events'),
+      { follow: following.follow },
+      (event) => following.follow !== true && isTerminal(event.type) && event.subject === id,
+      following.follow === true ? following : { isOver: async (signal) => (await get(id, { signal })).completed_at !== null, ...following },
+    );
+
+  /** Follows a task to its end and returns how it stands then. */
+  const wait = async (id: string, following: FollowOptions & { readonly onEvent?: (event: FollowedEvent) => void } = {}): Promise<TaskView> => {
+    for await (const event of events(id, following)) following.onEvent?.(event);
+    for (let waited = 0; ; waited += VIEW_POLL_MS) {
+      const view = await get(id, following);
+      if (['completed', 'failed', 'cancelled'].includes(view.status)) return view;
+      if (waited > VIEW_LAG_MS)
+        throw new Fault('retryable', 'view_behind', `task ${id} has ended, but its view still says ${view.state}; look again with: dats get ${id}`);
+      await pause(VIEW_POLL_MS, following.signal);
+    }
+  };
+
+  /** The bytes of an artifact, checked against its digest. @throws Fault `content_corrupt`. */
+  const artifactContent = async (artifact: { readonly artifact_id: string; readonly sha256: string }, call: CallOptions = {}): Promise<Uint8Array> => {
+    const response = await http.send({ path: `${at('artifacts', artifact.artifact_id)}/content`, signal: call.signal, headers: { accept: '*/*' } });
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if (createHash('sha256').update(bytes).digest('hex') !== artifact.sha256)
+      throw new Fault('terminal', 'content_corrupt', `artifact ${artifact.artifact_id} came with other bytes than its digest says; fetch it again`);
+    return bytes;
+  };
+
+  const list = async (filter: TaskFilter = {}, call: CallOptions = {}): Promise<Page<TaskView>> =>
+    pageOf(await http.send({ path: at('tasks'), query: { ...filter }, signal: call.signal }));
+
+  return {
+    baseUrl: http.baseUrl,
+    http,
+    submit: (body: SubmitBody, call: CallOptions & { readonly idempotencyKey?: string | undefined } = {}): Promise<Accepted> =>
+      http.json({
+        method: 'POST',
+        path: at('tasks'),
+        json: body,
+        signal: call.signal,
+        ...(call.idempotencyKey === undefined ? {} : { headers: { 'idempotency-key': call.idempotencyKey } }),
+      }),
+    /** At most BATCH_LIMIT at once; each is answered by itself. */
+    submitBatch: async (bodies: readonly unknown[], call: CallOptions = {}): Promise<readonly BatchAnswer[]> => {
+      const text = bodies.map((body) => JSON.stringify(body)).join('\n');
+      const response = await http.send({ method: 'POST', path: `${BASE}/tasks:batch`, body: { type: 'application/x-ndjson', text }, signal: call.signal });
+      return (await pageOf<BatchAnswer>(response)).items;
+    },
+    get,
+    list,
+    /** Every task that fits, page by page. */
+    listAll: async function* (filter: TaskFilter = {}, call: CallOptions = {}): AsyncGenerator<TaskView> {
+      let cursor = filter.cursor;
+      do {
+        const page = await list({ ...filter, cursor }, call);
+        yield* page.items;
+        cursor = page.next;
+      } while (cursor !== undefined);
+    },
+    cancel: (id: string, reason?: string, call: CallOptions = {}): Promise<CancelAnswer> =>
+      http.json({ method: 'POST', path: at('tasks', id, 'cancel'), json: reason === undefined ? {} : { reason }, signal: call.signal }),
+    events,
+    /** The events of a project, from now or from the beginning, for ever. */
+    projectEvents: (project: string, following: FollowOptions & { readonly from?: 'now' | 'beginning' } = {}): AsyncGenerator<FollowedEvent> =>
+      stream(at('projects', project, 'events'), { from: following.from }, () => false, following),
+    wait,
+    artifact: (id: string, call: CallOptions = {}): Promise<ArtifactView> => http.json({ path: at('artifacts', id), signal: call.signal }),
+    artifactContent,
+    projectStatus: (project: string, call: CallOptions = {}): Promise<ProjectStatus> => http.json({ path: at('projects', project, 'status'), signal: call.signal }),
+    deadLetters: async (filter: { readonly state?: string | undefined; readonly limit?: number } = {}, call: CallOptions = {}): Promise<Page<DeadLetter>> =>
+      pageOf(await http.send({ path: at('dlq'), query: { ...filter }, signal: call.signal })),
+    /** With the original record. */
+    deadLetter: (id: string, call: CallOptions = {}): Promise<DeadLetter & { readonly value: string; readonly encoding: string }> =>
+      http.json({ path: at('dlq', id), signal: call.signal }),
+    resolveDeadLetter: (id: string, how: 'retry' | 'discard', call: CallOptions = {}): Promise<DeadLetter> =>
+      http.json({ method: 'POST', path: at('dlq', id, how), json: {}, signal: call.signal }),
+    models: async (call: CallOptions = {}): Promise<readonly ModelRow[]> => (await pageOf<ModelRow>(await http.send({ path: at('models'), signal: call.signal }))).items,
+    health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
+  };
+};
+export type DatsClient = ReturnType<typeof createClient>;

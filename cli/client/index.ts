@@ -1,0 +1,4 @@
+export * from './client.js';
+export { type FollowOptions, RECONNECT_FOR_MS } from './events.js';
+export { isProblem, problemText, statusOfFault } from './problem.js';
+export { type Sleep, sleep } from './wait.js';

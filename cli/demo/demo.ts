@@ -1,0 +1,177 @@
+// `dats demo`: a whole node in this process, in a folder of its own, doing real work through its HTTP door, and shown while it does.
+//
+// M1. It needs no server, key or model, and leaves nothing behind unless asked to. M2. It exits 0 only if every task ended as intended.
+// M3. It says what answered: recorded answers are never passed off as a model's work.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Configuration, configurationOf, loadConfiguration, packageRoot } from '../../nodes/index.js';
+import type { z } from 'zod';
+import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, TIERS } from '../../schemas/index.js';
+import { createClient, type DatsClient } from '../client/index.js';
+import { EXIT } from '../exit.js';
+import { type EventScreen, openEventScreen } from '../followed.js';
+import { duration, harmless } from '../render/index.js';
+import type { Session } from '../session.js';
+import { artifactLines, deviations, openTrails, type Outcome, outcomeTable } from './report.js';
+import { bodyOfDemoTask, chooseTasks, type DemoTask, demoFolder, loadDemoTasks, type Need } from './tasks.js';
+
+export interface DemoOptions {
+  /** Keep the data folder. */
+  readonly keep: boolean;
+  /** Ask the models of servers.yaml; the recorded answers only where none answers. */
+  readonly real: boolean;
+}
+
+const PROJECT = 'demo';
+/** After that it is given up, milliseconds: with recorded answers, and with models that think. */
+const LIMIT_MS = 30_000;
+const REAL_LIMIT_MS = 900_000;
+
+const configure = (session: Session, root: string, dataDir: string, real: boolean): Configuration => {
+  const recorded: z.input<typeof modelConfigSchema> = { id: 'recorded', runner: 'scripted', tiers: [...TIERS], fallback: true, preference: 1000, concurrency: 64, script: join(demoFolder(root), 'script.yaml') };
+  const models = real
+    ? loadConfiguration({ env: session.io.env, cwd: session.io.cwd }).config.models.filter((model) => model.runner !== 'scripted' && model.id !== recorded.id)
+    : [];
+  return configurationOf(
+    {
+      version: 1,
+      node: { id: 'demo', data_dir: dataDir },
+      gateway: { port: 0 },
+      models: [...models, recorded],
+      scheduling: { backoff_base_ms: 200, ...(real ? {} : { timeout_s: LIMIT_MS / 1000 }) },
+    },
+    root,
+  );
+};
+
+/** Is there a python3 that runs? */
+const pythonThere = (): string | undefined => {
+  const found = spawnSync('python3', ['--version'], { encoding: 'utf8', timeout: 5_000 });
+  return found.status === 0 ? found.stdout.trim() || 'python3' : undefined;
+};
+
+const introduce = async (session: Session, client: DatsClient, signal: AbortSignal): Promise<{ readonly there: Readonly<Record<Need, boolean>>; readonly recorded: boolean }> => {
+  const [models, health] = await Promise.all([client.models({ signal }), client.health({ signal })]);
+  const answering = models.filter((model) => model.health.ok && !model.scripted);
+  const sandbox = health.dependencies.find(({ name }) => name === 'sandbox');
+  const python = pythonThere();
+  session.say(
+    `a whole node runs in this process at ${client.baseUrl}`,
+    answering.length > 0
+      ? `answers   by ${answering.map((model) => `${model.id} (${model.runner})`).join(', ')}; recorded ones for tiers without a model`
+      : 'answers   recorded ones from cli/demo/script.yaml (scripted: no model is asked); dats demo --real asks the models of servers.yaml',
+    `sandbox   ${sandbox?.ok === true ? (sandbox.detail ?? 'there') : `not there: ${sandbox?.detail ?? 'no sandbox works on this machine'}`}`,
+    `python    ${python ?? 'not there'}`,
+  );
+  return { there: { sandbox: sandbox?.ok === true, python: python !== undefined }, recorded: answering.length === 0 };
+};
+
+interface Followed {
+  readonly ids: ReadonlyMap<string, DemoTask>;
+  readonly children: ReadonlyMap<string, string>;
+}
+
+/** Shows the project's events until every task and subtask has ended; cancels what is to be cancelled once it runs. */
+const followAll = async (
+  client: DatsClient,
+  ids: ReadonlyMap<string, DemoTask>,
+  screen: EventScreen,
+  trails: ReturnType<typeof openTrails>,
+  signal: AbortSignal,
+): Promise<Followed> => {
+  const open = new Set(ids.keys());
+  const children = new Map<string, string>();
+  for await (const followed of client.projectEvents(PROJECT, { from: 'beginning', signal })) {
+    const { event } = followed;
+    if (event.type === 'dats.task.decomposed')
+      for (const child of event.data.children) {
+        const name = `${ids.get(event.subject)?.name ?? event.subject}/${child.title}`;
+        children.set(child.task_id, name);
+        screen.name(child.task_id, name);
+        open.add(child.task_id);
+      }
+    trails.take(event);
+    screen.show(followed);
+    const reason = ids.get(event.subject)?.cancel;
+    if (event.type === 'dats.task.started' && reason !== undefined) await client.cancel(event.subject, reason, { signal });
+    if (isTerminal(event.type)) open.delete(event.subject);
+    if (open.size === 0) break;
+  }
+  return { ids, children };
+};
+
+const collect = async (client: DatsClient, { ids, children }: Followed, trails: ReturnType<typeof openTrails>, signal: AbortSignal): Promise<readonly Outcome[]> => {
+  const outcomes: Outcome[] = [];
+  for (const [id, task] of ids) {
+    const view = await client.wait(id, { signal });
+    outcomes.push({ name: task.name, task, view, trail: trails.of(id) });
+    for (const child of view.children) outcomes.push({ name: children.get(child) ?? child, task: undefined, view: await client.wait(child, { signal }), trail: trails.of(child) });
+  }
+  return outcomes;
+};
+
+const showArtifacts = async (session: Session, client: DatsClient, outcomes: readonly Outcome[], signal: AbortSignal): Promise<void> => {
+  const rows: { task: string; artifact: ArtifactView; sample: boolean }[] = [];
+  for (const { name, task, view } of outcomes)
+    for (const { artifact_id, path } of view.children.length > 0 ? [] : view.artifacts)
+      rows.push({ task: name, artifact: await client.artifact(artifact_id, { signal }), sample: task?.sample === path });
+  session.say('', 'what was made, and where it came from', ...artifactLines(rows));
+  const sample = rows.find((row) => row.sample);
+  if (sample !== undefined) {
+    const text = harmless(Buffer.from(await client.artifactContent(sample.artifact, { signal })).toString('utf8'));
+    session.say('', `${sample.artifact.path}`, ...text.trimEnd().split('\n').map((line) => `  | ${line}`));
+  }
+};
+
+const show = async (session: Session, client: DatsClient, root: string, signal: AbortSignal): Promise<number> => {
+  const { there, recorded } = await introduce(session, client, signal);
+  const { tasks, remarks } = chooseTasks(loadDemoTasks(root), there);
+  session.say(...remarks, '');
+  const screen = openEventScreen(session, session.io.now(), 22);
+  const trails = openTrails();
+  const started = performance.now();
+  const ids = new Map<string, DemoTask>();
+  for (const task of tasks) {
+    const { task_id } = await client.submit(bodyOfDemoTask(task, PROJECT), { signal });
+    ids.set(task_id, task);
+    screen.name(task_id, task.name);
+  }
+  let followed: Followed;
+  try {
+    followed = await followAll(client, ids, screen, trails, signal);
+  } finally {
+    screen.close();
+  }
+  const outcomes = await collect(client, followed, trails, signal);
+  const wrong = deviations(outcomes, recorded);
+  session.say('', ...outcomeTable(outcomes, session.colours));
+  await showArtifacts(session, client, outcomes, signal);
+  session.data({ demo: wrong.length === 0 ? 'as intended' : 'not as intended', deviations: wrong, tasks: outcomes.map(({ name, view, trail }) => ({ name, tiers: trail.tiers, ...view })) });
+  session.say('', ...(wrong.length === 0 ? [`all ${outcomes.length} tasks ended as intended in ${duration(performance.now() - started)}`] : ['NOT as intended:', ...wrong.map((line) => `  ${line}`)]));
+  return wrong.length === 0 ? EXIT.ok : EXIT.failed;
+};
+
+export const runDemo = async (session: Session, options: DemoOptions): Promise<number> => {
+  const root = packageRoot();
+  const limitMs = options.real ? REAL_LIMIT_MS : LIMIT_MS;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Fault('terminal', 'demo_late', `the demo did not end within ${duration(limitMs)}; the last lines above show where it stands`)), limitMs);
+  const signal = AbortSignal.any([session.io.signal, late.signal]);
+  const dataDir = await mkdtemp(join(tmpdir(), 'dats-demo-'));
+  try {
+    const startNode = await session.deps.loadStartNode();
+    const node = await startNode({ configuration: configure(session, root, dataDir, options.real), env: session.io.env });
+    try {
+      if (node.url === undefined) throw new Fault('fatal', 'no_gateway', 'the node of the demo started without its gateway');
+      return await show(session, createClient({ baseUrl: node.url }), root, signal);
+    } finally {
+      await node.stop();
+    }
+  } finally {
+    clearTimeout(timer);
+    if (options.keep) session.say(`its log, views and artifacts are kept in ${dataDir}; look around with: dats start --data-dir ${dataDir}`);
+    else await rm(dataDir, { recursive: true, force: true });
+  }
+};

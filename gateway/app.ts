@@ -1,0 +1,89 @@
+// The gateway as a function from request to response. Opens nothing: no port, no file, no reader before somebody asks for one.
+import { Hono } from 'hono';
+import { createBacklog } from './backlog.js';
+import { createDeadLetters } from './dead-letters.js';
+import type { GatewayDeps } from './deps.js';
+import { handlerOf, problemAnswer, respond } from './dispatch.js';
+import { correlationIdOf } from './middleware/correlation.js';
+import { type OpenApi, openApiOf } from './openapi.js';
+import { refuse } from './problem.js';
+import { ROUTES } from './routes/index.js';
+import type { Services } from './services.js';
+import { STREAM_LIMITS, type StreamLimits } from './sse.js';
+import { createSubmissions } from './submissions.js';
+import type { Route } from './table.js';
+import { createTail } from './tail.js';
+
+export interface GatewayApp {
+  readonly fetch: (request: Request, env?: unknown) => Response | Promise<Response>;
+  /** For tests and in-process callers: a path or a Request. */
+  readonly request: (input: string | Request, init?: RequestInit) => Response | Promise<Response>;
+  readonly openapi: () => OpenApi;
+  /** Ends every stream and stops the readers behind them. Log and views stay open: they belong to whoever opened them. */
+  close(): void;
+}
+
+export interface GatewayOptions {
+  readonly streams?: Partial<StreamLimits>;
+}
+
+/** `/a/{b}` as the router writes it. */
+const pattern = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1');
+const matcher = (path: string): RegExp => new RegExp(`^${path.replace(/[.:]/g, '\\$&').replace(/\{\w+\}/g, '[^/]+')}$`);
+
+/** Methods of the address; empty when there is none. */
+const methodsAt = (routes: readonly { readonly route: Route; readonly at: RegExp }[], path: string): string[] => {
+  const methods = routes.filter(({ at }) => at.test(path)).map(({ route }) => route.method as string);
+  return methods.includes('GET') ? [...methods, 'HEAD'] : methods;
+};
+
+export const createApp = (deps: GatewayDeps, options: GatewayOptions = {}): GatewayApp => {
+  const closing = new AbortController();
+  const tail = createTail(deps.log);
+  const backlog = createBacklog(deps.views, deps.config, deps.now);
+  let document: OpenApi | undefined;
+  const openapi = () => {
+    document ??= openApiOf(ROUTES, deps.version);
+    return document;
+  };
+  const services: Services = {
+    deps,
+    tail,
+    backlog,
+    submissions: createSubmissions(deps, backlog),
+    deadLetters: createDeadLetters(deps.log, deps.now),
+    streams: { ...STREAM_LIMITS, ...options.streams },
+    closing: closing.signal,
+    openapi,
+  };
+
+  const hono = new Hono();
+  const matchers = ROUTES.map((route) => ({ route, at: matcher(route.path) }));
+  for (const route of ROUTES) hono.on(route.method, pattern(route.path), handlerOf(route, services));
+  hono.notFound((c) => {
+    const correlationId = correlationIdOf(c.req.raw.headers.get('x-correlation-id'));
+    const methods = methodsAt(matchers, c.req.path);
+    const fault =
+      methods.length === 0
+        ? refuse('not_found', `there is nothing at ${c.req.path.slice(0, 200)}; /openapi.json lists every route`)
+        : refuse('method_not_allowed', `${c.req.method} is not among the methods of ${c.req.path.slice(0, 200)}: ${methods.join(', ')}`);
+    const answer = problemAnswer(fault, correlationId, c.req.path);
+    if (methods.length > 0) answer.headers.allow = methods.join(', ');
+    return respond(answer, correlationId);
+  });
+  hono.onError((error, c) => {
+    const correlationId = correlationIdOf(c.req.raw.headers.get('x-correlation-id'));
+    deps.logger.error({ err: error, path: c.req.path, correlation_id: correlationId }, 'request failed outside its route');
+    return respond(problemAnswer(error, correlationId, c.req.path), correlationId);
+  });
+
+  return {
+    fetch: (request, env) => hono.fetch(request, env as never),
+    request: (input, init) => hono.request(input, init),
+    openapi,
+    close: () => {
+      closing.abort();
+      tail.close();
+    },
+  };
+};

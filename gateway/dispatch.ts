@@ -1,0 +1,111 @@
+// From an HTTP request to a route and back: correlation id, validation, the handler, problems, the request log. One function a request, no middleware chain:
+// headers are set once, on a plain object.
+//
+// H1. Every answer carries X-Correlation-Id. H2. A handler sees only what passed its schemas. H3. Whatever is thrown leaves as problem+json.
+import type { Context, Handler } from 'hono';
+import type { z } from 'zod';
+import { mediaOf, parseJson, readText } from './middleware/body.js';
+import { correlationIdOf } from './middleware/correlation.js';
+import { logRequest } from './middleware/request-log.js';
+import { fromZod, problemOf, refuse } from './problem.js';
+import type { Services } from './services.js';
+import type { Answer, Call, Route } from './table.js';
+
+const PROBLEM_TYPE = 'application/problem+json';
+
+interface NodeBindings {
+  readonly outgoing?: { destroy(): unknown };
+}
+
+const fit = (schema: z.ZodType | undefined, value: unknown, code: 'validation_failed' | 'invalid_parameter'): unknown => {
+  if (schema === undefined) return undefined;
+  const result = schema.safeParse(value);
+  if (!result.success) throw fromZod(result.error, code);
+  return result.data;
+};
+
+const bodyOf = async (route: Route, request: Request, limit: number): Promise<unknown> => {
+  const { body } = route;
+  if (body === undefined) return undefined;
+  const media = mediaOf(request.headers.get('content-type'));
+  if (media === undefined || (media === 'ndjson' && body.ndjson !== true)) {
+    if (body.optional !== true || request.headers.get('content-type') !== null)
+      throw refuse('unsupported_media_type', `the body must be application/json${body.ndjson === true ? ' or application/x-ndjson' : ''} (Content-Type)`);
+  }
+  const text = await readText(request, limit);
+  if (text === '' && body.optional === true) return fit(body.schema, {}, 'validation_failed');
+  if (media === undefined) throw refuse('unsupported_media_type', 'the body needs Content-Type: application/json');
+  const value = media === 'ndjson' ? ndjson(text) : parseJson(text);
+  return fit(body.schema, value, 'validation_failed');
+};
+
+const ndjson = (text: string): unknown[] => {
+  const values: unknown[] = [];
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    try {
+      values.push(parseJson(line));
+    } catch (error) {
+      throw refuse('malformed_json', `line ${i + 1}: ${error instanceof Error ? error.message : 'not JSON'}`, error);
+    }
+  }
+  return values;
+};
+
+const callOf = async (route: Route, c: Context, correlationId: string, limit: number): Promise<Call> => {
+  const request = c.req.raw;
+  const params = route.params === undefined ? undefined : fit(route.params, c.req.param(), 'invalid_parameter');
+  const query = route.query === undefined ? undefined : fit(route.query, c.req.query(), 'invalid_parameter');
+  const body = route.body === undefined ? undefined : await bodyOf(route, request, limit);
+  return {
+    params,
+    query,
+    body,
+    correlationId,
+    get target() {
+      return targetOf(request.url);
+    },
+    header: (name) => request.headers.get(name),
+    signal: () => request.signal,
+    disconnect: () => void (c.env as NodeBindings | undefined)?.outgoing?.destroy(),
+  };
+};
+
+const targetOf = (url: string): string => {
+  const start = url.indexOf('/', url.indexOf('://') + 3);
+  return start < 0 ? '/' : url.slice(start);
+};
+
+/** An error as an answer. */
+export const problemAnswer = (error: unknown, correlationId: string, target: string): Answer => {
+  const { problem, retryAfterS } = problemOf(error, correlationId, target.split('?', 1)[0]!.slice(0, 500));
+  const headers: Record<string, string> = { 'content-type': PROBLEM_TYPE };
+  if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
+  return { status: problem.status, headers, body: JSON.stringify(problem) };
+};
+
+export const respond = (answer: Answer, correlationId: string): Response => {
+  answer.headers['x-correlation-id'] = correlationId;
+  return new Response(answer.body, { status: answer.status, headers: answer.headers });
+};
+
+/** The handler of a route for the router. */
+export const handlerOf = (route: Route, services: Services): Handler => {
+  const { config, logger, now } = services.deps;
+  const limit = config.gateway.body_limit_bytes;
+  return async (c) => {
+    const started = now();
+    const correlationId = correlationIdOf(c.req.raw.headers.get('x-correlation-id'));
+    let answer: Answer;
+    let error: unknown;
+    try {
+      answer = await route.handle(await callOf(route, c, correlationId, limit), services);
+      if (c.req.raw.method === 'HEAD' && answer.body instanceof ReadableStream) void answer.body.cancel();
+    } catch (thrown) {
+      error = thrown;
+      answer = problemAnswer(thrown, correlationId, targetOf(c.req.raw.url));
+    }
+    logRequest(logger, now, { method: route.method, path: route.path, status: answer.status, started, correlationId, error });
+    return respond(answer, correlationId);
+  };
+};

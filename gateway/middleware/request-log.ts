@@ -1,0 +1,22 @@
+// One line a request at debug, one at error for what is our fault. No bodies, no header values: they may hold secrets.
+import type { Logger } from 'pino';
+import { isServerError } from '../problem.js';
+
+export interface RequestLine {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  /** Milliseconds since the epoch, when it came. */
+  readonly started: number;
+  readonly correlationId: string;
+  readonly error?: unknown;
+}
+
+export const logRequest = (logger: Logger, now: () => number, line: RequestLine): void => {
+  const { method, path, status, started, correlationId, error } = line;
+  if (error !== undefined && isServerError(status)) {
+    logger.error({ method, path, status, correlation_id: correlationId, err: error }, 'request failed');
+    return;
+  }
+  if (logger.isLevelEnabled('debug')) logger.debug({ method, path, status, duration_ms: now() - started, correlation_id: correlationId }, 'request');
+};

@@ -1,0 +1,48 @@
+// POST /tasks:batch
+import { acceptedSchema, BATCH_LIMIT, problemSchema } from '../../schemas/index.js';
+import { z } from 'zod';
+import { submitBatch } from '../batch.js';
+import { refuse, STATUS } from '../problem.js';
+import { json, route } from '../table.js';
+import { EXAMPLES } from './examples.js';
+import { requesterOf } from './tasks.js';
+
+export const batchAnswerSchema = z.object({
+  accepted: z.int(),
+  refused: z.int(),
+  results: z.array(z.object({ index: z.int(), status: z.int(), task: acceptedSchema.optional(), problem: problemSchema.optional() })),
+});
+
+const submit = route({
+  method: 'POST',
+  path: '/api/v1/tasks:batch',
+  operationId: 'submitBatch',
+  tag: 'tasks',
+  summary: 'Submit many tasks',
+  description:
+    `Up to ${BATCH_LIMIT} bodies of POST /tasks, as a JSON array or one a line (application/x-ndjson). Each is answered by itself: look at every \`status\`. ` +
+    'An item with a `ref` can be named in `depends_on` of any other item of the batch. A retry of a whole batch makes new tasks: Idempotency-Key is for single submissions.',
+  body: {
+    schema: z.array(z.unknown().meta({ $ref: '#/components/schemas/SubmitTask' })).min(1).max(BATCH_LIMIT),
+    example: [{ ...EXAMPLES.submit, ref: 'first' }, { description: 'Write a README.', project_id: 'calculator', depends_on: ['first'] }],
+    ndjson: true,
+  },
+  success: [
+    {
+      status: STATUS.ok,
+      description: 'Each item in the order of the request.',
+      schema: batchAnswerSchema,
+      example: { accepted: 1, refused: 0, results: [{ index: 0, status: STATUS.accepted, task: EXAMPLES.accepted }] },
+    },
+  ],
+  problems: ['malformed_json', 'invalid_parameter', 'body_too_large', 'unsupported_media_type', 'validation_failed'],
+  handle: async (call, { submissions }) => {
+    if (call.header('idempotency-key') !== null)
+      throw refuse('invalid_parameter', 'Idempotency-Key: a batch does not honour it; submit the tasks one by one with a key each, or send the batch without');
+    const results = await submitBatch(submissions, call.body, requesterOf(call));
+    const accepted = results.filter((result) => result.task !== undefined).length;
+    return json(STATUS.ok, { accepted, refused: results.length - accepted, results });
+  },
+});
+
+export const batchRoutes = [submit];

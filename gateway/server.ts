@@ -1,0 +1,83 @@
+// The gateway on a port.
+//
+// S1. Everything that is not HTTP leaves as problem+json too. S2. `close` is orderly: no new requests, streams end, running requests are answered,
+// idle connections are closed at once, and what is left after CLOSE_WAIT_MS is cut. Twice is fine.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import type { Logger } from 'pino';
+import { newId } from '../schemas/index.js';
+import type { GatewayApp } from './app.js';
+import { problemAnswer, respond } from './dispatch.js';
+import { refuse } from './problem.js';
+
+/** How long running requests may take after `close`, milliseconds. */
+const CLOSE_WAIT_MS = 5_000;
+/** Idle keep-alive connections are kept this long, milliseconds: longer than load balancers keep theirs. */
+const KEEP_ALIVE_MS = 65_000;
+/** From the first byte of a request to its last, milliseconds. */
+const REQUEST_MS = 120_000;
+
+export interface ServeOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly logger?: Logger;
+}
+
+export interface ServedGateway {
+  /** `http://host:port` */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+
+const listen = (server: Server, host: string, port: number): Promise<AddressInfo> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve(server.address() as AddressInfo);
+    });
+  });
+
+/** What cannot be parsed as HTTP gets an answer by hand. */
+const refuseGarbage = (_error: Error, socket: Socket) => {
+  if (!socket.writable) return;
+  const id = newId();
+  const { body, status } = problemAnswer(refuse('malformed_request', 'the request is not valid HTTP'), id, '/');
+  socket.end(
+    `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/problem+json\r\nX-Correlation-Id: ${id}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(String(body))}\r\n\r\n${body}`,
+  );
+};
+
+/** @throws the listen error (`EADDRINUSE`, `EACCES`, ...) as Node gives it. */
+export const serveGateway = async (app: GatewayApp, { host, port, logger }: ServeOptions): Promise<ServedGateway> => {
+  const listener = getRequestListener((request, env) => app.fetch(request, env), {
+    errorHandler: () => {
+      const id = newId();
+      return respond(problemAnswer(refuse('malformed_request', 'the request target or the Host header is not valid'), id, '/'), id);
+    },
+  });
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_MS }, listener);
+  server.on('clientError', refuseGarbage);
+  const address = await listen(server, host, port);
+  if (!isLoopback(host)) logger?.warn({ host }, 'listening beyond loopback without authentication: whoever reaches this port can submit and read tasks');
+  let closed: Promise<void> | undefined;
+  return {
+    url: `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
+    close: () => {
+      closed ??= new Promise((resolve) => {
+        const cut = setTimeout(() => server.closeAllConnections(), CLOSE_WAIT_MS);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        app.close();
+        server.closeIdleConnections();
+      });
+      return closed;
+    },
+  };
+};

@@ -1,0 +1,20 @@
+// What routes work with: the dependencies, and what the gateway itself keeps while it runs.
+import type { Backlog } from './backlog.js';
+import type { DeadLetters } from './dead-letters.js';
+import type { GatewayDeps } from './deps.js';
+import type { OpenApi } from './openapi.js';
+import type { StreamLimits } from './sse.js';
+import type { Submissions } from './submissions.js';
+import type { Tail } from './tail.js';
+
+export interface Services {
+  readonly deps: GatewayDeps;
+  readonly tail: Tail;
+  readonly backlog: Backlog;
+  readonly submissions: Submissions;
+  readonly deadLetters: DeadLetters;
+  readonly streams: StreamLimits;
+  /** Aborts when the gateway closes: ends every stream. */
+  readonly closing: AbortSignal;
+  readonly openapi: () => OpenApi;
+}

@@ -1,0 +1,221 @@
+// Taking tasks: validate -> store what is large -> append (durable) -> view -> answer.
+//
+// T1. What was answered 202 is in the log on disk, and the next GET sees it. T2. A refusal leaves nothing but harmless claim checks behind.
+// T3. One Idempotency-Key of one submitter in one project makes one task: the task id is derived from the key, racing requests of this process share
+// one submission, and what another process appended is compared through the log. T4. What is kept for T3 is bounded.
+import { inlineContent, projectTask, storeText, taskDocument } from '../processors/index.js';
+import {
+  type acceptedSchema,
+  type ArtifactRef,
+  type ArtifactView,
+  derivedId,
+  type EventOf,
+  Fault,
+  LIFECYCLE,
+  newId,
+  partitionOf,
+  type SubmitTask,
+  type TaskView,
+} from '../schemas/index.js';
+import { eventOf, outgoing } from '../streams/index.js';
+import type { z } from 'zod';
+import type { Backlog } from './backlog.js';
+import { ANONYMOUS, createdEvent, fingerprintOfBody, fingerprintOfCreated, misfitsOf, type Requester } from './commands.js';
+import type { GatewayDeps } from './deps.js';
+import { invalid, type Misfit, refuse } from './problem.js';
+
+export type Accepted = z.infer<typeof acceptedSchema>;
+export type Created = EventOf<'dats.task.created'>;
+
+/** Keyed submissions whose answers are remembered word for word. */
+const REMEMBERED_LIMIT = 10_000;
+/** Below that of any event: such a write can make a view, never replace one. */
+const LOWEST_VERSION = 1;
+
+interface Remembered {
+  readonly fingerprint: string;
+  readonly answer: Promise<Accepted>;
+}
+
+/** A task that is ready to be appended. */
+export interface Ready {
+  readonly event: Created;
+  readonly position: number;
+  readonly estimatedCompletion: string | null;
+}
+
+export interface Submissions {
+  submit(body: SubmitTask, requester: Requester): Promise<Accepted>;
+  submitOnce(body: SubmitTask, requester: Requester, key: string): Promise<{ readonly accepted: Accepted; readonly replayed: boolean }>;
+  /** Everything before the append. `dependsOn` replaces the body's; those in `siblings` need not exist yet. */
+  prepare(body: SubmitTask, requester: Requester, taskId: string, batch?: { readonly dependsOn: readonly string[]; readonly siblings: ReadonlySet<string> }): Promise<Ready>;
+  /** Appends all or none, and puts the views. `mayExist`: another process may have taken the same task; its view is then left alone. */
+  commit(ready: readonly Ready[], mayExist?: boolean): Promise<readonly Accepted[]>;
+}
+
+export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissions => {
+  const { log, views, artifacts, config, now, logger } = deps;
+  const models = new Set(config.models.map((model) => model.id));
+  const remembered = new Map<string, Remembered>();
+
+  const admit = async (projectId: string) => {
+    const load = await backlog.of(projectId);
+    const limit = config.gateway.max_open_tasks_per_project;
+    if (load.open >= limit)
+      throw refuse('too_many_open_tasks', `project "${projectId}" has ${load.open} open tasks, the limit is ${limit} (gateway.max_open_tasks_per_project)`);
+    return load;
+  };
+
+  const estimate = (body: SubmitTask, at: number, typicalMs: number | null, position: number): string | null => {
+    if (typicalMs === null) return deps.agents.estimate(body).estimated_completion;
+    const lanes = config.scheduling.projects[body.project_id]?.max_running ?? config.scheduling.max_running_per_project;
+    return new Date(at + typicalMs * (1 + Math.floor(position / lanes))).toISOString();
+  };
+
+  const store = (text: string) => inlineContent(text) ?? storeText(artifacts, text);
+
+  const prepare: Submissions['prepare'] = async (body, requester, taskId, batch) => {
+    const at = now();
+    const dependsOn = batch?.dependsOn ?? body.depends_on;
+    const misfits = [...misfitsOf(body, taskId, at, models)];
+    if (dependsOn.length > 0) misfits.push(...(await missingTasks(deps, body.project_id, dependsOn, batch?.siblings)));
+    const inputs = body.inputs.length > 0 ? await resolveInputs(deps, body.project_id, body.inputs, misfits) : [];
+    if (misfits.length > 0) throw invalid(misfits);
+    const load = await admit(body.project_id);
+    const position = load.open;
+    load.open++;
+    try {
+      const files = [];
+      for (const { path, content } of body.files) files.push({ path, ...(await store(content)) });
+      const description = await store(body.description);
+      const testsCode = body.tests === undefined ? undefined : await store(body.tests.code);
+      const event = createdEvent({
+        body,
+        taskId,
+        eventId: newId(),
+        description,
+        files,
+        testsCode,
+        inputs,
+        dependsOn,
+        requester,
+        now: at,
+        configVersion: deps.configVersion,
+      });
+      return { event, position, estimatedCompletion: estimate(body, at, load.typicalMs, position) };
+    } catch (error) {
+      load.open--;
+      throw error;
+    }
+  };
+
+  const commit: Submissions['commit'] = async (ready, mayExist = false) => {
+    const positions = await log.append(ready.map(({ event }) => outgoing(LIFECYCLE, event)));
+    const documents = [];
+    for (let i = 0; i < ready.length; i++) {
+      const { offset } = positions[i]!;
+      const view = projectTask(undefined, ready[i]!.event, offset);
+      if (view === undefined) continue;
+      const document = taskDocument(view);
+      documents.push(mayExist ? { ...document, version: LOWEST_VERSION } : document);
+    }
+    try {
+      await views.put(documents);
+    } catch (err) {
+      // The tasks are on disk: refusing them now would make the caller send them twice. Materialisation writes the views again.
+      logger.error({ err, tasks: documents.length }, 'views of accepted tasks could not be written; materialisation will');
+    }
+    return ready.map(({ event, position, estimatedCompletion }) => ({
+      task_id: event.data.task_id,
+      project_id: event.projectid,
+      status: 'pending',
+      created_at: event.time,
+      estimated_completion: estimatedCompletion,
+      position,
+    }));
+  };
+
+  const submitAs = async (body: SubmitTask, requester: Requester, taskId: string, mayExist: boolean): Promise<Accepted> => {
+    const ready = await prepare(body, requester, taskId);
+    return (await commit([ready], mayExist))[0]!;
+  };
+
+  const remember = (taskId: string, entry: Remembered) => {
+    remembered.set(taskId, entry);
+    entry.answer.catch(() => remembered.delete(taskId));
+    if (remembered.size <= REMEMBERED_LIMIT) return;
+    const oldest = remembered.keys().next();
+    if (!oldest.done) remembered.delete(oldest.value);
+  };
+
+  return {
+    prepare,
+    commit,
+    submit: (body, requester) => submitAs(body, requester, newId(), false),
+    submitOnce: async (body, requester, key) => {
+      const taskId = derivedId(body.project_id, body.submitted_by ?? ANONYMOUS, key);
+      const fingerprint = fingerprintOfBody(body);
+      const known = remembered.get(taskId);
+      if (known !== undefined) {
+        if (known.fingerprint !== fingerprint) throw reused(key);
+        return { accepted: await known.answer, replayed: true };
+      }
+      let replayed = false;
+      const answer = (async () => {
+        const earlier = await earlierAnswer(deps, taskId, fingerprint, key);
+        replayed = earlier !== undefined;
+        return earlier ?? submitAs(body, requester, taskId, true);
+      })();
+      remember(taskId, { fingerprint, answer });
+      return { accepted: await answer, replayed };
+    },
+  };
+};
+
+const reused = (key: string): Fault =>
+  refuse('idempotency_key_reused', `Idempotency-Key "${key.slice(0, 80)}" was used before with another body; use a new key for another task`);
+
+/** The answer to a submission that this process does not remember, from its view and its event. */
+const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: string, key: string): Promise<Accepted | undefined> => {
+  const view = await deps.views.get<TaskView>('task', taskId);
+  if (view === undefined) return undefined;
+  const partition = partitionOf(view.project_id, deps.log.partitions(LIFECYCLE));
+  const record = await deps.log.get({ topic: LIFECYCLE, partition, offset: view.first_offset });
+  const event = record === undefined ? undefined : eventOf(record);
+  if (event?.type !== 'dats.task.created' || event.data.task_id !== taskId)
+    throw new Fault('terminal', 'event_missing', `the log does not hold the event that created task ${taskId} at ${partition}/${view.first_offset}`);
+  if (fingerprintOfCreated(event.data) !== fingerprint) throw reused(key);
+  return {
+    task_id: taskId,
+    project_id: view.project_id,
+    status: 'pending',
+    created_at: view.created_at,
+    estimated_completion: view.estimated_completion,
+    position: null,
+  };
+};
+
+const missingTasks = async (
+  { views }: GatewayDeps,
+  projectId: string,
+  ids: readonly string[],
+  siblings: ReadonlySet<string> | undefined,
+): Promise<Misfit[]> => {
+  const misfits: Misfit[] = [];
+  for (const [i, id] of ids.entries()) {
+    if (siblings?.has(id)) continue;
+    const view = await views.get<TaskView>('task', id);
+    if (view?.project_id !== projectId) misfits.push({ path: ['depends_on', i], message: `no task "${id}" in project "${projectId}"` });
+  }
+  return misfits;
+};
+
+const resolveInputs = async ({ views }: GatewayDeps, projectId: string, ids: readonly string[], misfits: Misfit[]): Promise<ArtifactRef[]> => {
+  const refs: ArtifactRef[] = [];
+  for (const [i, id] of ids.entries()) {
+    const view = await views.get<ArtifactView>('artifact', id);
+    if (view?.project_id !== projectId) misfits.push({ path: ['inputs', i], message: `no artifact "${id}" in project "${projectId}"` });
+    else refs.push({ artifact_id: id, task_id: view.task_id, path: view.path, sha256: view.sha256, at: view.at });
+  }
+  return refs;
+};

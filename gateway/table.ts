@@ -1,0 +1,69 @@
+// The route table: one entry drives routing, validation and the OpenAPI document, so that they cannot drift apart.
+import type { z } from 'zod';
+import type { ProblemCode, SuccessStatus } from './problem.js';
+import type { Services } from './services.js';
+
+export type Method = 'GET' | 'POST';
+export type Tag = 'tasks' | 'projects' | 'artifacts' | 'agents' | 'models' | 'dead letters' | 'health' | 'documents';
+
+/** A request after validation. */
+export interface Call<P = unknown, Q = unknown, B = unknown> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly correlationId: string;
+  /** Path and query as they came. */
+  readonly target: string;
+  /** @returns null when the header is not there. */
+  header(name: string): string | null;
+  /** Aborts when the client goes away. */
+  signal(): AbortSignal;
+  /** Cuts the connection, where there is one. */
+  disconnect(): void;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Fresh for every answer: the dispatcher adds to it. */
+  readonly headers: Record<string, string>;
+  readonly body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
+}
+
+export interface Success {
+  readonly status: SuccessStatus;
+  readonly description: string;
+  readonly contentType?: string;
+  /** Schema of the answer; for event streams prose is in the description. */
+  readonly schema?: z.ZodType;
+  readonly example?: unknown;
+  /** Header name -> what it says. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly method: Method;
+  /** With `{name}` for parameters. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly tag: Tag;
+  readonly summary: string;
+  readonly description?: string;
+  readonly params?: P;
+  readonly query?: Q;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: { readonly schema: B; readonly example: unknown; readonly ndjson?: boolean; readonly optional?: boolean };
+  readonly success: readonly Success[];
+  readonly problems: readonly ProblemCode[];
+  handle(call: Call<z.infer<P>, z.infer<Q>, z.infer<B>>, services: Services): Promise<Answer> | Answer;
+}
+
+export interface Route extends Omit<RouteSpec<z.ZodType, z.ZodType, z.ZodType>, 'handle'> {
+  handle(call: Call, services: Services): Promise<Answer> | Answer;
+}
+
+/** Checks that a handler fits its schemas, then forgets the types: the dispatcher hands it only what passed them. */
+export const route = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): Route => spec as unknown as Route;
+
+export const JSON_TYPE = 'application/json; charset=utf-8';
+
+export const json = (status: number, value: unknown): Answer => ({ status, headers: { 'content-type': JSON_TYPE }, body: JSON.stringify(value) });

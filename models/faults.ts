@@ -1,0 +1,72 @@
+// What can go wrong with a model, as Faults: one place for their kinds and for the words. By status and code, never by message text.
+// No prompt, answer, key or server text is taken over (M3); foreign errors are causes only where they come from the network layer.
+import { Fault } from '../schemas/index.js';
+import type { ModelFaultCode } from './runner.js';
+
+/** A server that asks for more than this is taken at this word, in milliseconds. */
+export const LONGEST_RETRY_AFTER_MS = 10 * 60_000;
+
+const TERMINAL: ReadonlySet<ModelFaultCode> = new Set(['model_rejected', 'model_missing']);
+
+const WORDS: Readonly<Record<ModelFaultCode, string>> = {
+  model_unreachable: 'no connection, or it was lost; check that the server runs and that base_url in servers.yaml is right',
+  model_timeout: 'it took too long; it will be tried again, or raise idle_timeout_ms and timeout_ms in servers.yaml',
+  model_overloaded: 'it asks to wait; the call is made again later',
+  model_error: "the server failed; see the model server's own log",
+  model_garbage: 'its stream is not what the protocol says; check that the runner kind in servers.yaml fits the server',
+  model_refused: 'it refused to answer (content filter or refusal); another model or another wording may do',
+  model_rejected: 'the server did not accept the request; check the API key, the model name and the length of the prompt',
+  model_missing: 'the server does not have it; pull it or correct `model` and base_url in servers.yaml',
+  no_model: 'no model can answer now',
+};
+
+export interface ModelFaultDetail {
+  /** Short and safe: a status, a code, a duration. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number;
+}
+
+export const modelFault = (model: string, code: ModelFaultCode, { detail, cause, retryAfterMs }: ModelFaultDetail = {}): Fault =>
+  new Fault(
+    TERMINAL.has(code) ? 'terminal' : 'retryable',
+    code,
+    `model ${model}: ${detail === undefined ? '' : `${detail}: `}${WORDS[code]}`,
+    { ...(cause === undefined ? {} : { cause }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+  );
+
+/** Codes that servers give in an error body, where the status alone says too little. */
+const BY_ERROR_CODE: Readonly<Record<string, ModelFaultCode>> = {
+  content_filter: 'model_refused',
+  content_policy_violation: 'model_refused',
+  model_not_found: 'model_missing',
+  rate_limit_exceeded: 'model_overloaded',
+  insufficient_quota: 'model_overloaded',
+  overloaded_error: 'model_overloaded',
+  server_error: 'model_error',
+};
+
+/** 529 is Anthropic's "overloaded". */
+const BY_STATUS: Readonly<Record<number, ModelFaultCode>> = {
+  404: 'model_missing',
+  408: 'model_timeout',
+  429: 'model_overloaded',
+  503: 'model_overloaded',
+  529: 'model_overloaded',
+};
+
+export const codeOfStatus = (status: number, errorCode?: string): ModelFaultCode =>
+  (errorCode === undefined ? undefined : BY_ERROR_CODE[errorCode]) ??
+  BY_STATUS[status] ??
+  (status >= 500 ? 'model_error' : 'model_rejected');
+
+/** `Retry-After` (seconds or an HTTP date) or `retry-after-ms`, as milliseconds from `nowMs` (epoch); undefined where neither is legible. */
+export const retryAfterMsOf = (headers: Headers, nowMs: number): number | undefined => {
+  const limit = (ms: number): number | undefined =>
+    Number.isFinite(ms) ? Math.min(Math.max(0, Math.ceil(ms)), LONGEST_RETRY_AFTER_MS) : undefined;
+  const ms = headers.get('retry-after-ms')?.trim();
+  if (ms !== undefined && /^\d+(\.\d+)?$/.test(ms)) return limit(Number(ms));
+  const after = headers.get('retry-after')?.trim();
+  if (after === undefined || after === '') return undefined;
+  return /^\d+(\.\d+)?$/.test(after) ? limit(Number(after) * 1000) : limit(Date.parse(after) - nowMs);
+};

@@ -1,0 +1,183 @@
+// A small real HTTP server that answers as a model server would, and misbehaves to order. The wire itself is given by the two that use it.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** What the server does with the next generation. */
+export const BEHAVIOURS = [
+  'answer',
+  'length', // ends because the token limit was reached
+  'unmetered', // does not tell the usage
+  'slow', // the first chunk, then nothing until `release`
+  'hang', // headers never come
+  'garbage', // bytes that are not the protocol
+  'truncated', // a clean end without the end marker
+  'die_mid_stream', // the socket is destroyed after the first chunk
+  'refuse',
+  'stream_error', // an error event inside the stream
+  'overloaded', // 429 with Retry-After in seconds
+  'overloaded_until', // 503 with Retry-After as a date
+  'error', // 500
+  'reject', // 401
+  'missing', // 404
+] as const;
+export type Behaviour = (typeof BEHAVIOURS)[number];
+
+export interface Wire {
+  readonly start: Readonly<Record<string, string>>;
+  chunk(text: string): string;
+  refusal(): string;
+  streamError(): string;
+  /** What ends the stream; `metered` with the usage. */
+  end(finish: 'stop' | 'length', metered: boolean): string;
+  errorBody(code: string): string;
+  /** Answers anything that is not a generation; false when the path is not known. */
+  other(path: string, body: unknown, models: readonly string[]): unknown;
+  isGenerate(path: string): boolean;
+}
+
+export interface WireServer {
+  readonly url: string;
+  behaviour: Behaviour;
+  /** Text pieces of a good answer. */
+  pieces: readonly string[];
+  /** Names that the server says it has. */
+  models: readonly string[];
+  /** What `overloaded` asks for, in seconds. */
+  retryAfterSeconds: number;
+  /** Bodies of the generations that came. */
+  readonly requests: readonly unknown[];
+  readonly authorizations: readonly (string | undefined)[];
+  /** Generations that are being answered, and how many clients left before their end. */
+  running(): number;
+  left(): number;
+  sockets(): Promise<number>;
+  /** Resolves when the condition holds, looked at whenever something happens at the server. */
+  until(condition: () => boolean): Promise<void>;
+  /** Lets `slow` answers go on to their end. */
+  release(): void;
+  close(): Promise<void>;
+}
+
+export const SERVER_SECRET = 'words of the server that quote the prompt';
+
+const readJson = async (request: IncomingMessage): Promise<unknown> => {
+  const pieces: Buffer[] = [];
+  for await (const piece of request) pieces.push(piece as Buffer);
+  return pieces.length === 0 ? undefined : JSON.parse(Buffer.concat(pieces).toString('utf8'));
+};
+
+const STATUS: Readonly<Partial<Record<Behaviour, { status: number; code: string }>>> = {
+  overloaded: { status: 429, code: 'rate_limit_exceeded' },
+  overloaded_until: { status: 503, code: 'overloaded' },
+  error: { status: 500, code: 'server_error' },
+  reject: { status: 401, code: 'invalid_api_key' },
+  missing: { status: 404, code: 'model_not_found' },
+};
+
+const listen = (server: Server): Promise<string> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+  });
+
+export const openWireServer = async (wire: Wire): Promise<WireServer> => {
+  let running = 0;
+  let left = 0;
+  let waiters: { condition: () => boolean; resolve: () => void }[] = [];
+  let releases: (() => void)[] = [];
+  const requests: unknown[] = [];
+  const authorizations: (string | undefined)[] = [];
+  const happened = (): void => {
+    waiters = waiters.filter(({ condition, resolve }) => {
+      if (!condition()) return true;
+      resolve();
+      return false;
+    });
+  };
+
+  const stream = (response: ServerResponse, behaviour: Behaviour): void => {
+    response.writeHead(200, wire.start);
+    const [first = '', ...others] = fake.pieces;
+    const finish = (): void => {
+      for (const piece of others) response.write(wire.chunk(piece));
+      if (behaviour === 'truncated') return void response.end();
+      response.end(wire.end(behaviour === 'length' ? 'length' : 'stop', behaviour !== 'unmetered'));
+    };
+    if (behaviour === 'garbage') return void response.end(`<html>${SERVER_SECRET}</html>\ndata: {"cho\n\n`);
+    response.write(wire.chunk(first));
+    if (behaviour === 'slow') return void releases.push(finish);
+    // Written and flushed before the socket goes, so that the client has read a chunk.
+    if (behaviour === 'die_mid_stream') return void response.write(wire.chunk('x'), () => setImmediate(() => response.socket?.destroy()));
+    if (behaviour === 'refuse') return void response.end(wire.refusal());
+    if (behaviour === 'stream_error') return void response.end(wire.streamError());
+    finish();
+  };
+
+  const generate = (response: ServerResponse): void => {
+    const { behaviour } = fake;
+    running += 1;
+    response.on('close', () => {
+      running -= 1;
+      if (!response.writableFinished) left += 1;
+      happened();
+    });
+    happened();
+    if (behaviour === 'hang') return;
+    const failure = STATUS[behaviour];
+    if (failure === undefined) {
+      stream(response, behaviour);
+      return;
+    }
+    const retryAfter =
+      behaviour === 'overloaded'
+        ? String(fake.retryAfterSeconds)
+        : behaviour === 'overloaded_until'
+          ? new Date(Date.now() + 30_000).toUTCString()
+          : undefined;
+    response.writeHead(failure.status, {
+      'content-type': 'application/json',
+      ...(retryAfter === undefined ? {} : { 'retry-after': retryAfter }),
+    });
+    response.end(wire.errorBody(failure.code));
+  };
+
+  const server = createServer(async (request, response) => {
+    const path = request.url ?? '/';
+    const body = await readJson(request);
+    if (wire.isGenerate(path)) {
+      requests.push(body);
+      authorizations.push(request.headers.authorization);
+      generate(response);
+      return;
+    }
+    const answer = wire.other(path, body, fake.models);
+    response.writeHead(answer === false ? 404 : 200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(answer));
+  });
+  const url = await listen(server);
+
+  const fake: WireServer = {
+    url,
+    behaviour: 'answer',
+    pieces: ['Hello', ', ', 'world'],
+    models: ['test-model'],
+    retryAfterSeconds: 7,
+    requests,
+    authorizations,
+    running: () => running,
+    left: () => left,
+    sockets: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    until: (condition) => new Promise((resolve) => (condition() ? resolve() : void waiters.push({ condition, resolve }))),
+    release: () => {
+      const all = releases;
+      releases = [];
+      for (const release of all) release();
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+  return fake;
+};

@@ -1,0 +1,69 @@
+// How each dependency of a node is. Readiness tells the truth: what cannot do its work is not ready.
+import type { DependencyHealth } from '../gateway/index.js';
+import type { ModelGateway } from '../models/index.js';
+import type { Sandbox } from '../processors/qa/index.js';
+import { LIFECYCLE, type Servers, WORK_TOPICS } from '../schemas/index.js';
+import type { Log, ViewStore } from '../streams/index.js';
+import type { Roles } from './roles.js';
+
+export interface HealthDeps {
+  readonly log: Log;
+  readonly views: ViewStore;
+  readonly models: ModelGateway;
+  readonly sandbox: Sandbox | undefined;
+  readonly config: Servers;
+  readonly roles: Roles;
+  readonly groups: { readonly deciders: string; readonly views: string; readonly workers: string };
+}
+
+const timed = async (
+  name: string,
+  required: boolean,
+  check: () => Promise<{ ok: boolean; detail?: string }>,
+): Promise<DependencyHealth> => {
+  const start = performance.now();
+  const result = await check().catch((error: unknown) => ({ ok: false, detail: error instanceof Error ? error.message : String(error) }));
+  return { name, required, ...result, latency_ms: Math.round((performance.now() - start) * 10) / 10 };
+};
+
+export const healthOf = (deps: HealthDeps) => async (): Promise<readonly DependencyHealth[]> => {
+  const { log, views, models, sandbox, groups } = deps;
+  /** Every partition has an owner somewhere, in this process or another. */
+  const owned = async (group: string, topics: Parameters<Log['lag']>[1], what: string) => {
+    const lags = await log.lag(group, topics);
+    const orphans = lags.filter((lag) => lag.owner === undefined);
+    const behind = lags.reduce((n, lag) => n + lag.lag, 0);
+    if (orphans.length === 0) return { ok: true, detail: `${behind} records behind` };
+    return {
+      ok: false,
+      detail: `nobody serves ${orphans.map((o) => `${o.topic}/${o.partition}`).join(', ')}: start a process with the ${what} role (dats start --roles ${what})`,
+    };
+  };
+  return Promise.all([
+    timed('log', true, () => log.health()),
+    timed('views', true, async () => {
+      await views.checkpoint('lifecycle', 0);
+      return { ok: true };
+    }),
+    timed('deciders', false, () => owned(groups.deciders, [LIFECYCLE], 'deciders')),
+    timed('materialisation', false, () => owned(groups.views, [LIFECYCLE], 'deciders')),
+    timed('workers', false, () => owned(groups.workers, WORK_TOPICS, 'workers')),
+    timed('models', false, async () => {
+      const status = await models.status();
+      const answering = status.filter((model) => model.health.ok);
+      const real = answering.filter((model) => !model.scripted);
+      if (real.length > 0) return { ok: true, detail: `${real.map((model) => model.id).join(', ')} answer` };
+      if (answering.length > 0) return { ok: true, detail: 'no model server answers; the scripted runner does' };
+      return { ok: false, detail: 'no model answers: see GET /api/v1/models' };
+    }),
+    ...(sandbox === undefined
+      ? []
+      : [
+          timed('sandbox', false, async () =>
+            sandbox.rung === 'none'
+              ? { ok: false, detail: 'no sandbox works here: the tests profile cannot run code' }
+              : { ok: true, detail: sandbox.rung },
+          ),
+        ]),
+  ]);
+};

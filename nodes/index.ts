@@ -1,0 +1,5 @@
+export * from './configuration.js';
+export * from './logger.js';
+export * from './roles.js';
+export * from './start.js';
+export * from './version.js';

@@ -1,0 +1,85 @@
+// Judges an attempt: gathers what it produced and what the task brought, runs the profile, and says the verdict.
+import { type ArtifactRef, derivedId, type EventOf, Fault, type FileContent, languageOf, type StoredTests } from '../../schemas/index.js';
+import type { ArtifactStore } from '../artifact-store.js';
+import { loadText } from '../content.js';
+import { type Draft, say } from '../draft.js';
+import type { Effect, EffectContext } from '../effect.js';
+import { taskSpecOf } from '../task-spec.js';
+import type { CheckInput, LoadedFile } from './check.js';
+import { runProfile } from './run-profile.js';
+
+const load = async (artifacts: ArtifactStore, file: FileContent): Promise<LoadedFile> => ({
+  path: file.path,
+  type: languageOf(file.path),
+  content: await loadText(artifacts, file),
+});
+
+const loadTests = async (artifacts: ArtifactStore, tests: StoredTests | undefined): Promise<CheckInput['tests']> => {
+  if (!tests) return undefined;
+  const { code, language, entry_point, path, command, timeout_s } = tests;
+  return {
+    language,
+    code: await loadText(artifacts, code),
+    ...(entry_point === undefined ? {} : { entry_point }),
+    ...(path === undefined ? {} : { path }),
+    ...(command === undefined ? {} : { command }),
+    ...(timeout_s === undefined ? {} : { timeout_s }),
+  };
+};
+
+/** Files of the tasks it depends on, as the outputs that `refs` name hold them. */
+const loadInputs = async (refs: readonly ArtifactRef[], artifacts: ArtifactStore, context: EffectContext): Promise<readonly LoadedFile[]> =>
+  Promise.all(
+    refs.map(async (ref) => {
+      const event = await context.eventAt(ref.at);
+      const artifact =
+        event.type === 'dats.task.output.created' ? event.data.artifacts.find((a) => a.artifact_id === ref.artifact_id) : undefined;
+      if (!artifact) throw new Fault('terminal', 'input_missing', `the artifact ${ref.artifact_id} is not in the event it should be in`);
+      return load(artifacts, artifact);
+    }),
+  );
+
+/** Later ones win: what was produced replaces what was brought. */
+const byPath = (...groups: readonly (readonly LoadedFile[])[]): readonly LoadedFile[] => [
+  ...new Map(groups.flat().map((file) => [file.path, file])).values(),
+];
+
+const gather = async (work: EventOf<'dats.work.requested'>, artifacts: ArtifactStore, context: EffectContext): Promise<CheckInput> => {
+  const { task_id, context: where } = work.data;
+  const [origin, produced, parent] = await Promise.all([
+    context.eventAt(where.created),
+    context.eventAt(where.output!),
+    where.parent === undefined ? undefined : context.eventAt(where.parent),
+  ]);
+  if (produced.type !== 'dats.task.output.created')
+    throw new Fault('terminal', 'output_missing', `there is a ${produced.type} where the output of task ${task_id} should be`);
+  const spec = taskSpecOf(origin, task_id);
+  const inherited = parent?.type === 'dats.task.created' ? parent.data.files : [];
+  const loadAll = (files: readonly FileContent[]) => Promise.all(files.map((file) => load(artifacts, file)));
+  const [outputs, own, family, inputs, tests] = await Promise.all([
+    loadAll(produced.data.artifacts),
+    loadAll(spec.files),
+    loadAll(inherited),
+    loadInputs(where.inputs, artifacts, context),
+    loadTests(artifacts, spec.tests),
+  ]);
+  const made = new Set(outputs.map((file) => file.path));
+  return { artifacts: outputs, files: byPath(family, own, inputs).filter((file) => !made.has(file.path)), tests };
+};
+
+export const qaEffect: Effect = {
+  name: 'qa',
+  kinds: ['check'],
+  async run(work, ports, context): Promise<readonly Draft[]> {
+    const { task_id, attempt, qa_profile = 'syntax' } = work.data;
+    const input = await gather(work, ports.artifacts, context);
+    const { passed, checks, score, reasons, retryable } = await runProfile(qa_profile, input, ports.checks, context.signal);
+    const verdict = { task_id, attempt, profile: qa_profile, checks: [...checks], score };
+    const id = derivedId(task_id, 'check', attempt);
+    return [
+      passed
+        ? say('dats.task.validated', task_id, verdict, id)
+        : say('dats.task.rejected', task_id, { ...verdict, reasons: [...reasons], retryable }, id),
+    ];
+  },
+};

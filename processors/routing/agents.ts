@@ -1,0 +1,60 @@
+// The agent functions for callers who submit nothing: the same signals, prompts and plans as the pipeline's.
+import type { ModelGateway } from '../../models/index.js';
+import { type AnalyzeBody, Fault } from '../../schemas/index.js';
+import type { Agents } from '../agents.js';
+import { analyseWith } from './analyse-effect.js';
+import { analysisOf, classify } from './classify.js';
+import type { RoutingOptions } from './decider.js';
+import { planWith } from './decompose-effect.js';
+import { type Material, signalsOf } from './signals.js';
+
+export interface AgentsDeps {
+  readonly models: ModelGateway;
+  readonly options: RoutingOptions;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+const materialOf = (body: AnalyzeBody): Material => ({
+  description: body.description,
+  description_bytes: Buffer.byteLength(body.description),
+  files: body.files.map(({ path, content }) => ({ path, bytes: Buffer.byteLength(content) })),
+  inputs: 0,
+  options: body.options,
+});
+
+export const createAgents = ({ models, options, now }: AgentsDeps): Agents => {
+  const throughput = options.throughput === undefined ? {} : { throughput: options.throughput };
+  return {
+    analyze: async (body, signal) => {
+      const material = materialOf(body);
+      const features = signalsOf(material);
+      const made = classify(features);
+      const pinned = body.options.tier !== undefined || body.options.model !== undefined;
+      if (pinned || !options.modelAvailable || made.confidence >= options.askModelBelow) return analysisOf(made, features, now(), undefined, options.throughput);
+      return analyseWith(models, { material, at: now(), ...throughput }, signal);
+    },
+
+    decompose: async (body, signal) => {
+      const { tier, domain } = classify(signalsOf(materialOf(body)));
+      const planned = await planWith(
+        models,
+        {
+          description: body.description, paths: body.files.map(({ path }) => path), hasTests: false, tier, domain,
+          ...(body.options.model === undefined ? {} : { model: body.options.model }),
+        },
+        signal,
+      );
+      if (!planned.ok) throw new Fault('terminal', 'no_plan', `${planned.why}. Write the steps as a list, or ask again when a model is there`);
+      return { steps: planned.steps.map(({ title, description, depends_on }) => ({ title, description, depends_on })), planner: planned.planner };
+    },
+
+    estimate: (body) => {
+      const features = signalsOf(materialOf(body));
+      const { tier, complexity, confidence, estimated_tokens, estimated_duration_ms, estimated_completion } = analysisOf(
+        classify(features), features, now(), undefined, options.throughput,
+      );
+      return { tier, complexity, confidence, estimated_tokens, estimated_duration_ms, estimated_completion };
+    },
+  };
+};

@@ -1,0 +1,4 @@
+export { HEARTBEAT_MS, kernelLiveness, LEASE_MS, type Liveness } from './groups.js';
+export { LmdbLog } from './log.js';
+export { type Life, lifeOf, type ProcessIdentity, thisProcess } from './process-identity.js';
+export { type LmdbOptions, type LmdbStorage, openLmdbLog, openLmdbStorage, openLmdbViewStore, POLL_MS } from './storage.js';

@@ -1,0 +1,142 @@
+// The view store in the log's own LMDB environment: its writes share the log's group commit, its reads are synchronous.
+//
+// document = f64 version, u32 bytes of index keys, index keys (JSON), document (JSON; empty when deleted)
+import { Fault } from '../../schemas/index.js';
+import type { Document, ViewStore } from '../view-store.js';
+import type { GroupCommit } from './group-commit.js';
+import { afterPrefix, idKey, textKey } from './keys.js';
+import { numberBytes, readNumber, type Store } from './store.js';
+
+const HEAD = 12;
+/** What a document costs besides its bytes. */
+const ENTRY_OVERHEAD_BYTES = 128;
+
+interface Prepared {
+  readonly collection: string;
+  readonly id: string;
+  readonly key: Buffer;
+  readonly version: number;
+  /** Empty: delete. */
+  readonly json: string;
+  readonly indexes: readonly string[];
+}
+
+export class LmdbViewStore implements ViewStore {
+  readonly #store: Store;
+  readonly #commits: GroupCommit;
+  readonly #onClose: () => Promise<void>;
+
+  constructor(store: Store, commits: GroupCommit, onClose: () => Promise<void>) {
+    this.#store = store;
+    this.#commits = commits;
+    this.#onClose = onClose;
+  }
+
+  get<T>(collection: string, id: string): T | undefined {
+    this.#commits.checkOpen();
+    const bytes = this.#store.documents.getBinaryFast(idKey(collection, id));
+    if (bytes === undefined) return undefined;
+    const begin = HEAD + bytes.readUInt32LE(8);
+    return bytes.length === begin ? undefined : (JSON.parse(bytes.toString('utf8', begin, bytes.length)) as T);
+  }
+
+  async put(documents: readonly Document[], checkpoint?: { readonly view: string; readonly partition: number; readonly next: number }): Promise<void> {
+    const prepared = documents.map(prepare);
+    const bytes = prepared.reduce((sum, { json, key }) => sum + json.length + key.length + ENTRY_OVERHEAD_BYTES, 0);
+    await this.#commits.submit({
+      bytes,
+      apply: () => {
+        for (const document of prepared) this.#write(document);
+        if (checkpoint !== undefined) this.#moveCheckpoint(textKey(checkpoint.view, String(checkpoint.partition)), checkpoint.next);
+      },
+    });
+  }
+
+  async checkpoint(view: string, partition: number): Promise<number> {
+    this.#commits.checkOpen();
+    return readNumber(this.#store.checkpoints.get(textKey(view, String(partition))));
+  }
+
+  async list(
+    collection: string,
+    prefix: string,
+    { after, limit, reverse = false }: { readonly after?: string; readonly limit: number; readonly reverse?: boolean },
+  ): Promise<readonly { readonly key: string; readonly id: string }[]> {
+    this.#commits.checkOpen();
+    const first = textKey(collection, prefix);
+    const last = afterPrefix(first);
+    const own = Buffer.byteLength(collection) + 1;
+    const past = after === undefined ? undefined : textKey(collection, `${after}${reverse ? '\0' : '\u0001'}`);
+    const start = reverse ? (past === undefined || Buffer.compare(past, last) > 0 ? last : past) : past === undefined || Buffer.compare(past, first) < 0 ? first : past;
+    const found: { key: string; id: string }[] = [];
+    const range = reverse ? { start, end: first, inclusiveEnd: true, reverse: true, exclusiveStart: true, limit } : { start, end: last, limit };
+    for (const { key, value } of this.#store.indexes.getRange(range)) {
+      const id = value.toString();
+      found.push({ key: key.toString('utf8', own, key.length - value.length - 1), id });
+    }
+    return found;
+  }
+
+  async clear(): Promise<void> {
+    const { documents, indexes, checkpoints } = this.#store;
+    await this.#commits.submit({
+      bytes: 0,
+      apply: () => {
+        for (const database of [documents, indexes, checkpoints]) void database.clearAsync();
+      },
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#onClose();
+  }
+
+  #write({ collection, id, key, version, json, indexes }: Prepared): void {
+    const { documents } = this.#store;
+    const stored = documents.getBinaryFast(key);
+    if (stored !== undefined && stored.readDoubleLE(0) >= version) return;
+    const old = stored === undefined ? undefined : readDocument(stored);
+    const known = old?.alive ? old.indexes : undefined;
+    const kept = json === '' ? [] : (known ?? indexes);
+    if (known === undefined || json === '') this.#reindex(collection, id, known ?? [], kept);
+    void documents.put(key, documentBytes(version, kept, json));
+  }
+
+  #reindex(collection: string, id: string, old: readonly string[], next: readonly string[]): void {
+    const { indexes } = this.#store;
+    for (const index of old) void indexes.remove(textKey(collection, index, id));
+    for (const index of next) void indexes.put(textKey(collection, index, id), Buffer.from(id));
+  }
+
+  #moveCheckpoint(key: Buffer, next: number): void {
+    const { checkpoints } = this.#store;
+    if (next > readNumber(checkpoints.get(key))) void checkpoints.put(key, numberBytes(next));
+  }
+}
+
+/** @throws Fault terminal `bad_index` or `key_too_large`. */
+const prepare = ({ collection, id, version, doc, indexes = [] }: Document): Prepared => {
+  for (const index of indexes) {
+    if (index.includes('\0'))
+      throw new Fault('terminal', 'bad_index', `an index key of ${collection} ${id} holds a zero character; index keys are plain text`);
+    textKey(collection, index, id);
+  }
+  return { collection, id, key: idKey(collection, id), version, json: doc === null ? '' : JSON.stringify(doc), indexes };
+};
+
+const documentBytes = (version: number, indexes: readonly string[], json: string): Buffer => {
+  const keys = indexes.length === 0 ? '' : JSON.stringify(indexes);
+  const keyBytes = Buffer.byteLength(keys);
+  const bytes = Buffer.allocUnsafe(HEAD + keyBytes + Buffer.byteLength(json));
+  bytes.writeDoubleLE(version, 0);
+  bytes.writeUInt32LE(keyBytes, 8);
+  bytes.write(keys, HEAD);
+  bytes.write(json, HEAD + keyBytes);
+  return bytes;
+};
+
+const readDocument = (bytes: Buffer): { readonly indexes: readonly string[]; readonly alive: boolean } => {
+  const keyBytes = bytes.readUInt32LE(8);
+  const indexes = keyBytes === 0 ? [] : (JSON.parse(bytes.toString('utf8', HEAD, HEAD + keyBytes)) as string[]);
+  return { indexes, alive: bytes.length > HEAD + keyBytes };
+};

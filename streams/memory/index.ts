@@ -1,0 +1,3 @@
+export { type MemoryLogOptions, openMemoryLog } from './log.js';
+export { MemoryStore } from './store.js';
+export { openMemoryViewStore } from './view-store.js';
