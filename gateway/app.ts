@@ -1,6 +1,8 @@
 // The gateway as a function from request to response. Opens nothing: no port, no file, no reader before somebody asks for one.
+import { setMaxListeners } from 'node:events';
 import { Hono } from 'hono';
 import { createBacklog } from './backlog.js';
+import { CANCEL_WAIT_MS } from './cancel.js';
 import { createDeadLetters } from './dead-letters.js';
 import type { GatewayDeps } from './deps.js';
 import { handlerOf, problemAnswer, respond } from './dispatch.js';
@@ -25,6 +27,8 @@ export interface GatewayApp {
 
 export interface GatewayOptions {
   readonly streams?: Partial<StreamLimits>;
+  /** How long a cancel request waits for the task to end, milliseconds. */
+  readonly cancelWaitMs?: number;
 }
 
 /** `/a/{b}` as the router writes it. */
@@ -39,6 +43,8 @@ const methodsAt = (routes: readonly { readonly route: Route; readonly at: RegExp
 
 export const createApp = (deps: GatewayDeps, options: GatewayOptions = {}): GatewayApp => {
   const closing = new AbortController();
+  // One listener an open stream, each removed with its stream.
+  setMaxListeners(0, closing.signal);
   const tail = createTail(deps.log);
   const backlog = createBacklog(deps.views, deps.config, deps.now);
   let document: OpenApi | undefined;
@@ -53,6 +59,7 @@ export const createApp = (deps: GatewayDeps, options: GatewayOptions = {}): Gate
     submissions: createSubmissions(deps, backlog),
     deadLetters: createDeadLetters(deps.log, deps.now),
     streams: { ...STREAM_LIMITS, ...options.streams },
+    cancelWaitMs: options.cancelWaitMs ?? CANCEL_WAIT_MS,
     closing: closing.signal,
     openapi,
   };

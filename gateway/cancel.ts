@@ -9,7 +9,7 @@ import { ANONYMOUS, cancelEvent, type Requester } from './commands.js';
 import { refuse } from './problem.js';
 import type { Services } from './services.js';
 
-/** How long the answer waits for the task to end, milliseconds. */
+/** How long the answer waits for the task to end, unless told otherwise; milliseconds. */
 export const CANCEL_WAIT_MS = 2_000;
 /** Between two looks at the view, milliseconds. */
 const VIEW_POLL_MS = 10;
@@ -51,7 +51,7 @@ export const cancelTask = async (
     configVersion: deps.configVersion,
   });
   await deps.log.append([outgoing(LIFECYCLE, event)]);
-  const wait = AbortSignal.any([AbortSignal.timeout(CANCEL_WAIT_MS), services.closing]);
+  const wait = AbortSignal.any([AbortSignal.timeout(services.cancelWaitMs), services.closing]);
   const end = await terminalOffset(services, before, wait);
   const after = end === undefined ? await taskView(services, taskId) : await viewAt(services, taskId, end, wait);
   if (!isFinal(after)) return answer(after, 'requested');
@@ -85,5 +85,5 @@ const answer = (view: TaskView, outcome: CancelAnswer['outcome']): CancelAnswer 
 const DETAIL: Readonly<Record<CancelAnswer['outcome'], (view: TaskView) => string>> = {
   cancelled: () => 'the task was cancelled; nothing more will be done for it',
   already_final: (view) => `nothing to cancel: the task is ${view.state} already`,
-  requested: (view) => `the request is recorded; the task was still ${view.state} when the wait of ${CANCEL_WAIT_MS} ms ended`,
+  requested: (view) => `the request is recorded; the task was still ${view.state} when the wait for its end was over; GET /api/v1/tasks/${view.task_id} says when it has ended`,
 };

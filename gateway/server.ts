@@ -13,6 +13,8 @@ import { refuse } from './problem.js';
 
 /** How long running requests may take after `close`, milliseconds. */
 const CLOSE_WAIT_MS = 5_000;
+/** Connections that became idle since are closed this often while closing, milliseconds. */
+const CLOSE_SWEEP_MS = 20;
 /** Idle keep-alive connections are kept this long, milliseconds: longer than load balancers keep theirs. */
 const KEEP_ALIVE_MS = 65_000;
 /** From the first byte of a request to its last, milliseconds. */
@@ -70,8 +72,10 @@ export const serveGateway = async (app: GatewayApp, { host, port, logger }: Serv
     close: () => {
       closed ??= new Promise((resolve) => {
         const cut = setTimeout(() => server.closeAllConnections(), CLOSE_WAIT_MS);
+        const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
         server.close(() => {
           clearTimeout(cut);
+          clearInterval(sweep);
           resolve();
         });
         app.close();

@@ -14,6 +14,8 @@ export interface Services {
   readonly submissions: Submissions;
   readonly deadLetters: DeadLetters;
   readonly streams: StreamLimits;
+  /** How long a cancel request waits for the task to end, milliseconds. */
+  readonly cancelWaitMs: number;
   /** Aborts when the gateway closes: ends every stream. */
   readonly closing: AbortSignal;
   readonly openapi: () => OpenApi;

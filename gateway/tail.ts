@@ -13,8 +13,8 @@ const CATCH_UP_BATCH = 256;
 
 export interface Follow {
   readonly partition: number;
-  /** First offset wanted; `now` for what comes from here on. */
-  readonly from: number | 'now';
+  /** First offset wanted. */
+  readonly from: number;
   /** Only records of this project (the record's key). */
   readonly project: string;
   /** Only records about this task (the event's subject). */
@@ -175,7 +175,7 @@ export const createTail = (log: Log): Tail => {
       const reader = claim(partition);
       try {
         await reader.ready;
-        let next = follow.from === 'now' ? reader.position : follow.from;
+        let next = follow.from;
         while (!signal.aborted) {
           while (next < reader.position) {
             const until = reader.position;

@@ -43,6 +43,8 @@ export interface RunningNode {
   /** Where it answers; undefined without the gateway role. */
   readonly url: string | undefined;
   readonly roles: Roles;
+  /** The node's own log, for whoever measures or inspects it in this process. */
+  readonly log: Log;
   readonly models: ModelGateway;
   readonly health: () => Promise<readonly DependencyHealth[]>;
   /** Resolves when a part of the node failed for good, with its error. */
@@ -155,5 +157,5 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     await storage.close();
   };
   let stopped: Promise<void> | undefined;
-  return { url: server?.url, roles, models, health, failed, stop: () => (stopped ??= stop()) };
+  return { url: server?.url, roles, log, models, health, failed, stop: () => (stopped ??= stop()) };
 };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Fault, INLINE_LIMIT_BYTES } from '../schemas/index.js';
@@ -5,6 +6,11 @@ import { inlineContent, inlineText, loadText, referenceText, sha256Of, storeText
 import { memoryArtifactStore } from './testing/index.js';
 
 describe('content', () => {
+  it('has the digest of its UTF-8 bytes', () => {
+    for (const text of ['', 'abc', 'ä\u{1f600}', 'x'.repeat(100_000)])
+      expect(sha256Of(text)).toBe(createHash('sha256').update(Buffer.from(text)).digest('hex'));
+  });
+
   it('keeps text up to the limit inside the event, without touching the store', async () => {
     const store = memoryArtifactStore();
     const text = 'x'.repeat(INLINE_LIMIT_BYTES);

@@ -1,12 +1,16 @@
 // Text in and out of events: inline up to INLINE_LIMIT_BYTES, above that a claim check in the artifact store. The digest is over the UTF-8 bytes.
 //
 // T1. What `loadText` returns is what `storeText` was given. T2. Inline content costs no promise: `inlineContent` and `inlineText` are synchronous.
-import { createHash } from 'node:crypto';
+import crypto from 'node:crypto';
 import { type Content, Fault, INLINE_LIMIT_BYTES } from '../schemas/index.js';
 import type { ArtifactStore } from './artifact-store.js';
 
+/** One call instead of three, where this Node has it (20.12); a third of the time for short texts. */
+const hash: typeof crypto.hash | undefined = crypto.hash;
+
 /** Lower-case hex SHA-256 of the text's UTF-8 bytes. */
-export const sha256Of = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
+export const sha256Of: (text: string) => string =
+  hash === undefined ? (text) => crypto.createHash('sha256').update(text, 'utf8').digest('hex') : (text) => hash('sha256', text, 'hex');
 
 /** The content of a text that fits into an event; undefined when it is larger and has to go to the store. */
 export const inlineContent = (text: string): Content | undefined => {

@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import {
   type acceptedSchema,
   type ArtifactView,
+  type cancelSchema,
   type DatsEvent,
   Fault,
   isTerminal,
@@ -22,6 +23,7 @@ import { type HttpOptions, openHttp } from './http.js';
 import { type Sleep, sleep } from './wait.js';
 
 export type SubmitBody = z.input<typeof submitTaskSchema>;
+export type CancelBody = z.input<typeof cancelSchema>;
 export type Accepted = z.infer<typeof acceptedSchema>;
 
 export interface CallOptions {
@@ -205,8 +207,8 @@ export const createClient = (options: ClientOptions) => {
         cursor = page.next;
       } while (cursor !== undefined);
     },
-    cancel: (id: string, reason?: string, call: CallOptions = {}): Promise<CancelAnswer> =>
-      http.json({ method: 'POST', path: at('tasks', id, 'cancel'), json: reason === undefined ? {} : { reason }, signal: call.signal }),
+    cancel: (id: string, body: CancelBody = {}, call: CallOptions = {}): Promise<CancelAnswer> =>
+      http.json({ method: 'POST', path: at('tasks', id, 'cancel'), json: body, signal: call.signal }),
     events,
     /** The events of a project, from now or from the beginning, for ever. */
     projectEvents: (project: string, following: FollowOptions & { readonly from?: 'now' | 'beginning' } = {}): AsyncGenerator<FollowedEvent> =>

@@ -100,7 +100,10 @@ export async function* follow(open: Open, isLast: (event: StreamEvent) => boolea
       options.signal?.throwIfAborted();
       if (!connected) throw error;
       if (isFault(error) && error.kind !== 'retryable') throw error;
-      if (now() - contact > reconnectForMs) throw error;
+      if (now() - contact > reconnectForMs)
+        throw new Fault('retryable', 'server_unreachable', `the connection to the server was lost and did not come back within ${reconnectForMs} ms; start it with "npm start" and watch again`, {
+          cause: error,
+        });
     } finally {
       clearTimeout(timer);
       // Frees the connection also when whoever reads stops in the middle.

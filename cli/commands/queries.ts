@@ -58,7 +58,7 @@ export const cancel: Register = (program, run) => {
     .addHelpText('after', '\nExamples:\n  dats cancel 0199a1b2-... --reason "no longer needed"')
     .action(
       run(async (session, [id], options) => {
-        const answer = await (await session.client()).cancel(id!, options.reason as string | undefined, { signal: session.io.signal });
+        const answer = await (await session.client()).cancel(id!, options.reason === undefined ? {} : { reason: String(options.reason) }, { signal: session.io.signal });
         session.data(answer);
         session.say(`${id}: ${oneLine(answer.detail)}`);
         return EXIT.ok;

@@ -95,7 +95,7 @@ const followAll = async (
     trails.take(event);
     screen.show(followed);
     const reason = ids.get(event.subject)?.cancel;
-    if (event.type === 'dats.task.started' && reason !== undefined) await client.cancel(event.subject, reason, { signal });
+    if (event.type === 'dats.task.started' && reason !== undefined) await client.cancel(event.subject, { reason, by: 'demo' }, { signal });
     if (isTerminal(event.type)) open.delete(event.subject);
     if (open.size === 0) break;
   }

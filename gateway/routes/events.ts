@@ -28,7 +28,7 @@ const resumeFrom = (call: Call<unknown, { lastEventId?: string | undefined }>, p
 
 interface Streaming {
   readonly follow: Omit<Follow, 'from'>;
-  readonly from: number | 'now';
+  readonly from: number;
   /** Offset to end before, for what is over already. */
   readonly until?: number;
   readonly wanted?: ReadonlySet<string>;
@@ -39,7 +39,7 @@ async function* framesOf({ deps, tail }: Services, streaming: Streaming, signal:
   const { follow, until, wanted, endAtTerminal } = streaming;
   const range = await deps.log.range(LIFECYCLE, follow.partition);
   let from = streaming.from;
-  if (from !== 'now' && (from < range.first || from > range.end)) {
+  if (from < range.first || from > range.end) {
     yield [resetFrame(`offset ${from} is not in the log, which holds ${range.first} to ${range.end}`, 'what follows begins at the nearest offset there is')];
     from = Math.min(Math.max(from, range.first), range.end);
   }
@@ -129,10 +129,10 @@ const projectEvents = route({
   handle: async (call, services) => {
     const { log } = services.deps;
     const partition = partitionOf(call.params.project_id, log.partitions(LIFECYCLE));
-    const beginning = call.query.from === 'beginning' ? (await log.range(LIFECYCLE, partition)).first : 'now';
+    const range = await log.range(LIFECYCLE, partition);
     return stream(call, services, {
       follow: { partition, project: call.params.project_id },
-      from: resumeFrom(call, partition) ?? beginning,
+      from: resumeFrom(call, partition) ?? (call.query.from === 'beginning' ? range.first : range.end),
       endAtTerminal: false,
       ...(call.query.types === undefined ? {} : { wanted: new Set(call.query.types) }),
     });

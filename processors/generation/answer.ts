@@ -10,7 +10,13 @@ export const FILES_LIMIT = 200;
 const PATH_LIMIT_CHARS = 400;
 
 export const ANSWER_ERRORS = [
-  'answer_no_file', 'answer_truncated', 'answer_unsafe_path', 'answer_duplicate_path', 'answer_too_many_files', 'answer_too_large', 'answer_path_missing',
+  'answer_no_file',
+  'answer_truncated',
+  'answer_unsafe_path',
+  'answer_duplicate_path',
+  'answer_too_many_files',
+  'answer_too_large',
+  'answer_path_missing',
 ] as const;
 export type AnswerErrorCode = (typeof ANSWER_ERRORS)[number];
 
@@ -29,11 +35,30 @@ export interface AnswerContext {
 }
 
 const DEFAULT_PATHS: Readonly<Record<Language, string>> = {
-  python: 'solution.py', typescript: 'solution.ts', javascript: 'solution.mjs', json: 'solution.json', markdown: 'README.md', text: 'solution.txt',
+  python: 'solution.py',
+  typescript: 'solution.ts',
+  javascript: 'solution.mjs',
+  json: 'solution.json',
+  markdown: 'README.md',
+  text: 'solution.txt',
 };
 const ALIASES: Readonly<Record<string, Language>> = {
-  py: 'python', python3: 'python', python: 'python', ts: 'typescript', tsx: 'typescript', typescript: 'typescript',
-  js: 'javascript', jsx: 'javascript', mjs: 'javascript', node: 'javascript', javascript: 'javascript', json: 'json', md: 'markdown', markdown: 'markdown', text: 'text', txt: 'text',
+  py: 'python',
+  python3: 'python',
+  python: 'python',
+  ts: 'typescript',
+  tsx: 'typescript',
+  typescript: 'typescript',
+  js: 'javascript',
+  jsx: 'javascript',
+  mjs: 'javascript',
+  node: 'javascript',
+  javascript: 'javascript',
+  json: 'json',
+  md: 'markdown',
+  markdown: 'markdown',
+  text: 'text',
+  txt: 'text',
 };
 
 /** Where a file of a language goes that nobody named. */
@@ -43,7 +68,8 @@ const QUOTED = /(?:^|[\s{,])(?:path|file|filename|title)\s*[=:]\s*(?:"([^"]*)"|'
 const BARE = /(?:^|[\s{,])(?:path|file|filename)\s*[=:]\s*([^\s,}"'`][^\s,}]*)/i;
 const LOOKS_LIKE_PATH = /^[\w@.+()[\]-]+(?:\/[\w@.+()[\]-]+)*\.[A-Za-z][A-Za-z0-9]{0,9}$/;
 const COMMENT = /^\s*(?:#|\/\/|--|;|%|<!--|\/\*)\s*(?:(?:path|file|filename)\s*[:=]\s*)?(\S+?)\s*(?:-->|\*\/)?\s*$/i;
-const ABOVE = /^(?:[-*+]\s+|\d+[.)]\s+|#{1,6}\s+)?(?:\*\*|__)?(?:(?:path|file|filename)\s*:\s*)?[`"']?([^\s`"'*]+)[`"']?(?:\*\*|__)?\s*:?(?:\*\*)?$/i;
+const ABOVE =
+  /^(?:[-*+]\s+|\d+[.)]\s+|#{1,6}\s+)?(?:\*\*|__)?(?:(?:path|file|filename)\s*:\s*)?[`"']?([^\s`"'*]+)[`"']?(?:\*\*|__)?\s*:?(?:\*\*)?$/i;
 
 /** A path in the info string: `path=x`, `file="x"`, `python:src/x.py`, `src/x.py`. */
 const pathInInfo = (info: string): string | undefined => {
@@ -95,13 +121,17 @@ const collect = (blocks: readonly Named[]): AnswerResult => {
   for (const { path: written, lines } of blocks) {
     const path = written!.startsWith('./') ? written!.slice(2) : written!;
     if (path.length > PATH_LIMIT_CHARS || !isSafePath(path))
-      return bad('answer_unsafe_path', `the path ${shown(path)} is not a relative path inside the task folder (no leading "/", no "..", no backslash). ${FORM}`);
+      return bad(
+        'answer_unsafe_path',
+        `the path ${shown(path)} is not a relative path inside the task folder (no leading "/", no "..", no backslash). ${FORM}`,
+      );
     const content = contentOf(lines);
     const before = files.get(path);
     if (before !== undefined && before !== content)
       return bad('answer_duplicate_path', `the answer holds ${shown(path)} twice, with different contents. Give each file once, whole`);
     bytes += before === undefined ? Buffer.byteLength(content) : 0;
-    if (bytes > FILE_LIMIT_BYTES) return bad('answer_too_large', `the files are larger than ${FILE_LIMIT_BYTES} bytes together. Give fewer or smaller files`);
+    if (bytes > FILE_LIMIT_BYTES)
+      return bad('answer_too_large', `the files are larger than ${FILE_LIMIT_BYTES} bytes together. Give fewer or smaller files`);
     files.set(path, content);
     if (files.size > FILES_LIMIT) return bad('answer_too_many_files', `the answer holds more than ${FILES_LIMIT} files. Give fewer files`);
   }
@@ -113,7 +143,10 @@ export const filesIn = (text: string, context: AnswerContext): AnswerResult => {
   const raw = blocksIn(text);
   const last = raw.at(-1);
   if (context.finish_reason === 'length' && (last === undefined || last.unterminated))
-    return bad('answer_truncated', 'the answer was cut off at the token limit before its last file was complete. Answer shorter: only the files, no explanations, no repetitions');
+    return bad(
+      'answer_truncated',
+      'the answer was cut off at the token limit before its last file was complete. Answer shorter: only the files, no explanations, no repetitions',
+    );
   const blocks = raw.map(named);
   const withPath = blocks.filter(({ path }) => path !== undefined);
   if (withPath.length > 0) return collect(withPath);

@@ -11,15 +11,41 @@ import { startNotice } from './start-notice.js';
 const ANSWER = '```python path=src/slug.py\ndef slugify(): pass\n```';
 const created = (more: Partial<DataOf<'dats.task.created'>> = {}) =>
   eventOf('dats.task.created', {
-    task_id: 't', description: inlineContent('Write slugify in Python\nwith care')!, priority: 'normal', options: {}, depends_on: [], inputs: [], files: [], submitted_by: 'tester', ...more,
+    task_id: 't',
+    description: inlineContent('Write slugify in Python\nwith care')!,
+    priority: 'normal',
+    options: {},
+    depends_on: [],
+    inputs: [],
+    files: [],
+    submitted_by: 'tester',
+    ...more,
   });
 const work = (context: Partial<DataOf<'dats.work.requested'>['context']> = {}, more: Partial<DataOf<'dats.work.requested'>> = {}) =>
   eventOf('dats.work.requested', {
-    task_id: 't', kind: 'generate', attempt: 1, tier: 'small', domain: 'code', prompt_version: 'generate@1', context: { created: 0, inputs: [], ...context }, due: '2026-01-01T00:10:00.000Z', ...more,
+    task_id: 't',
+    kind: 'generate',
+    attempt: 1,
+    tier: 'small',
+    domain: 'code',
+    prompt_version: 'generate@1',
+    context: { created: 0, inputs: [], ...context },
+    due: '2026-01-01T00:10:00.000Z',
+    ...more,
   });
-const ports = (models: RecordedModels, artifacts = memoryArtifactStore()): EffectPorts => ({ models, artifacts, checks: undefined as never });
+const ports = (models: RecordedModels, artifacts = memoryArtifactStore()): EffectPorts => ({
+  models,
+  artifacts,
+  checks: undefined as never,
+});
 
-const run = async (models: RecordedModels, events: Record<number, DatsEvent> = { 0: created() }, item = work(), changes: Partial<EffectContext> = {}, artifacts = memoryArtifactStore()) => {
+const run = async (
+  models: RecordedModels,
+  events: Record<number, DatsEvent> = { 0: created() },
+  item = work(),
+  changes: Partial<EffectContext> = {},
+  artifacts = memoryArtifactStore(),
+) => {
   const context = effectContextOf(events, changes);
   const drafts = await generateEffect().run(item, ports(models, artifacts), context);
   for (const draft of [...context.emitted, ...drafts]) expect(EVENTS[draft.type][1].safeParse(draft.data).error).toBeUndefined();
@@ -31,8 +57,21 @@ const output = (draft: Draft): DataOf<'dats.task.output.created'> => {
 };
 const outputEvent = (task_id: string, path: string, content: ReturnType<typeof inlineContent>) =>
   eventOf('dats.task.output.created', {
-    task_id, attempt: 1, artifacts: [{ ...content!, artifact_id: `${task_id}-${path}`, type: 'python', path }], model: 'm', provider: 'p', scripted: false,
-    tokens_in: 1, tokens_out: 1, duration_ms: 1, prompt_version: 'generate@1', prompt_sha256: 'x', sampling: {}, consumed: [], omitted: [], fence: '1-1',
+    task_id,
+    attempt: 1,
+    artifacts: [{ ...content!, artifact_id: `${task_id}-${path}`, type: 'python', path }],
+    model: 'm',
+    provider: 'p',
+    scripted: false,
+    tokens_in: 1,
+    tokens_out: 1,
+    duration_ms: 1,
+    prompt_version: 'generate@1',
+    prompt_sha256: 'x',
+    sampling: {},
+    consumed: [],
+    omitted: [],
+    fence: '1-1',
   });
 
 describe('a generation', () => {
@@ -45,13 +84,40 @@ describe('a generation', () => {
       ['dats.task.output.created', derivedId('t', 1, 'generate')],
     ]);
     expect(output(drafts[1]!)).toMatchObject({
-      task_id: 't', attempt: 1, model: 'model', provider: 'testing', model_digest: 'sha256:abc', scripted: true, tokens_in: 10, tokens_out: 20, prompt_version: 'generate@1',
-      sampling: { temperature: 0, seed: 1 }, consumed: [], omitted: [], fence: '1-1',
-      artifacts: [{ artifact_id: derivedId('t', 1, 'src/slug.py'), type: 'python', path: 'src/slug.py', sha256: sha256Of(content), bytes: content.length, content }],
+      task_id: 't',
+      attempt: 1,
+      model: 'model',
+      provider: 'testing',
+      model_digest: 'sha256:abc',
+      scripted: true,
+      tokens_in: 10,
+      tokens_out: 20,
+      prompt_version: 'generate@1',
+      sampling: { temperature: 0, seed: 1 },
+      consumed: [],
+      omitted: [],
+      fence: '1-1',
+      artifacts: [
+        {
+          artifact_id: derivedId('t', 1, 'src/slug.py'),
+          type: 'python',
+          path: 'src/slug.py',
+          sha256: sha256Of(content),
+          bytes: content.length,
+          content,
+        },
+      ],
     });
     const [ask] = models.asked;
-    expect(ask).toMatchObject({ purpose: 'generate', tier: 'small', domain: 'code', task_id: 't', attempt: 1, hints: { task: 'Write slugify in Python', purpose: 'generate', tier: 'small', attempt: 1 } });
-    expect(output(drafts[1]!).prompt_sha256).toBe(sha256Of(JSON.stringify(ask!.messages)));
+    expect(ask).toMatchObject({
+      purpose: 'generate',
+      tier: 'small',
+      domain: 'code',
+      task_id: 't',
+      attempt: 1,
+      hints: { task: 'Write slugify in Python', purpose: 'generate', tier: 'small', attempt: 1 },
+    });
+    expect(output(drafts[1]!).prompt_sha256).toBe(sha256Of(`${sha256Of(ask!.messages[0]!.content)}\n${ask!.messages[1]!.content}`));
   });
 
   it('says the same when it is run again', async () => {
@@ -60,7 +126,13 @@ describe('a generation', () => {
 
   it('puts large files into the store before it names them', async () => {
     const artifacts = memoryArtifactStore();
-    const { outcome } = await run(modelsThat(() => `\`\`\`text path=a.txt\n${'x'.repeat(INLINE_LIMIT_BYTES)}\n\`\`\``), undefined, undefined, {}, artifacts);
+    const { outcome } = await run(
+      modelsThat(() => `\`\`\`text path=a.txt\n${'x'.repeat(INLINE_LIMIT_BYTES)}\n\`\`\``),
+      undefined,
+      undefined,
+      {},
+      artifacts,
+    );
     const [artifact] = output(outcome).artifacts;
     expect(artifact!.content).toBeUndefined();
     expect(artifacts.blobs.get(artifact!.dataref!.slice('sha256:'.length))?.byteLength).toBe(INLINE_LIMIT_BYTES + 1);
@@ -71,13 +143,18 @@ describe('a generation', () => {
     const description = await referenceText(artifacts, 'A long story about Python');
     const ref: ArtifactRef = { artifact_id: 'd-dep.py', task_id: 'd', path: 'dep.py', sha256: sha256Of('dep'), at: 5 };
     const events = {
-      0: eventOf('dats.task.decomposed', { task_id: 'p', children: [{ task_id: 't', title: 'x', description, depends_on: ['d'] }], planner: { name: 'list', version: 'list@1' } }),
+      0: eventOf('dats.task.decomposed', {
+        task_id: 'p',
+        children: [{ task_id: 't', title: 'x', description, depends_on: ['d'] }],
+        planner: { name: 'list', version: 'list@1' },
+      }),
       2: created({ task_id: 'p', files: [{ path: 'base.py', ...inlineContent('base = 1')! }] }),
       5: outputEvent('d', 'dep.py', inlineContent('dep = 1')),
     };
     const models = modelsThat(() => ANSWER);
     const { outcome } = await run(models, events, work({ parent: 2, inputs: [ref] }), {}, artifacts);
-    for (const part of ['A long story', 'path=base.py', 'path=dep.py', 'dep = 1']) expect(models.asked[0]!.messages[1]!.content).toContain(part);
+    for (const part of ['A long story', 'path=base.py', 'path=dep.py', 'dep = 1'])
+      expect(models.asked[0]!.messages[1]!.content).toContain(part);
     expect(output(outcome).consumed).toEqual([ref]);
   });
 
@@ -85,7 +162,15 @@ describe('a generation', () => {
     const events = {
       0: created(),
       3: outputEvent('t', 'old.py', inlineContent('old = 1')),
-      4: eventOf('dats.task.rejected', { task_id: 't', attempt: 1, profile: 'tests', checks: [], score: 0, reasons: ['slugify is not defined'], retryable: true }),
+      4: eventOf('dats.task.rejected', {
+        task_id: 't',
+        attempt: 1,
+        profile: 'tests',
+        checks: [],
+        score: 0,
+        reasons: ['slugify is not defined'],
+        retryable: true,
+      }),
     };
     const models = modelsThat(() => ANSWER);
     const { outcome } = await run(models, events, work({ rejected: 4, output: 3 }, { attempt: 2 }));
@@ -106,7 +191,10 @@ describe('a generation', () => {
   ])('ends the attempt with the model’s fault: %s', async (fault, retryable) => {
     const { drafts, outcome } = await run(modelsThat(() => Promise.reject(fault)));
     expect(drafts[0]!.type).toBe('dats.task.started');
-    expect(outcome).toMatchObject({ type: 'dats.task.attempt.failed', data: { attempt: 1, stage: 'generation', error: { code: fault.code, message: fault.message, retryable } } });
+    expect(outcome).toMatchObject({
+      type: 'dats.task.attempt.failed',
+      data: { attempt: 1, stage: 'generation', error: { code: fault.code, message: fault.message, retryable } },
+    });
   });
 
   it.each([
@@ -118,17 +206,27 @@ describe('a generation', () => {
   });
 
   it('leaves faults of the house to the house', async () => {
-    await expect(run(modelsThat(() => ANSWER), {})).rejects.toMatchObject({ code: 'event_missing' });
-    await expect(run(modelsThat(() => Promise.reject(new Fault('fenced', 'fenced', 'not ours'))))).rejects.toMatchObject({ kind: 'fenced' });
+    await expect(
+      run(
+        modelsThat(() => ANSWER),
+        {},
+      ),
+    ).rejects.toMatchObject({ code: 'event_missing' });
+    await expect(run(modelsThat(() => Promise.reject(new Fault('fenced', 'fenced', 'not ours'))))).rejects.toMatchObject({
+      kind: 'fenced',
+    });
     await expect(run(modelsThat(() => Promise.reject(new TypeError('bug'))))).rejects.toThrow('bug');
   });
 
   it('stops with the reason of the abort, and says nothing more', async () => {
     const stop = new AbortController();
-    const models = modelsThat((_, signal) => new Promise((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(new Fault('retryable', 'model_error', 'hung up')));
-      stop.abort(new Error('cancelled'));
-    }));
+    const models = modelsThat(
+      (_, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new Fault('retryable', 'model_error', 'hung up')));
+          stop.abort(new Error('cancelled'));
+        }),
+    );
     await expect(run(models, undefined, undefined, { signal: stop.signal })).rejects.toThrow('cancelled');
     const late = modelsThat(() => {
       stop.abort(new Error('cancelled'));

@@ -3,7 +3,16 @@
 // G1. The outcome is `dats.task.output.created`, or `dats.task.attempt.failed` with words that the next attempt can use. G2. Ids are derived from task and attempt,
 // so a repeated run says the same. G3. Files are durable before the outcome names them. G4. Aborted, it throws the signal's reason and says nothing more.
 import type { Answer, Ask } from '../../models/index.js';
-import { type Artifact, type DataOf, derivedId, type EventOf, type Fault, isFault, type Language, languageOf } from '../../schemas/index.js';
+import {
+  type Artifact,
+  type DataOf,
+  derivedId,
+  type EventOf,
+  type Fault,
+  isFault,
+  type Language,
+  languageOf,
+} from '../../schemas/index.js';
 import type { ArtifactStore } from '../artifact-store.js';
 import { inlineContent, referenceText } from '../content.js';
 import { type Draft, say } from '../draft.js';
@@ -12,7 +21,7 @@ import { classify, signalsOf, titleOf } from '../routing/index.js';
 import { type AnswerResult, filesIn } from './answer.js';
 import type { TextFile } from './fence.js';
 import { type GenerationMaterial, materialFor } from './material.js';
-import { type Prompt, PROMPT_BUDGET_TOKENS, promptOf } from './prompt.js';
+import { PROMPT_BUDGET_TOKENS, type Prompt, promptOf } from './prompt.js';
 import { startNotice } from './start-notice.js';
 
 export interface GenerationOptions {
@@ -42,7 +51,12 @@ const startedOf = (work: Work, context: EffectContext): Draft => {
 
 const failedOf = (work: Work, code: string, message: string, retryable: boolean): Draft => {
   const { task_id, attempt } = work.data;
-  return say('dats.task.attempt.failed', task_id, { task_id, attempt, stage: 'generation', error: { code, message, retryable } }, derivedId(task_id, attempt, 'generate'));
+  return say(
+    'dats.task.attempt.failed',
+    task_id,
+    { task_id, attempt, stage: 'generation', error: { code, message, retryable } },
+    derivedId(task_id, attempt, 'generate'),
+  );
 };
 
 interface Prepared {
@@ -72,7 +86,10 @@ const prepare = (material: GenerationMaterial, options: GenerationOptions): Prep
           ...(tests.entry_point === undefined ? {} : { entry_point: tests.entry_point }),
           ...(tests.path === undefined ? {} : { path: tests.path }),
         };
-  const prompt = promptOf({ description, mode, language, files, inputs, tests: judged, previous }, options.promptBudgetTokens ?? PROMPT_BUDGET_TOKENS);
+  const prompt = promptOf(
+    { description, mode, language, files, inputs, tests: judged, previous },
+    options.promptBudgetTokens ?? PROMPT_BUDGET_TOKENS,
+  );
   return { prompt, language, title: titleOf(description) };
 };
 
@@ -134,7 +151,13 @@ const outputOf = (work: Work, answer: Answer, prompt: Prompt, sampling: Sampling
 /** A model's fault is an outcome; everything else is not ours to judge. */
 const modelFault = (error: unknown): Fault | undefined => (isFault(error, 'retryable') || isFault(error, 'terminal') ? error : undefined);
 
-const outcomeOf = async (work: Work, ports: EffectPorts, context: EffectContext, prepared: Prepared, sampling: Sampling): Promise<Draft> => {
+const outcomeOf = async (
+  work: Work,
+  ports: EffectPorts,
+  context: EffectContext,
+  prepared: Prepared,
+  sampling: Sampling,
+): Promise<Draft> => {
   let answer: Answer;
   try {
     answer = await ports.models.ask(askFor(work, prepared, sampling, context), context.signal);
@@ -144,7 +167,10 @@ const outcomeOf = async (work: Work, ports: EffectPorts, context: EffectContext,
     if (fault === undefined) throw error;
     return failedOf(work, fault.code, fault.message, fault.kind === 'retryable');
   }
-  const files: AnswerResult = filesIn(answer.text, { finish_reason: answer.finish_reason, ...(prepared.language === undefined ? {} : { language: prepared.language }) });
+  const files: AnswerResult = filesIn(answer.text, {
+    finish_reason: answer.finish_reason,
+    ...(prepared.language === undefined ? {} : { language: prepared.language }),
+  });
   if (!files.ok) return failedOf(work, files.error.code, files.error.message, true);
   const artifacts = await artifactsOf(ports.artifacts, work, files.files);
   return outputOf(work, answer, prepared.prompt, sampling, artifacts, context.fence);

@@ -1,5 +1,5 @@
 // What a generation is made from, read from the log: the task, its files, its inputs, and what became of the last attempt.
-import { type ArtifactRef, type Artifact, type EventOf, Fault, type FileContent } from '../../schemas/index.js';
+import { type Artifact, type ArtifactRef, type EventOf, Fault, type FileContent } from '../../schemas/index.js';
 import type { ArtifactStore } from '../artifact-store.js';
 import { inlineText, loadText } from '../content.js';
 import type { EffectContext } from '../effect.js';
@@ -23,17 +23,27 @@ const loadAll = async (artifacts: ArtifactStore, files: readonly FileContent[]):
 /** @throws Fault terminal `input_missing` when the event at the reference holds no such artifact. */
 const artifactAt = async (context: EffectContext, ref: ArtifactRef): Promise<Artifact> => {
   const event = await context.eventAt(ref.at);
-  const artifact = event.type === 'dats.task.output.created' ? event.data.artifacts.find(({ artifact_id }) => artifact_id === ref.artifact_id) : undefined;
-  if (artifact === undefined) throw new Fault('terminal', 'input_missing', `the ${event.type} at offset ${ref.at} holds no artifact ${ref.artifact_id}`);
+  const artifact =
+    event.type === 'dats.task.output.created' ? event.data.artifacts.find(({ artifact_id }) => artifact_id === ref.artifact_id) : undefined;
+  if (artifact === undefined)
+    throw new Fault('terminal', 'input_missing', `the ${event.type} at offset ${ref.at} holds no artifact ${ref.artifact_id}`);
   return artifact;
 };
 
-const previousOf = async (work: EventOf<'dats.work.requested'>, artifacts: ArtifactStore, context: EffectContext): Promise<GenerationMaterial['previous']> => {
+const previousOf = async (
+  work: EventOf<'dats.work.requested'>,
+  artifacts: ArtifactStore,
+  context: EffectContext,
+): Promise<GenerationMaterial['previous']> => {
   const { rejected, output } = work.data.context;
   if (rejected === undefined) return undefined;
   const event = await context.eventAt(rejected);
   const reasons =
-    event.type === 'dats.task.rejected' ? event.data.reasons : event.type === 'dats.task.attempt.failed' ? [`${event.data.error.code}: ${event.data.error.message}`] : [];
+    event.type === 'dats.task.rejected'
+      ? event.data.reasons
+      : event.type === 'dats.task.attempt.failed'
+        ? [`${event.data.error.code}: ${event.data.error.message}`]
+        : [];
   const made = output === undefined ? undefined : await context.eventAt(output);
   const files = made?.type === 'dats.task.output.created' ? await loadAll(artifacts, made.data.artifacts) : [];
   return { reasons, files };
@@ -50,7 +60,11 @@ const filesOf = async (work: EventOf<'dats.work.requested'>, spec: TaskSpec, con
 };
 
 /** @throws Fault of the log or the artifact store. */
-export const materialFor = async (work: EventOf<'dats.work.requested'>, artifacts: ArtifactStore, context: EffectContext): Promise<GenerationMaterial> => {
+export const materialFor = async (
+  work: EventOf<'dats.work.requested'>,
+  artifacts: ArtifactStore,
+  context: EffectContext,
+): Promise<GenerationMaterial> => {
   const { task_id } = work.data;
   const refs = work.data.context.inputs;
   const spec = taskSpecOf(await context.eventAt(work.data.context.created), task_id);

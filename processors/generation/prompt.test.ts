@@ -4,7 +4,14 @@ import { filesIn } from './answer.js';
 import { CHARS_PER_TOKEN, type PromptInput, promptOf } from './prompt.js';
 
 const input = (more: Partial<PromptInput> = {}): PromptInput => ({
-  description: 'Write slugify', mode: 'new_project', language: 'python', files: [], inputs: [], tests: undefined, previous: undefined, ...more,
+  description: 'Write slugify',
+  mode: 'new_project',
+  language: 'python',
+  files: [],
+  inputs: [],
+  tests: undefined,
+  previous: undefined,
+  ...more,
 });
 const user = (more: Partial<PromptInput>, budget?: number) => promptOf(input(more), budget).messages[1]!.content;
 
@@ -13,7 +20,10 @@ describe('a prompt', () => {
     const { messages, version } = promptOf(input());
     expect(version).toBe('generate@1');
     expect(messages.map(({ role }) => role)).toEqual(['system', 'user']);
-    expect(filesIn(messages[0]!.content, { finish_reason: 'stop' })).toEqual({ ok: true, files: [{ path: 'src/slug.py', content: 'the whole file\n' }] });
+    expect(filesIn(messages[0]!.content, { finish_reason: 'stop' })).toEqual({
+      ok: true,
+      files: [{ path: 'src/slug.py', content: 'the whole file\n' }],
+    });
     expect(messages[1]!.content).toContain('Write slugify');
     expect(messages[1]!.content).toContain('Language: python');
   });
@@ -41,7 +51,14 @@ describe('a prompt', () => {
 
   it('leaves out what does not fit, smaller files still going in, and says so', () => {
     const { omitted, messages } = promptOf(
-      input({ files: [{ path: 'large.py', content: 'x'.repeat(5_000) }, { path: 'small.py', content: 'y' }], previous: { reasons: ['no'], files: [{ path: 'old.py', content: 'z'.repeat(9_000) }] } }), 1_000,
+      input({
+        files: [
+          { path: 'large.py', content: 'x'.repeat(5_000) },
+          { path: 'small.py', content: 'y' },
+        ],
+        previous: { reasons: ['no'], files: [{ path: 'old.py', content: 'z'.repeat(9_000) }] },
+      }),
+      1_000,
     );
     expect(omitted.map(({ what }) => what)).toEqual(['file large.py', "end of the last attempt's old.py", "last attempt's old.py"]);
     expect(omitted[0]!.why).toMatch(/do not fit into the \d+ that are left/);
@@ -56,14 +73,26 @@ describe('a prompt', () => {
   });
 
   it('stays near its budget whatever it is made of', () => {
-    const file = fc.record({ path: fc.constantFrom('a.py', 'b.md', 'c.txt'), content: fc.integer({ min: 0, max: 30_000 }).map((n) => '`x\n'.repeat(n / 3)) });
+    const file = fc.record({
+      path: fc.constantFrom('a.py', 'b.md', 'c.txt'),
+      content: fc.integer({ min: 0, max: 30_000 }).map((n) => '`x\n'.repeat(n / 3)),
+    });
     fc.assert(
-      fc.property(fc.integer({ min: 1_000, max: 10_000 }), fc.nat(60_000), fc.array(file, { maxLength: 6 }), fc.array(fc.string(), { maxLength: 5 }), (budget, length, files, reasons) => {
-        const { messages } = promptOf(input({ description: 'd'.repeat(length), files, inputs: files, previous: { reasons, files } }), budget);
-        const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
-        // Headings and notes of what was cut are not counted against the budget.
-        expect(chars).toBeLessThan(budget * CHARS_PER_TOKEN + 600);
-      }),
+      fc.property(
+        fc.integer({ min: 1_000, max: 10_000 }),
+        fc.nat(60_000),
+        fc.array(file, { maxLength: 6 }),
+        fc.array(fc.string(), { maxLength: 5 }),
+        (budget, length, files, reasons) => {
+          const { messages } = promptOf(
+            input({ description: 'd'.repeat(length), files, inputs: files, previous: { reasons, files } }),
+            budget,
+          );
+          const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
+          // Headings and notes of what was cut are not counted against the budget.
+          expect(chars).toBeLessThan(budget * CHARS_PER_TOKEN + 600);
+        },
+      ),
       { numRuns: 100 },
     );
   });

@@ -31,7 +31,8 @@ export const createAgents = ({ models, options, now }: AgentsDeps): Agents => {
       const features = signalsOf(material);
       const made = classify(features);
       const pinned = body.options.tier !== undefined || body.options.model !== undefined;
-      if (pinned || !options.modelAvailable || made.confidence >= options.askModelBelow) return analysisOf(made, features, now(), undefined, options.throughput);
+      if (pinned || !options.modelAvailable || made.confidence >= options.askModelBelow)
+        return analysisOf(made, features, now(), undefined, options.throughput);
       return analyseWith(models, { material, at: now(), ...throughput }, signal);
     },
 
@@ -40,19 +41,31 @@ export const createAgents = ({ models, options, now }: AgentsDeps): Agents => {
       const planned = await planWith(
         models,
         {
-          description: body.description, paths: body.files.map(({ path }) => path), hasTests: false, tier, domain,
+          description: body.description,
+          paths: body.files.map(({ path }) => path),
+          hasTests: false,
+          tier,
+          domain,
           ...(body.options.model === undefined ? {} : { model: body.options.model }),
         },
         signal,
       );
-      if (!planned.ok) throw new Fault('terminal', 'no_plan', `${planned.why}. Write the steps as a list, or ask again when a model is there`);
-      return { steps: planned.steps.map(({ title, description, depends_on }) => ({ title, description, depends_on })), planner: planned.planner };
+      if (!planned.ok)
+        throw new Fault('terminal', 'no_plan', `${planned.why}. Write the steps as a list, or ask again when a model is there`);
+      return {
+        steps: planned.steps.map(({ title, description, depends_on }) => ({ title, description, depends_on })),
+        planner: planned.planner,
+      };
     },
 
     estimate: (body) => {
       const features = signalsOf(materialOf(body));
       const { tier, complexity, confidence, estimated_tokens, estimated_duration_ms, estimated_completion } = analysisOf(
-        classify(features), features, now(), undefined, options.throughput,
+        classify(features),
+        features,
+        now(),
+        undefined,
+        options.throughput,
       );
       return { tier, complexity, confidence, estimated_tokens, estimated_duration_ms, estimated_completion };
     },

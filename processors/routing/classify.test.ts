@@ -6,7 +6,12 @@ import { estimateOf } from './estimate.js';
 import { type Material, SCAN_LIMIT_CHARS, signalsOf } from './signals.js';
 
 const material = (description: string, more: Partial<Material> = {}): Material => ({
-  description, description_bytes: Buffer.byteLength(description), files: [], inputs: 0, options: {}, ...more,
+  description,
+  description_bytes: Buffer.byteLength(description),
+  files: [],
+  inputs: 0,
+  options: {},
+  ...more,
 });
 const of = (description: string, more: Partial<Material> = {}) => classify(signalsOf(material(description, more)));
 
@@ -25,7 +30,10 @@ describe('the cheap signals', () => {
   });
 
   it('take given files for something to change', () => {
-    expect(of('Make the output faster', { files: [{ path: 'src/a.ts', bytes: 900 }] })).toMatchObject({ mode: 'modify', language: 'typescript' });
+    expect(of('Make the output faster', { files: [{ path: 'src/a.ts', bytes: 900 }] })).toMatchObject({
+      mode: 'modify',
+      language: 'typescript',
+    });
   });
 
   it('trust the language of the tests', () => {
@@ -66,10 +74,17 @@ describe('the cheap signals', () => {
   });
 
   it('take any text, and give a valid analysis that can be made again from its features', () => {
-    const texts = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.lorem(), fc.array(fc.constantFrom('fix', 'python', '- a', '1. b', '```', 'maybe', '\n', '?', 'docker')).map((w) => w.join(' ')));
+    const texts = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc.lorem(),
+      fc.array(fc.constantFrom('fix', 'python', '- a', '1. b', '```', 'maybe', '\n', '?', 'docker')).map((w) => w.join(' ')),
+    );
     fc.assert(
       fc.property(texts, fc.option(fc.constantFrom(...TIERS)), fc.nat(300), (text, tier, files) => {
-        const given = material(text, { options: tier === null ? {} : { tier }, files: Array.from({ length: files }, (_, i) => ({ path: `f${i}.py`, bytes: i })) });
+        const given = material(text, {
+          options: tier === null ? {} : { tier },
+          files: Array.from({ length: files }, (_, i) => ({ path: `f${i}.py`, bytes: i })),
+        });
         const features = signalsOf(given);
         const made = classify(features);
         const analysis = analysisOf(made, features, 0);
@@ -83,7 +98,10 @@ describe('the cheap signals', () => {
 
 describe('an estimate', () => {
   it('follows from tokens, tier and the time it is made at', () => {
-    expect(estimateOf('small', 1000, 0, { small: 1000, medium: 1, large: 1 })).toEqual({ estimated_duration_ms: 1050, estimated_completion: '1970-01-01T00:00:01.050Z' });
+    expect(estimateOf('small', 1000, 0, { small: 1000, medium: 1, large: 1 })).toEqual({
+      estimated_duration_ms: 1050,
+      estimated_completion: '1970-01-01T00:00:01.050Z',
+    });
     expect(estimateOf('large', 1000, 0).estimated_duration_ms).toBeGreaterThan(estimateOf('small', 1000, 0).estimated_duration_ms);
   });
 });

@@ -24,9 +24,16 @@ const round = (value: number): number => Math.round(value * 1000) / 1000;
 const soft = (n: number, most: number): number => most * (1 - 1 / (1 + n / 2));
 
 const LEAD_MODE: Readonly<Record<string, Mode>> = {
-  create: 'new_project', modify: 'modify', fix: 'fix', review: 'review', document: 'document', test: 'test',
+  create: 'new_project',
+  modify: 'modify',
+  fix: 'fix',
+  review: 'review',
+  document: 'document',
+  test: 'test',
 };
 const LEAD_WEIGHT = 4;
+/** Who brings code along wants it changed, even where the task says "make" or "write". */
+const CODE: ReadonlySet<unknown> = new Set(['python', 'typescript', 'javascript']);
 const MODE_ORDER: readonly Mode[] = ['new_project', 'modify', 'fix', 'review', 'document', 'test'];
 
 const modeOf = (features: Features): { mode: Mode; margin: number } => {
@@ -53,7 +60,7 @@ const modeOf = (features: Features): { mode: Mode; margin: number } => {
   }
   const top = scores[best]!;
   let mode = MODE_ORDER[best]!;
-  if (mode === 'new_project' && files && countOf(features, 'modify') > 0) mode = 'modify';
+  if (mode === 'new_project' && CODE.has(features.files_language)) mode = 'modify';
   return { mode, margin: top === 0 ? 0 : (top - scores[second]!) / top };
 };
 
@@ -70,8 +77,11 @@ const domainOf = (features: Features, mode: Mode): Domain => {
     }
   }
   const code =
-    (countOf(features, 'code') + countOf(features, 'concurrency')) * 0.6 + countOf(features, 'code_fences') + (features.tests_language === undefined ? 0 : 2) +
-    (languageIn(features) === undefined ? 0 : 0.5) + (mode === 'fix' || mode === 'review' ? 0.5 : 0);
+    (countOf(features, 'code') + countOf(features, 'concurrency')) * 0.6 +
+    countOf(features, 'code_fences') +
+    (features.tests_language === undefined ? 0 : 2) +
+    (languageIn(features) === undefined ? 0 : 0.5) +
+    (mode === 'fix' || mode === 'review' ? 0.5 : 0);
   return code > 0 && code >= most ? 'code' : best;
 };
 
@@ -96,12 +106,24 @@ const languageIn = (features: Features): Language | undefined => {
 const complexityOf = (features: Features, mode: Mode): number => {
   const words = countOf(features, 'words');
   const size = features.unread === true ? 0.35 : Math.log2(1 + countOf(features, 'bytes') / 200) * 0.045;
-  const steps = countOf(features, 'numbered_items') + countOf(features, 'bulleted_items') + countOf(features, 'and_then') + countOf(features, 'sequence') * 0.5;
+  const steps =
+    countOf(features, 'numbered_items') +
+    countOf(features, 'bulleted_items') +
+    countOf(features, 'and_then') +
+    countOf(features, 'sequence') * 0.5;
   const value =
-    0.1 + size + soft(steps, 0.25) + soft(countOf(features, 'scope'), 0.3) + soft(countOf(features, 'concurrency'), 0.25) +
-    soft(countOf(features, 'security'), 0.2) + soft(countOf(features, 'performance'), 0.12) + soft(countOf(features, 'infra'), 0.1) +
-    Math.log2(1 + countOf(features, 'files')) * 0.04 + Math.log2(1 + countOf(features, 'files_bytes') / 4096) * 0.03 +
-    Math.log2(1 + countOf(features, 'inputs')) * 0.03 - (words < 80 ? soft(countOf(features, 'simple'), 0.15) : 0) -
+    0.1 +
+    size +
+    soft(steps, 0.25) +
+    soft(countOf(features, 'scope'), 0.3) +
+    soft(countOf(features, 'concurrency'), 0.25) +
+    soft(countOf(features, 'security'), 0.2) +
+    soft(countOf(features, 'performance'), 0.12) +
+    soft(countOf(features, 'infra'), 0.1) +
+    Math.log2(1 + countOf(features, 'files')) * 0.04 +
+    Math.log2(1 + countOf(features, 'files_bytes') / 4096) * 0.03 +
+    Math.log2(1 + countOf(features, 'inputs')) * 0.03 -
+    (words < 80 ? soft(countOf(features, 'simple'), 0.15) : 0) -
     (mode === 'document' ? 0.05 : 0);
   return clamp(value);
 };
@@ -110,9 +132,16 @@ const confidenceOf = (features: Features, modeMargin: number, tierMargin: number
   if (features.unread === true) return 0.3;
   const words = countOf(features, 'words');
   const value =
-    0.4 + (features.lead === undefined ? -0.1 : 0.15) + modeMargin * 0.1 + tierMargin * 0.2 + (language === undefined ? 0 : 0.1) +
-    (features.tests_language === undefined ? 0 : 0.15) + (countOf(features, 'code') > 0 ? 0.05 : 0) - soft(countOf(features, 'vague'), 0.4) -
-    (words < 4 ? 0.25 : words < 7 ? 0.08 : 0) - (countOf(features, 'scope') > 0 && words < 30 ? 0.12 : 0) -
+    0.4 +
+    (features.lead === undefined ? -0.1 : 0.15) +
+    modeMargin * 0.1 +
+    tierMargin * 0.2 +
+    (language === undefined ? 0 : 0.1) +
+    (features.tests_language === undefined ? 0 : 0.15) +
+    (countOf(features, 'code') > 0 ? 0.05 : 0) -
+    soft(countOf(features, 'vague'), 0.4) -
+    (words < 4 ? 0.25 : words < 7 ? 0.08 : 0) -
+    (countOf(features, 'scope') > 0 && words < 30 ? 0.12 : 0) -
     (features.scanned_chars === undefined ? 0 : 0.1);
   return clamp(value);
 };
@@ -123,9 +152,10 @@ const REACH = 0.5;
 
 /** How well each tier fits a complexity, best first. */
 export const candidatesFor = (complexity: number): Classification['candidates'] =>
-  TIERS.map((tier) => ({ tier, score: round(clamp(1 - Math.abs((tier === 'small' ? Math.max(complexity, PEAKS.small) : complexity) - PEAKS[tier]) / REACH)) })).sort(
-    (a, b) => b.score - a.score,
-  );
+  TIERS.map((tier) => ({
+    tier,
+    score: round(clamp(1 - Math.abs((tier === 'small' ? Math.max(complexity, PEAKS.small) : complexity) - PEAKS[tier]) / REACH)),
+  })).sort((a, b) => b.score - a.score);
 
 /** Tokens of prompt and answer together, by sizes and complexity. */
 export const tokensFor = (features: Features, complexity: number): number => {

@@ -18,7 +18,15 @@ const alone = routingDecider({ askModelBelow: 0.5, modelAvailable: false });
 
 const created = (id: string, description: string, more: Partial<DataOf<'dats.task.created'>> = {}) =>
   eventOf('dats.task.created', {
-    task_id: id, description: inlineContent(description)!, priority: 'normal', options: {}, depends_on: [], inputs: [], files: [], submitted_by: 'tester', ...more,
+    task_id: id,
+    description: inlineContent(description)!,
+    priority: 'normal',
+    options: {},
+    depends_on: [],
+    inputs: [],
+    files: [],
+    submitted_by: 'tester',
+    ...more,
   });
 const analysisFor = (event: ReturnType<typeof created>) => {
   const features = signalsOf(materialOf(event.data));
@@ -30,7 +38,9 @@ const failed = (id: string, stage: 'analysis' | 'decomposition', retryable = tru
   eventOf('dats.task.attempt.failed', { task_id: id, attempt, stage, error: { code: 'dead', message, retryable } });
 const decomposed = (id: string) =>
   eventOf('dats.task.decomposed', {
-    task_id: id, children: [{ task_id: `${id}-0`, title: 'one', description: inlineContent('one')!, depends_on: [] }], planner: { name: 'list', version: 'list@1' },
+    task_id: id,
+    children: [{ task_id: `${id}-0`, title: 'one', description: inlineContent('one')!, depends_on: [] }],
+    planner: { name: 'list', version: 'list@1' },
   });
 const completed = (id: string) => eventOf('dats.task.completed', { task_id: id, attempt: 1, provenance_id: 'p', execution_time_ms: 1 });
 const failure = (draft: Draft | undefined) => (draft?.type === 'dats.task.attempt.failed' ? draft.data.error : undefined);
@@ -39,17 +49,28 @@ const version = (draft: Draft | undefined) => (draft?.type === 'dats.work.reques
 describe('routing', () => {
   it('analyses a clear task at once, by its signals, from the time of the event', () => {
     const event = created('t', CLEAR);
-    given(asking, []).when(event).then([{ type: 'dats.task.analyzed', subject: 't', data: analysisFor(event), topic: LIFECYCLE }]);
+    given(asking, [])
+      .when(event)
+      .then([{ type: 'dats.task.analyzed', subject: 't', data: analysisFor(event), topic: LIFECYCLE }]);
   });
 
   it('asks a model about an unclear task, with a work item keyed by the task', () => {
     const outcome = given(asking, []).when(created('t', UNCLEAR), 7);
     outcome.then([
       {
-        type: 'dats.work.requested', subject: 't', topic: workTopic('analysis'), key: 't',
+        type: 'dats.work.requested',
+        subject: 't',
+        topic: workTopic('analysis'),
+        key: 't',
         data: {
-          task_id: 't', kind: 'analyse', attempt: 0, tier: 'small', domain: 'general', prompt_version: 'analyse@1',
-          context: { created: 7, inputs: [] }, due: new Date(NOW + LIMIT).toISOString(),
+          task_id: 't',
+          kind: 'analyse',
+          attempt: 0,
+          tier: 'small',
+          domain: 'general',
+          prompt_version: 'analyse@1',
+          context: { created: 7, inputs: [] },
+          due: new Date(NOW + LIMIT).toISOString(),
         },
       },
     ]);
@@ -66,7 +87,9 @@ describe('routing', () => {
     ['the tier is chosen by the user', asking, { options: { tier: 'large' as const } }],
     ['the model is chosen by the user', asking, { options: { model: 'mine' } }],
   ])('asks no model when %s', (_, decider, more) => {
-    given(decider, []).when(created('t', UNCLEAR, more)).thenTypes(['dats.task.analyzed']);
+    given(decider, [])
+      .when(created('t', UNCLEAR, more))
+      .thenTypes(['dats.task.analyzed']);
   });
 
   it('says no more about a task that a model analysed', () => {
@@ -78,13 +101,19 @@ describe('routing', () => {
 
   it('falls back on the signals when the analysis failed', () => {
     const event = created('t', UNCLEAR);
-    given(asking, [event]).when(failed('t', 'analysis')).then([{ type: 'dats.task.analyzed', subject: 't', data: analysisFor(event), topic: LIFECYCLE }]);
+    given(asking, [event])
+      .when(failed('t', 'analysis'))
+      .then([{ type: 'dats.task.analyzed', subject: 't', data: analysisFor(event), topic: LIFECYCLE }]);
   });
 
   it('falls back on the signals when no analysis comes in time, once', () => {
     const event = created('t', UNCLEAR);
-    given(asking, [event]).whenTime(NOW + LIMIT - 1).thenNothing();
-    given(asking, [event]).whenTime(NOW + LIMIT).thenTypes(['dats.task.analyzed']);
+    given(asking, [event])
+      .whenTime(NOW + LIMIT - 1)
+      .thenNothing();
+    given(asking, [event])
+      .whenTime(NOW + LIMIT)
+      .thenTypes(['dats.task.analyzed']);
     const fold = foldOf(asking);
     fold.take(event, 0);
     expect(asking.nextDue?.(fold.state)).toBe(NOW + LIMIT);
@@ -95,7 +124,9 @@ describe('routing', () => {
   });
 
   it('does not take the failure of a later attempt for one of the analysis', () => {
-    given(asking, [created('t', UNCLEAR)]).when(failed('t', 'analysis', true, 1)).thenNothing();
+    given(asking, [created('t', UNCLEAR)])
+      .when(failed('t', 'analysis', true, 1))
+      .thenNothing();
   });
 
   describe('of a task to be split', () => {
@@ -106,11 +137,16 @@ describe('routing', () => {
       given(asking, []).when(event).thenTypes(['dats.task.analyzed', 'dats.work.requested']);
       const unclear = created('t', UNCLEAR, wish);
       const [work] = given(asking, [unclear]).when(analyzed(unclear)).drafts;
-      expect(work).toMatchObject({ key: 't', data: { kind: 'decompose', tier: 'large', prompt_version: 'decompose@1', context: { created: 0 } } });
+      expect(work).toMatchObject({
+        key: 't',
+        data: { kind: 'decompose', tier: 'large', prompt_version: 'decompose@1', context: { created: 0 } },
+      });
     });
 
     it('asks for none when it is a subtask itself', () => {
-      given(asking, []).when(created('t', CLEAR, { ...wish, parent_id: 'p' })).thenTypes(['dats.task.analyzed']);
+      given(asking, [])
+        .when(created('t', CLEAR, { ...wish, parent_id: 'p' }))
+        .thenTypes(['dats.task.analyzed']);
     });
 
     it('is done when the plan is there', () => {
@@ -126,7 +162,9 @@ describe('routing', () => {
     });
 
     it('says nothing when there is no plan: scheduling ends the task', () => {
-      given(asking, [event]).when(failed('t', 'decomposition', false)).thenNothing();
+      given(asking, [event])
+        .when(failed('t', 'decomposition', false))
+        .thenNothing();
     });
 
     it('ends in a failure for good when the lists failed too', () => {
@@ -155,7 +193,9 @@ describe('routing', () => {
       outcome.thenEntries({});
       given(asking, [event, end]).when(analyzed(event)).thenNothing();
       given(asking, [event, end]).when(failed('t', 'analysis')).thenNothing();
-      given(asking, [event, end]).whenTime(NOW + 10 * LIMIT).thenNothing();
+      given(asking, [event, end])
+        .whenTime(NOW + 10 * LIMIT)
+        .thenNothing();
     }
   });
 });
@@ -167,8 +207,15 @@ const historyArbitrary = fc.array(
     const plain = created(id, text);
     const split = created(id, text, { options: { decompose: true } });
     const events: readonly DatsEvent[] = [
-      plain, split, analyzed(plain), failed(id, 'analysis'), failed(id, 'decomposition', flag), decomposed(id), completed(id),
-      eventOf('dats.task.failed', { task_id: id, attempt: 0, error: { code: 'x', message: 'x', retryable: false } }), split,
+      plain,
+      split,
+      analyzed(plain),
+      failed(id, 'analysis'),
+      failed(id, 'decomposition', flag),
+      decomposed(id),
+      completed(id),
+      eventOf('dats.task.failed', { task_id: id, attempt: 0, error: { code: 'x', message: 'x', retryable: false } }),
+      split,
     ];
     return events[kind]!;
   }),

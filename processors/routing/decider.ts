@@ -42,7 +42,6 @@ interface Entry {
 }
 
 interface Transition {
-  readonly event: DatsEvent;
   readonly made?: { readonly features: Features; readonly classification: Classification };
   readonly before: Entry | undefined;
   readonly after: Entry;
@@ -53,10 +52,17 @@ export interface RoutingState {
   /** Task -> due, in the order in which the answers are due. */
   readonly awaited: Map<string, number>;
   readonly changed: Map<string, Entry | null>;
-  transition: Transition | undefined;
+  /** By the event that `evolve` took: several may be taken before the first is decided on. */
+  readonly transitions: WeakMap<DatsEvent, Transition>;
 }
 
-const CONSUMES: readonly EventType[] = ['dats.task.created', 'dats.task.analyzed', 'dats.task.decomposed', 'dats.task.attempt.failed', ...TERMINAL_TYPES];
+const CONSUMES: readonly EventType[] = [
+  'dats.task.created',
+  'dats.task.analyzed',
+  'dats.task.decomposed',
+  'dats.task.attempt.failed',
+  ...TERMINAL_TYPES,
+];
 const DONE: Entry = { phase: 'done' };
 const millis = (time: string): number => Date.parse(time);
 
@@ -77,7 +83,14 @@ const remove = (state: RoutingState, task: string): void => {
 const afterAnalysis = (entry: Entry, at: number, limit: number): Entry =>
   entry.decompose === undefined ? DONE : { phase: 'planning', created: entry.created!, due: at + limit };
 
-const workOf = (task: string, kind: 'analyse' | 'decompose', prompt_version: string, created: number, due: number, by: Pick<Work, 'tier' | 'domain'>): Draft =>
+const workOf = (
+  task: string,
+  kind: 'analyse' | 'decompose',
+  prompt_version: string,
+  created: number,
+  due: number,
+  by: Pick<Work, 'tier' | 'domain'>,
+): Draft =>
   sayOn(workTopic('analysis'), task, 'dats.work.requested', task, {
     task_id: task,
     kind,
@@ -96,7 +109,8 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     say('dats.task.analyzed', task, { task_id: task, ...analysisOf(made, features, at, undefined, options.throughput) });
 
   /** The plan of the description's own lists is work too: it reads the description from the log, and asks no model. */
-  const listed = (task: string, entry: Entry): Draft => workOf(task, 'decompose', LIST_PLAN, entry.created!, entry.due!, { tier: 'small', domain: 'general' });
+  const listed = (task: string, entry: Entry): Draft =>
+    workOf(task, 'decompose', LIST_PLAN, entry.created!, entry.due!, { tier: 'small', domain: 'general' });
 
   const unplanned = (task: string, why: string): Draft =>
     say('dats.task.attempt.failed', task, {
@@ -118,7 +132,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
         ? { phase: 'analysing', created: offset, ...decompose, features, due: millis(event.time) + limit }
         : { phase: 'analysed', ...decompose };
     put(state, task_id, after);
-    state.transition = { event, made: { features, classification }, before: undefined, after };
+    state.transitions.set(event, { made: { features, classification }, before: undefined, after });
   };
 
   const onFailed = (state: RoutingState, event: EventOf<'dats.task.attempt.failed'>): void => {
@@ -129,14 +143,16 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     if (stage === 'analysis' && before.phase === 'analysing')
       after = { phase: 'analysed', ...(before.decompose ? { decompose: true, created: before.created! } : {}) };
     if (stage === 'decomposition' && (before.phase === 'planning' || (before.phase === 'listing' && before.failure !== event.id)))
-      after = error.retryable && before.phase === 'planning' ? { ...before, phase: 'listing', failure: event.id, due: millis(event.time) + limit } : DONE;
+      after =
+        error.retryable && before.phase === 'planning'
+          ? { ...before, phase: 'listing', failure: event.id, due: millis(event.time) + limit }
+          : DONE;
     if (after === undefined) return;
     put(state, task_id, after);
-    state.transition = { event, before, after };
+    state.transitions.set(event, { before, after });
   };
 
   const evolve = (state: RoutingState, event: DatsEvent, offset: number): void => {
-    state.transition = undefined;
     switch (event.type) {
       case 'dats.task.created':
         return onCreated(state, event, offset);
@@ -145,7 +161,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
         if (before?.phase !== 'analysing' && before?.phase !== 'analysed') return;
         const after = afterAnalysis(before, millis(event.time), limit);
         put(state, event.data.task_id, after);
-        state.transition = { event, before, after };
+        state.transitions.set(event, { before, after });
         return;
       }
       case 'dats.task.decomposed': {
@@ -163,8 +179,8 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
   };
 
   const decide = (state: RoutingState, event: DatsEvent): readonly Draft[] => {
-    const transition = state.transition;
-    if (transition?.event !== event) return [];
+    const transition = state.transitions.get(event);
+    if (transition === undefined) return [];
     const { before, after } = transition;
     switch (event.type) {
       case 'dats.task.created': {
@@ -175,7 +191,9 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
           : [analyzed(task, features, classification, millis(event.time))];
       }
       case 'dats.task.analyzed':
-        return after.phase === 'planning' ? [workOf(event.data.task_id, 'decompose', DECOMPOSE_PROMPT, after.created!, after.due!, event.data)] : [];
+        return after.phase === 'planning'
+          ? [workOf(event.data.task_id, 'decompose', DECOMPOSE_PROMPT, after.created!, after.due!, event.data)]
+          : [];
       case 'dats.task.attempt.failed': {
         const task = event.data.task_id;
         if (before?.phase === 'analysing') return [analyzed(task, before.features!, classify(before.features!), millis(event.time))];
@@ -205,7 +223,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
   return {
     name: 'routing',
     consumes: CONSUMES,
-    initialState: () => ({ tasks: new Map(), awaited: new Map(), changed: new Map(), transition: undefined }),
+    initialState: () => ({ tasks: new Map(), awaited: new Map(), changed: new Map(), transitions: new WeakMap() }),
     evolve,
     decide,
     nextDue: (state) => state.awaited.values().next().value,
@@ -225,7 +243,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     restore: (entries) => {
       const tasks = new Map(entries as Iterable<readonly [string, Entry]>);
       const awaited = [...tasks].flatMap(([task, { due }]): [string, number][] => (due === undefined ? [] : [[task, due]]));
-      return { tasks, awaited: new Map(awaited.sort((a, b) => a[1] - b[1])), changed: new Map(), transition: undefined };
+      return { tasks, awaited: new Map(awaited.sort((a, b) => a[1] - b[1])), changed: new Map(), transitions: new WeakMap() };
     },
   };
 };

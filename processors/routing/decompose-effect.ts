@@ -3,9 +3,9 @@
 // D1. Children have derived ids, so a repeated decomposition names the same children. D2. A work item of version LIST_PLAN asks no model.
 // D3. The children see their parent's files (through the context of their work items), so a plan carries no file contents.
 import type { Answer, Ask, Message, ModelGateway } from '../../models/index.js';
-import { type DataOf, derivedId, type Domain, isFault, type Tier } from '../../schemas/index.js';
-import type { ArtifactStore } from '../artifact-store.js';
+import { type DataOf, type Domain, derivedId, isFault, type Tier } from '../../schemas/index.js';
 import type { Plan } from '../agents.js';
+import type { ArtifactStore } from '../artifact-store.js';
 import { inlineContent, loadText, storeText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
@@ -35,7 +35,10 @@ export interface PlanQuestion {
 
 export const decomposeMessages = (question: PlanQuestion): readonly Message[] => {
   const { description, paths, hasTests } = question;
-  const shown = description.length > SHOWN_LIMIT_CHARS ? `${description.slice(0, SHOWN_LIMIT_CHARS)}\n[${description.length - SHOWN_LIMIT_CHARS} characters left out]` : description;
+  const shown =
+    description.length > SHOWN_LIMIT_CHARS
+      ? `${description.slice(0, SHOWN_LIMIT_CHARS)}\n[${description.length - SHOWN_LIMIT_CHARS} characters left out]`
+      : description;
   const files = paths.length === 0 ? '' : `\n\nFiles that come with it:\n${paths.slice(0, PATHS_LIMIT).join('\n')}`;
   return [
     { role: 'system', content: SYSTEM },
@@ -44,13 +47,17 @@ export const decomposeMessages = (question: PlanQuestion): readonly Message[] =>
 };
 
 type Planner = Plan['planner'];
-export type Planned = { readonly ok: true; readonly steps: readonly Step[]; readonly planner: Planner } | { readonly ok: false; readonly why: string };
+export type Planned =
+  | { readonly ok: true; readonly steps: readonly Step[]; readonly planner: Planner }
+  | { readonly ok: false; readonly why: string };
 
 const LIST_PLANNER: Planner = { name: 'list', version: LIST_PLAN };
 
 export const planByList = (description: string, why: string): Planned => {
   const steps = listPlanIn(description);
-  return steps === undefined ? { ok: false, why: `${why}; and the description holds no list of 2 to ${PLAN_LIMIT_STEPS} steps` } : { ok: true, steps, planner: LIST_PLANNER };
+  return steps === undefined
+    ? { ok: false, why: `${why}; and the description holds no list of 2 to ${PLAN_LIMIT_STEPS} steps` }
+    : { ok: true, steps, planner: LIST_PLANNER };
 };
 
 const askFor = (question: PlanQuestion): Ask => ({
@@ -75,7 +82,8 @@ export const planWith = async (models: ModelGateway, question: PlanQuestion, sig
     answer = await models.ask(askFor(question), signal);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (isFault(error, 'retryable') || isFault(error, 'terminal')) return planByList(question.description, `no model made a plan (${error.code}: ${error.message})`);
+    if (isFault(error, 'retryable') || isFault(error, 'terminal'))
+      return planByList(question.description, `no model made a plan (${error.code}: ${error.message})`);
     throw error;
   }
   const plan = planIn(answer.text);
@@ -91,7 +99,12 @@ const storedDescription = (artifacts: ArtifactStore, step: Step) => {
 type Child = DataOf<'dats.task.decomposed'>['children'][number];
 
 /** The steps as subtasks of `parent`. */
-export const childrenOf = async (artifacts: ArtifactStore, parent: string, spec: Pick<TaskSpec, 'tests'>, steps: readonly Step[]): Promise<Child[]> => {
+export const childrenOf = async (
+  artifacts: ArtifactStore,
+  parent: string,
+  spec: Pick<TaskSpec, 'tests'>,
+  steps: readonly Step[],
+): Promise<Child[]> => {
   const ids = steps.map((_, index) => derivedId(parent, 'child', index));
   const carried = spec.tests === undefined ? steps : withTests(steps);
   const children: Child[] = [];
@@ -122,7 +135,13 @@ export const decomposeEffect = (): Effect => ({
         : await planWith(
             ports.models,
             {
-              description, paths: spec.files.map(({ path }) => path), hasTests: spec.tests !== undefined, tier, domain, task_id, onText: context.onText,
+              description,
+              paths: spec.files.map(({ path }) => path),
+              hasTests: spec.tests !== undefined,
+              tier,
+              domain,
+              task_id,
+              onText: context.onText,
               ...(model === undefined ? {} : { model }),
             },
             context.signal,
@@ -130,7 +149,11 @@ export const decomposeEffect = (): Effect => ({
     if (context.signal.aborted) throw context.signal.reason;
     const id = derivedId(task_id, kind, attempt, ...(prompt_version === LIST_PLAN ? [LIST_PLAN] : []));
     if (!planned.ok) {
-      const error = { code: 'no_plan', message: `${planned.why}. Write the steps as a list, or submit the task without "decompose"`, retryable: false };
+      const error = {
+        code: 'no_plan',
+        message: `${planned.why}. Write the steps as a list, or submit the task without "decompose"`,
+        retryable: false,
+      };
       return [say('dats.task.attempt.failed', task_id, { task_id, attempt, stage: 'decomposition', error }, id)];
     }
     const children = await childrenOf(ports.artifacts, task_id, spec, planned.steps);

@@ -9,13 +9,32 @@ import { decomposeEffect } from './decompose-effect.js';
 
 const created = (description: string, more: Partial<DataOf<'dats.task.created'>> = {}) =>
   eventOf('dats.task.created', {
-    task_id: 't', description: inlineContent(description)!, priority: 'normal', options: {}, depends_on: [], inputs: [], files: [], submitted_by: 'tester', ...more,
+    task_id: 't',
+    description: inlineContent(description)!,
+    priority: 'normal',
+    options: {},
+    depends_on: [],
+    inputs: [],
+    files: [],
+    submitted_by: 'tester',
+    ...more,
   });
 const work = (kind: 'analyse' | 'decompose', prompt_version: string, task_id = 't') =>
   eventOf('dats.work.requested', {
-    task_id, kind, attempt: 0, tier: 'medium', domain: 'code', prompt_version, context: { created: 3, inputs: [] }, due: '2026-01-01T00:01:00.000Z',
+    task_id,
+    kind,
+    attempt: 0,
+    tier: 'medium',
+    domain: 'code',
+    prompt_version,
+    context: { created: 3, inputs: [] },
+    due: '2026-01-01T00:01:00.000Z',
   });
-const ports = (models: RecordedModels, artifacts = memoryArtifactStore()): EffectPorts => ({ models, artifacts, checks: undefined as never });
+const ports = (models: RecordedModels, artifacts = memoryArtifactStore()): EffectPorts => ({
+  models,
+  artifacts,
+  checks: undefined as never,
+});
 const faulty = (fault: Fault) => modelsThat(() => Promise.reject(fault));
 
 const analyse = async (event: DatsEvent, models: RecordedModels, artifacts = memoryArtifactStore()) => {
@@ -30,8 +49,20 @@ describe('an analysis by a model', () => {
     const models = modelsThat(() => 'Sure!\n```json\n{"mode": "Review", "complexity": "0.9", "language": "cobol", "confidence": 0.8}\n```');
     const draft = await analyse(created('something python'), models);
     expect(draft.id).toBe(derivedId('t', 'analyse', 0));
-    expect(draft.data).toMatchObject({ mode: 'review', complexity: 0.9, tier: 'large', language: 'python', confidence: 0.8, analyser: { name: 'model', version: 'analyse@1', model: 'model' } });
-    expect(models.asked[0]).toMatchObject({ json: true, purpose: 'analyse', task_id: 't', hints: { task: 'something python', purpose: 'analyse' } });
+    expect(draft.data).toMatchObject({
+      mode: 'review',
+      complexity: 0.9,
+      tier: 'large',
+      language: 'python',
+      confidence: 0.8,
+      analyser: { name: 'model', version: 'analyse@1', model: 'model' },
+    });
+    expect(models.asked[0]).toMatchObject({
+      json: true,
+      purpose: 'analyse',
+      task_id: 't',
+      hints: { task: 'something python', purpose: 'analyse' },
+    });
   });
 
   it.each([
@@ -43,7 +74,8 @@ describe('an analysis by a model', () => {
     const draft = await analyse(created('Write a Python function'), models);
     expect(draft.data.analyser.name).toBe('signals');
     const sure = await createAgents({ models, options: { askModelBelow: 0, modelAvailable: false }, now: () => 0 }).analyze(
-      { description: 'Write a Python function', files: [], project_id: 'p', options: {} }, new AbortController().signal,
+      { description: 'Write a Python function', files: [], project_id: 'p', options: {} },
+      new AbortController().signal,
     );
     expect(draft.data.confidence).toBeLessThan(sure.confidence);
   });
@@ -65,7 +97,9 @@ describe('an analysis by a model', () => {
       stop.abort(new Error('cancelled'));
       return Promise.reject(signal.reason);
     });
-    await expect(analyseEffect().run(work('analyse', 'analyse@1'), ports(models), effectContextOf({ 3: created('x') }, { signal: stop.signal }))).rejects.toThrow('cancelled');
+    await expect(
+      analyseEffect().run(work('analyse', 'analyse@1'), ports(models), effectContextOf({ 3: created('x') }, { signal: stop.signal })),
+    ).rejects.toThrow('cancelled');
   });
 
   it('does not hide a bug', async () => {
@@ -85,9 +119,20 @@ const childrenIn = (draft: Awaited<ReturnType<typeof decompose>>) => (draft.type
 
 describe('a decomposition', () => {
   it('makes subtasks with derived ids of the model plan', async () => {
-    const models = modelsThat(() => JSON.stringify({ steps: [{ title: 'a', description: 'do a', files: ['a.py'] }, { title: 'b', description: 'do b', depends_on: [0] }] }));
+    const models = modelsThat(() =>
+      JSON.stringify({
+        steps: [
+          { title: 'a', description: 'do a', files: ['a.py'] },
+          { title: 'b', description: 'do b', depends_on: [0] },
+        ],
+      }),
+    );
     const draft = await decompose(created(LIST), models);
-    expect(draft).toMatchObject({ type: 'dats.task.decomposed', id: derivedId('t', 'decompose', 0), data: { planner: { name: 'model', version: 'decompose@1', model: 'model' } } });
+    expect(draft).toMatchObject({
+      type: 'dats.task.decomposed',
+      id: derivedId('t', 'decompose', 0),
+      data: { planner: { name: 'model', version: 'decompose@1', model: 'model' } },
+    });
     expect(childrenIn(draft)).toEqual([
       { task_id: derivedId('t', 'child', 0), title: 'a', description: inlineContent('do a\n\nFiles of this step: a.py'), depends_on: [] },
       { task_id: derivedId('t', 'child', 1), title: 'b', description: inlineContent('do b'), depends_on: [derivedId('t', 'child', 0)] },
@@ -114,19 +159,37 @@ describe('a decomposition', () => {
   });
 
   it('gives the tests to the last step when the plan names none', async () => {
-    const children = childrenIn(await decompose(created(LIST, { tests }), modelsThat(() => '')));
+    const children = childrenIn(
+      await decompose(
+        created(LIST, { tests }),
+        modelsThat(() => ''),
+      ),
+    );
     expect(children.map((child) => child.tests)).toEqual([undefined, tests]);
   });
 
   it('fails for good, saying why, when there is no plan at all', async () => {
-    const draft = await decompose(created('Just do it'), modelsThat(() => 'no'));
-    expect(draft).toMatchObject({ type: 'dats.task.attempt.failed', data: { attempt: 0, stage: 'decomposition', error: { code: 'no_plan', retryable: false } } });
+    const draft = await decompose(
+      created('Just do it'),
+      modelsThat(() => 'no'),
+    );
+    expect(draft).toMatchObject({
+      type: 'dats.task.attempt.failed',
+      data: { attempt: 0, stage: 'decomposition', error: { code: 'no_plan', retryable: false } },
+    });
     expect(JSON.stringify(draft.data)).toMatch(/no JSON object.*holds no list/);
   });
 
   it('keeps a long step out of the event', async () => {
     const description = 'ü'.repeat(7_990);
-    const models = modelsThat(() => JSON.stringify({ steps: [{ title: 'a', description: description.slice(0, 7_000) }, { title: 'b', description, files: Array.from({ length: 50 }, (_, i) => `${'d'.repeat(380)}${i}.py`) }] }));
+    const models = modelsThat(() =>
+      JSON.stringify({
+        steps: [
+          { title: 'a', description: description.slice(0, 7_000) },
+          { title: 'b', description, files: Array.from({ length: 50 }, (_, i) => `${'ddd/'.repeat(95)}${i}.py`) },
+        ],
+      }),
+    );
     const children = childrenIn(await decompose(created(LIST), models));
     expect(children.map(({ description: stored }) => stored.dataref !== undefined)).toEqual([false, true]);
     expect(sha256Schema.safeParse(children[1]!.description.sha256).success).toBe(true);
@@ -135,7 +198,8 @@ describe('a decomposition', () => {
 
 describe('the agent functions', () => {
   const body = (description: string) => ({ description, files: [], project_id: 'p', options: {} });
-  const agents = (models: RecordedModels) => createAgents({ models, options: { askModelBelow: 0.5, modelAvailable: true }, now: () => 1_000 });
+  const agents = (models: RecordedModels) =>
+    createAgents({ models, options: { askModelBelow: 0.5, modelAvailable: true }, now: () => 1_000 });
   const signal = new AbortController().signal;
 
   it('analyse like the pipeline: by signals when sure, by a model when not', async () => {

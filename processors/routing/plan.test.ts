@@ -36,26 +36,37 @@ describe('a plan in an answer', () => {
   });
 
   it('names the steps of a cycle', () => {
-    expect(whyNot({ steps: [step('a'), step('b', 3), step('c', 1), step('d', 2)] })).toBe('the steps wait for each other in a circle: 1 "b" -> 3 "d" -> 2 "c" -> 1 "b"');
+    expect(whyNot({ steps: [step('a'), step('b', 3), step('c', 1), step('d', 2)] })).toBe(
+      'the steps wait for each other in a circle: 1 "b" -> 3 "d" -> 2 "c" -> 1 "b"',
+    );
     expect(whyNot({ steps: [step('self', 0)] })).toContain('0 "self" -> 0 "self"');
   });
 
   it('never throws, and what it accepts has no cycle', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json(), fc.array(fc.array(fc.nat(6), { maxLength: 4 }), { maxLength: 7 }).map((d) => JSON.stringify({ steps: d.map((on, i) => step(`${i}`, ...on)) }))), (answer) => {
-        const result = planIn(answer);
-        if (!result.ok) {
-          expect(result.why).not.toBe('');
-          return;
-        }
-        const order = new Map<number, number>();
-        for (let round = 0; order.size < result.steps.length && round < result.steps.length; round++)
-          result.steps.forEach((each, i) => {
-            if (!order.has(i) && each.depends_on.every((before) => order.has(before))) order.set(i, round);
-          });
-        expect(order.size).toBe(result.steps.length);
-        expect(cycleIn(result.steps)).toBeUndefined();
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.json(),
+          fc
+            .array(fc.array(fc.nat(6), { maxLength: 4 }), { maxLength: 7 })
+            .map((d) => JSON.stringify({ steps: d.map((on, i) => step(`${i}`, ...on)) })),
+        ),
+        (answer) => {
+          const result = planIn(answer);
+          if (!result.ok) {
+            expect(result.why).not.toBe('');
+            return;
+          }
+          const order = new Map<number, number>();
+          for (let round = 0; order.size < result.steps.length && round < result.steps.length; round++)
+            result.steps.forEach((each, i) => {
+              if (!order.has(i) && each.depends_on.every((before) => order.has(before))) order.set(i, round);
+            });
+          expect(order.size).toBe(result.steps.length);
+          expect(cycleIn(result.steps)).toBeUndefined();
+        },
+      ),
     );
   });
 
@@ -67,12 +78,22 @@ describe('a plan in an answer', () => {
 describe('the plan of a description', () => {
   it('is a chain where the list is numbered, and says to every step what stands around it', () => {
     const steps = listPlanIn('Build a shop.\n\n1. Tables\n   with keys\n2) The API\n3. The page\n\nEverything in TypeScript.')!;
-    expect(steps.map(({ title, depends_on }) => [title, depends_on])).toEqual([['Tables', []], ['The API', [0]], ['The page', [1]]]);
-    expect(steps[0]!.description).toBe('Tables\nwith keys\n\nThis is one step of a larger task:\nBuild a shop.\n\nEverything in TypeScript.');
+    expect(steps.map(({ title, depends_on }) => [title, depends_on])).toEqual([
+      ['Tables', []],
+      ['The API', [0]],
+      ['The page', [1]],
+    ]);
+    expect(steps[0]!.description).toBe(
+      'Tables\nwith keys\n\nThis is one step of a larger task:\nBuild a shop.\n\nEverything in TypeScript.',
+    );
   });
 
   it('has independent steps where the list is bulleted', () => {
-    expect(listPlanIn('- one\n  - detail\n- two\n* three')!.map(({ title, depends_on }) => [title, depends_on])).toEqual([['one', []], ['two', []], ['three', []]]);
+    expect(listPlanIn('- one\n  - detail\n- two\n* three')!.map(({ title, depends_on }) => [title, depends_on])).toEqual([
+      ['one', []],
+      ['two', []],
+      ['three', []],
+    ]);
   });
 
   it('is not there without a list of two items, in code, or beyond the limit', () => {
@@ -90,7 +111,11 @@ describe('the tests of a task', () => {
   });
 
   it('go to the last step otherwise, which then waits for all others', () => {
-    expect(withTests(listPlanIn('- a\n- b\n- c')!).map(({ tests, depends_on }) => [tests, depends_on])).toEqual([[false, []], [false, []], [true, [0, 1]]]);
+    expect(withTests(listPlanIn('- a\n- b\n- c')!).map(({ tests, depends_on }) => [tests, depends_on])).toEqual([
+      [false, []],
+      [false, []],
+      [true, [0, 1]],
+    ]);
   });
 
   it('make no cycle where others wait for the last step', () => {

@@ -79,7 +79,8 @@ export const planOf = (value: unknown): PlanResult => {
     });
   }
   const cycle = cycleIn(steps);
-  if (cycle) return { ok: false, why: `the steps wait for each other in a circle: ${cycle.map((i) => `${i} "${steps[i]!.title}"`).join(' -> ')}` };
+  if (cycle)
+    return { ok: false, why: `the steps wait for each other in a circle: ${cycle.map((i) => `${i} "${steps[i]!.title}"`).join(' -> ')}` };
   return { ok: true, steps };
 };
 
@@ -137,5 +138,7 @@ export const withTests = (steps: readonly Step[]): readonly Step[] => {
   // A step that waits for the last one cannot be waited for by it; then the first step that nobody waits for takes its place.
   const waitedFor = new Set(steps.flatMap(({ depends_on }) => depends_on));
   const carrier = waitedFor.has(last) ? steps.findLastIndex((_, index) => !waitedFor.has(index)) : last;
-  return steps.map((step, index) => (index === carrier ? { ...step, tests: true, depends_on: steps.map((_, i) => i).filter((i) => i !== carrier) } : step));
+  return steps.map((step, index) =>
+    index === carrier ? { ...step, tests: true, depends_on: steps.map((_, i) => i).filter((i) => i !== carrier) } : step,
+  );
 };

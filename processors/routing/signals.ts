@@ -121,4 +121,3 @@ export const countOf = (features: Features, name: string): number => {
   const value = features[name];
   return typeof value === 'number' ? value : 0;
 };
-

@@ -3,34 +3,58 @@
 // V1. A word is a run of ASCII letters and digits, compared without case. V2. A hash that matches is confirmed by the letters, so no other word counts.
 
 export const GROUPS = [
-  'create', 'modify', 'fix', 'review', 'document', 'test',
-  'web', 'data', 'infra', 'code',
-  'python', 'typescript', 'javascript', 'json_words', 'markdown_words',
-  'concurrency', 'security', 'performance', 'scope', 'simple', 'vague', 'sequence',
+  'create',
+  'modify',
+  'fix',
+  'review',
+  'document',
+  'test',
+  'web',
+  'data',
+  'infra',
+  'code',
+  'python',
+  'typescript',
+  'javascript',
+  'json_words',
+  'markdown_words',
+  'concurrency',
+  'security',
+  'performance',
+  'scope',
+  'simple',
+  'vague',
+  'sequence',
 ] as const;
 export type Group = (typeof GROUPS)[number];
 export const groupIndex = Object.fromEntries(GROUPS.map((name, i) => [name, i])) as Readonly<Record<Group, number>>;
 
 const WORDS: Readonly<Record<Group, string>> = {
   create: 'write create build implement make generate develop design scaffold bootstrap produce program code',
-  modify: 'refactor change modify update rename extend add migrate replace rewrite convert optimise optimize improve remove delete move port upgrade adapt clean simplify',
+  modify:
+    'refactor change modify update rename extend add migrate replace rewrite convert optimise optimize improve remove delete move port upgrade adapt clean simplify',
   fix: 'fix fixes bug bugs bugfix broken crash crashes crashing fails failing failure regression repair debug wrong incorrect traceback stacktrace exception',
   review: 'review audit critique assess inspect evaluate reviewing',
   document: 'document documentation docs readme docstring docstrings changelog guide tutorial jsdoc explain comments manual wiki',
   test: 'test tests testing unittest unittests pytest vitest jest mocha coverage e2e fixture fixtures testcase testcases',
   web: 'html css react vue svelte angular http https rest endpoint endpoints page webpage frontend browser server route routes form website web url cookie session fastapi flask django express hono nextjs graphql websocket dom',
   data: 'csv sql sqlite postgres mysql database table tables query queries dataset dataframe pandas numpy parquet etl aggregate aggregation column columns rows statistics histogram clickhouse kafka spark excel analytics',
-  infra: 'docker dockerfile kubernetes k8s helm terraform deploy deployment ci cd nginx ansible systemd cluster aws gcp azure cloud container containers compose prometheus grafana bash shell yaml',
+  infra:
+    'docker dockerfile kubernetes k8s helm terraform deploy deployment ci cd nginx ansible systemd cluster aws gcp azure cloud container containers compose prometheus grafana bash shell yaml',
   code: 'code function functions class classes method algorithm string strings list lists array arrays return returns integer integers number numbers module library parser sort recursion def const argument arguments parameter script cli tuple dict dictionary type types interface',
   python: 'python py python3 pytest pandas numpy django flask fastapi def pip asyncio dataclass docstring',
   typescript: 'typescript ts tsx vitest angular hono nextjs tsc',
   javascript: 'javascript js jsx mjs node nodejs npm jest express react vue mocha',
   json_words: 'json',
   markdown_words: 'markdown md readme changelog',
-  concurrency: 'concurrent concurrently concurrency thread threads threading multithreaded lock locks lockfree mutex race races deadlock deadlocks async asynchronous parallel atomic semaphore goroutine scheduler',
-  security: 'security secure auth authentication authorization authorisation oauth oauth2 jwt encrypt encryption crypto cryptographic sanitize sanitise injection xss csrf password passwords permission permissions secret secrets vulnerability tls signature',
-  performance: 'performance performant latency throughput optimise optimize benchmark fast faster memory cache caching scale scalable realtime',
-  scope: 'distributed architecture microservice microservices framework compiler interpreter protocol engine system systems complete entire whole production scalable platform application pipeline consensus transaction transactions migration backend fullstack',
+  concurrency:
+    'concurrent concurrently concurrency thread threads threading multithreaded lock locks lockfree mutex race races deadlock deadlocks async asynchronous parallel atomic semaphore goroutine scheduler',
+  security:
+    'security secure auth authentication authorization authorisation oauth oauth2 jwt encrypt encryption crypto cryptographic sanitize sanitise injection xss csrf password passwords permission permissions secret secrets vulnerability tls signature',
+  performance:
+    'performance performant latency throughput optimise optimize benchmark fast faster memory cache caching scale scalable realtime',
+  scope:
+    'distributed architecture microservice microservices framework compiler interpreter protocol engine system systems complete entire whole production scalable platform application pipeline consensus transaction transactions migration backend fullstack',
   simple: 'simple small trivial tiny short single basic hello typo rename easy minimal quick',
   vague: 'something somehow stuff thing things better nice nicer whatever etc maybe improve probably anything',
   sequence: 'afterwards finally next lastly subsequently first second third',

@@ -39,7 +39,9 @@ export interface RecordedModels extends ModelGateway {
 }
 
 /** A gateway that answers with the text, or the answer, that `reply` returns. */
-export const modelsThat = (reply: (ask: Ask, signal: AbortSignal) => string | Partial<Answer> | Promise<string | Partial<Answer>>): RecordedModels => {
+export const modelsThat = (
+  reply: (ask: Ask, signal: AbortSignal) => string | Partial<Answer> | Promise<string | Partial<Answer>>,
+): RecordedModels => {
   const asked: Ask[] = [];
   return {
     asked,

@@ -1,3 +1,3 @@
 export * from './decider-specification.js';
-export * from './memory-artifact-store.js';
 export * from './effect-context.js';
+export * from './memory-artifact-store.js';

@@ -1,6 +1,15 @@
 // A whole partition without I/O: deciders over a list of records, with the effects played by the test. As live, what others append may lie between
 // what the deciders read and what they say.
-import { type DataOf, type DatsEvent, derivedId, type EventOf, type EventType, isTerminal, LIFECYCLE, type Work } from '../../schemas/index.js';
+import {
+  type DataOf,
+  type DatsEvent,
+  derivedId,
+  type EventOf,
+  type EventType,
+  isTerminal,
+  LIFECYCLE,
+  type Work,
+} from '../../schemas/index.js';
 import { outgoing, type Recorded } from '../../streams/index.js';
 import type { Decider } from '../decider.js';
 import { type Fold, openFold, type Said } from '../host/fold.js';
@@ -35,7 +44,16 @@ export const openWorld = (deciders: () => readonly Decider[], start = Date.parse
 
   const push = (event: DatsEvent): void => {
     const { headers, value } = outgoing(LIFECYCLE, event);
-    log.push({ topic: LIFECYCLE, partition: 0, offset: log.length, key: event.projectid, headers, value, type: event.type, timestamp: world.now });
+    log.push({
+      topic: LIFECYCLE,
+      partition: 0,
+      offset: log.length,
+      key: event.projectid,
+      headers,
+      value,
+      type: event.type,
+      timestamp: world.now,
+    });
   };
   const commit = (said: readonly Said[]): void => {
     for (const { topic, event } of said) {
@@ -47,7 +65,12 @@ export const openWorld = (deciders: () => readonly Decider[], start = Date.parse
       else saved.set(key, value);
     }
   };
-  const open = (): Fold => openFold(deciders(), [...saved].sort(([a], [b]) => (a < b ? -1 : 1)), { source: SOURCE, configVersion: '1', now: () => world.now });
+  const open = (): Fold =>
+    openFold(
+      deciders(),
+      [...saved].sort(([a], [b]) => (a < b ? -1 : 1)),
+      { source: SOURCE, configVersion: '1', now: () => world.now },
+    );
 
   const world: World = {
     log,
@@ -55,7 +78,10 @@ export const openWorld = (deciders: () => readonly Decider[], start = Date.parse
     saved,
     now: start,
     append(type, data, project = 'p') {
-      push({ ...eventOf(type, data, { projectid: project, time: new Date(world.now).toISOString() }), id: derivedId('world', ++serial) } as DatsEvent);
+      push({
+        ...eventOf(type, data, { projectid: project, time: new Date(world.now).toISOString() }),
+        id: derivedId('world', ++serial),
+      } as DatsEvent);
     },
     step(count = Number.POSITIVE_INFINITY) {
       const said: Said[] = [];
@@ -96,12 +122,43 @@ export const creation = (task_id: string, details: Partial<DataOf<'dats.task.cre
 });
 
 export const analysis = (task_id: string, tier: DataOf<'dats.task.analyzed'>['tier'] = 'small'): DataOf<'dats.task.analyzed'> => ({
-  task_id, mode: 'new_project', domain: 'code', tier, complexity: 0.1, confidence: 0.9, estimated_tokens: 1, estimated_duration_ms: 1,
-  estimated_completion: '2026-01-01T00:00:00.000Z', analyser: { name: 'test', version: '1' }, features: {}, candidates: [],
+  task_id,
+  mode: 'new_project',
+  domain: 'code',
+  tier,
+  complexity: 0.1,
+  confidence: 0.9,
+  estimated_tokens: 1,
+  estimated_duration_ms: 1,
+  estimated_completion: '2026-01-01T00:00:00.000Z',
+  analyser: { name: 'test', version: '1' },
+  features: {},
+  candidates: [],
 });
 
 export const output = (work: Pick<Work, 'task_id' | 'attempt'>): DataOf<'dats.task.output.created'> => ({
-  task_id: work.task_id, attempt: work.attempt, model: 'm', provider: 'p', scripted: true, tokens_in: 1, tokens_out: 1, duration_ms: 1,
-  artifacts: [{ artifact_id: derivedId(work.task_id, work.attempt, 'a.txt'), type: 'text', path: 'a.txt', sha256: '0'.repeat(64), bytes: 1, content: 'x' }],
-  prompt_version: 'p@1', prompt_sha256: '0', sampling: {}, consumed: [], omitted: [], fence: '1',
+  task_id: work.task_id,
+  attempt: work.attempt,
+  model: 'm',
+  provider: 'p',
+  scripted: true,
+  tokens_in: 1,
+  tokens_out: 1,
+  duration_ms: 1,
+  artifacts: [
+    {
+      artifact_id: derivedId(work.task_id, work.attempt, 'a.txt'),
+      type: 'text',
+      path: 'a.txt',
+      sha256: '0'.repeat(64),
+      bytes: 1,
+      content: 'x',
+    },
+  ],
+  prompt_version: 'p@1',
+  prompt_sha256: '0',
+  sampling: {},
+  consumed: [],
+  omitted: [],
+  fence: '1',
 });

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { DLQ, isFault, LIFECYCLE, TELEMETRY } from '../../schemas/index.js';
 import { type Case, PARTITIONS } from '../log.contract.js';
+import type { Outgoing } from '../log.js';
 import { keyIn, plain, readAll, record, text } from './log-driver.js';
 
 export const appendCases: readonly Case[] = [
@@ -40,7 +41,7 @@ export const appendCases: readonly Case[] = [
     async ({ open }) => {
       const writer = await open();
       const binary = Uint8Array.from({ length: 256 }, (_, i) => i);
-      const sent = [
+      const sent: Outgoing[] = [
         record('a', { key: 'schlüssel-日本語-😀', value: 'größe 漢字 🚀', headers: { ü: 'ñ 中文', quoted: '"\\\n' } }),
         record('b', { key: 'schlüssel-日本語-😀', value: binary }),
         record('c', { key: 'schlüssel-日本語-😀', value: '' }),

@@ -27,6 +27,8 @@ function arguments_(plan: Plan, passwd: string, group: string): readonly string[
   return [
     ...NAMESPACES,
     '--die-with-parent',
+    // Our shell is the first process and keeps a capability, so code of the same id cannot trace it; bubblewrap's own first process could be taken over.
+    '--as-pid-1',
     '--cap-drop',
     'ALL',
     ...CAPABILITIES.flatMap((name) => ['--cap-add', name]),

@@ -5,10 +5,10 @@
 //     As root two ids are mapped: 0 builds, and a stranger (`nobody` outside) runs the code. Otherwise the only id is one's own, without capabilities.
 // X2. The clock starts when the code starts (`s` on the control channel), building has a limit of its own.
 // X3. A run has ended only when every process of it is gone: killing the first process of the process namespace kills all.
-// X4. The temporary folder of a run is removed however it ends. X5. If this process dies, the sandbox dies with it.
+// X4. The temporary folder of a run is removed however it ends; what a killed owner left is removed by the next start. X5. If this process dies, the sandbox dies with it.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex, Readable } from 'node:stream';
@@ -29,6 +29,8 @@ const DEEP_EVERY = 4;
 const OUTPUT_KILL_FACTOR = 4;
 /** Room for the build script's complaints. */
 const COMPLAINT_BYTES = 4_096;
+/** The owner's process id follows, so that what a killed owner left can be told from what is in use. */
+const FOLDER_PREFIX = 'dats-sandbox-';
 const TOOL_PATH = '/usr/bin:/usr/sbin:/bin:/sbin';
 const NODE_HEAP_SHARE = 0.75;
 
@@ -251,6 +253,16 @@ function spawnCovered(line: readonly string[], request: SandboxRequest, nothing:
   return spawn('setpriv', line, { cwd: '/', env: environment(request), stdio, detached: true });
 }
 
+/** Removes the folders of owners that no longer run. */
+export async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const owner = name.startsWith(FOLDER_PREFIX) ? /^\d+/.exec(name.slice(FOLDER_PREFIX.length))?.[0] : undefined;
+    if (owner === undefined || existsSync(`/proc/${owner}`)) continue;
+    // Another user's is not ours to remove.
+    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
 /** Runs one request on a rung. @throws Fault terminal `sandbox_unavailable`, `program_missing`; the signal's reason when aborted. */
 export async function launch(
   rung: Rung,
@@ -263,7 +275,7 @@ export async function launch(
   const [program, ...args] = request.command;
   if (program === undefined) throw new Fault('terminal', 'program_missing', 'The command to run in the sandbox is empty.');
   const command = [resolveProgram(toolchain, program), ...args];
-  const folder = await mkdtemp(join(tmpdir(), 'dats-sandbox-'));
+  const folder = await mkdtemp(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
   try {
     const script = await rung.prepare({ folder, layout, request, command, stranger: process.geteuid?.() === 0 });
     const line = [

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -20,6 +21,15 @@ describe('choosing the sandbox', () => {
     const sandbox = await openSandbox({ rung: 'auto', hidden: [], env: process.env });
     expect(['bubblewrap', 'unshare']).toContain(sandbox.rung);
     expect(await sandbox.run(request, AbortSignal.timeout(20_000))).toMatchObject({ code: 0, stdout: '1\n' });
+  });
+
+  it('removes what an owner left that was killed, and nothing of a living one', async () => {
+    const gone = spawnSync(process.execPath, ['--version']).pid;
+    const left = mkdtempSync(join(tmpdir(), `dats-sandbox-${gone}-`));
+    const used = mkdtempSync(join(tmpdir(), `dats-sandbox-${process.pid}-`));
+    folders.push(left, used);
+    await openSandbox({ rung: 'auto', hidden: [], env: process.env });
+    expect([existsSync(left), existsSync(used)]).toEqual([false, true]);
   });
 
   it('none refuses to run anything', async () => {

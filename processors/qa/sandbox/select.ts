@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Fault, isFault } from '../../../schemas/index.js';
 import { bubblewrapRung } from './bubblewrap.js';
-import { launch, type Rung } from './launch.js';
+import { launch, type Rung, removeLeftovers } from './launch.js';
 import { type Layout, planLayout } from './layout.js';
 import { refusingSandbox } from './refusing.js';
 import type { Sandbox, SandboxRequest } from './sandbox.js';
@@ -67,6 +67,7 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
     return refusingSandbox('Running generated code is switched off (sandbox.rung is none): set it to auto to run tests.');
   try {
     if (process.platform !== 'linux') throw new Fault('terminal', 'sandbox_unavailable', 'there are no Linux namespaces here.');
+    await removeLeftovers();
     const toolchain = await findToolchain(options.env);
     const layout = planLayout(toolchain, options.hidden);
     const failures: string[] = [];

@@ -1,0 +1,119 @@
+// The forked pipeline as the bench sees it: started, fed, measured, stopped.
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import type { Profiler } from 'node:inspector';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+export const PIPELINE_APP = new URL('./pipeline-app.js', import.meta.url);
+/** How long a load may take to complete, in milliseconds. */
+const COMPLETE_MS = 300_000;
+const STOP_MS = 10_000;
+/** Clock ticks a second in /proc, on every Linux there is. */
+const TICKS = 100;
+
+/** A port that was free a moment ago. */
+export const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+};
+
+/** CPU time that a process has used, in milliseconds. */
+export const cpuMsOf = (pid: number): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS;
+};
+
+/** Resident memory of a process, in MB. */
+export const rssMbOf = (pid: number): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1_024;
+
+interface Message {
+  readonly ready?: true;
+  readonly done?: readonly (string | number)[];
+  readonly profiling?: true;
+  readonly profile?: Profiler.Profile;
+}
+
+export interface PipelineProcess {
+  readonly port: number;
+  readonly pid: number;
+  /** Monotonic milliseconds at which each task was seen completed, by the bench's id. */
+  readonly completed: ReadonlyMap<string, number>;
+  /** Resolves when that many tasks are completed. @throws Error when the process dies or it takes too long. */
+  waitFor(count: number): Promise<void>;
+  /** Begins a CPU profile. */
+  startProfile(): Promise<void>;
+  stopProfile(): Promise<Profiler.Profile>;
+  stop(): Promise<void>;
+}
+
+/** @throws Error when it cannot start. */
+export const startPipeline = async (): Promise<PipelineProcess> => {
+  const port = await freePort();
+  const child: ChildProcess = fork(fileURLToPath(PIPELINE_APP), [], { env: { ...process.env, APP_PORT: String(port), NODE_ENV: 'production' } });
+  const completed = new Map<string, number>();
+  const died = new Promise<never>((_, reject) => {
+    child.once('exit', (code, signal) => reject(new Error(`the pipeline process ended (${signal ?? code})`)));
+  });
+  died.catch(() => {});
+  const watchers = new Set<(message: Message) => void>();
+  child.on('message', (message: Message) => {
+    const done = message.done ?? [];
+    for (let i = 0; i < done.length; i += 2) completed.set(done[i] as string, done[i + 1] as number);
+    for (const watch of watchers) watch(message);
+  });
+  const told = <T>(pick: (message: Message) => T | undefined): Promise<T> =>
+    Promise.race([
+      died,
+      new Promise<T>((resolve) => {
+        const watch = (message: Message): void => {
+          const found = pick(message);
+          if (found === undefined) return;
+          watchers.delete(watch);
+          resolve(found);
+        };
+        watchers.add(watch);
+      }),
+    ]);
+  await told((message) => message.ready);
+
+  const waitFor = async (count: number): Promise<void> => {
+    if (completed.size >= count) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`only ${completed.size} of ${count} tasks completed in ${COMPLETE_MS} ms`)), COMPLETE_MS);
+    });
+    await Promise.race([told(() => (completed.size >= count ? true : undefined)), late]).finally(() => clearTimeout(timer));
+  };
+
+  return {
+    port,
+    pid: child.pid!,
+    completed,
+    waitFor,
+    startProfile: async () => {
+      const started = told((message) => message.profiling);
+      child.send({ profile: 'start' });
+      await started;
+    },
+    stopProfile: () => {
+      const profile = told((message) => message.profile);
+      child.send({ profile: 'stop' });
+      return profile;
+    },
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.send({ stop: true });
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      await gone;
+      clearTimeout(timer);
+    },
+  };
+};

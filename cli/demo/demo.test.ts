@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadScript, type ModelRunner, openScripted } from '../../models/index.js';
+import { packageRoot } from '../../nodes/index.js';
+import type { TaskView } from '../../schemas/index.js';
+import { deviations, type Outcome } from './report.js';
+import { chooseTasks, type DemoTask, demoFolder, loadDemoTasks } from './tasks.js';
+
+const root = packageRoot();
+const tasks = loadDemoTasks(root);
+const titleOf = (description: string): string => description.split('\n', 1)[0]!;
+const answerTo = async (runner: ModelRunner, hints: Record<string, string | number>): Promise<string> => {
+  let text = '';
+  for await (const chunk of runner.generate({ messages: [], hints }, AbortSignal.timeout(5_000))) if (chunk.kind === 'text') text += chunk.text;
+  return text;
+};
+
+describe('the recorded answers', () => {
+  it('hold one for every task, by its first line, and for every step of the plan', async () => {
+    const runner = openScripted({ id: 'recorded', script: await loadScript(join(demoFolder(root), 'script.yaml')) });
+    for (const task of tasks.filter(({ cancel }) => cancel === undefined)) {
+      const title = titleOf(task.description);
+      const purpose = task.options?.decompose === true ? 'decompose' : 'generate';
+      const answer = await answerTo(runner, { task: title, purpose, tier: task.options?.tier ?? 'small', attempt: 1 });
+      expect(answer, task.name).not.toContain('No rule of the script matches');
+      if (purpose === 'generate') continue;
+      const { steps } = JSON.parse(answer) as { steps: { title: string; description: string; files: string[] }[] };
+      expect(steps).toHaveLength(task.expect.children!);
+      for (const step of steps) expect(await answerTo(runner, { task: titleOf(step.description), purpose: 'generate', tier: 'small', attempt: 1 })).toContain(`path=${step.files[0]}`);
+    }
+  });
+
+  it('hold one that takes long enough to be cancelled', async () => {
+    const script = await loadScript(join(demoFolder(root), 'script.yaml'));
+    const task = tasks.find(({ cancel }) => cancel !== undefined)!;
+    const rule = script.rules.find(({ match }) => match.task === titleOf(task.description));
+    expect(rule?.answers?.[0]?.latency_ms).toBe(30_000);
+  });
+});
+
+describe('what is shown', () => {
+  const names = (chosen: readonly DemoTask[]): string[] => chosen.map(({ name }) => name);
+
+  it('is everything where sandbox and python are there', () => {
+    expect(chooseTasks(tasks, { sandbox: true, python: true })).toMatchObject({ tasks, remarks: [] });
+    expect(names(tasks)).toEqual(['slugify', 'lru-cache', 'roman', 'calculator', 'cancelled', 'config-file']);
+  });
+
+  it('is less where something is missing, and that is said', () => {
+    const withoutSandbox = chooseTasks(tasks, { sandbox: false, python: true });
+    expect(names(withoutSandbox.tasks)).toEqual(['slugify', 'lru-cache', 'calculator', 'cancelled', 'config-file']);
+    expect(withoutSandbox.tasks.every((task) => task.tests === undefined)).toBe(true);
+    expect(withoutSandbox.remarks).toContain('roman is left out: no sandbox');
+    expect(names(chooseTasks(tasks, { sandbox: true, python: false }).tasks)).toEqual(['lru-cache', 'calculator', 'cancelled', 'config-file']);
+  });
+});
+
+describe('the verdict on the demo', () => {
+  const named = (name: string): DemoTask => tasks.find((task) => task.name === name)!;
+  const outcome = (name: string, state: TaskView['state'], over: Partial<Outcome['trail']> = {}): Outcome => ({
+    name,
+    task: named(name),
+    view: { state, error: null, artifacts: [], children: [] } as unknown as TaskView,
+    trail: { tiers: ['small'], rejections: 0, ...over },
+  });
+
+  it('is good only when every task ended as intended, also in how it got there', () => {
+    expect(deviations([outcome('slugify', 'completed'), outcome('cancelled', 'cancelled'), outcome('roman', 'completed', { tiers: ['small', 'medium'], rejections: 1 })], true)).toEqual([]);
+  });
+
+  it('names what was not', () => {
+    expect(deviations([outcome('slugify', 'failed'), outcome('cancelled', 'completed'), outcome('roman', 'completed'), outcome('calculator', 'completed')], true)).toEqual([
+      'slugify is failed; completed was intended',
+      'cancelled is completed; cancelled was intended',
+      'roman was rejected 0 times; 1 was intended',
+      'roman ran on small; small > medium was intended',
+      'calculator has 0 subtasks; 3 were intended',
+    ]);
+  });
+
+  it('does not ask a real model to be wrong first', () => {
+    expect(deviations([outcome('roman', 'completed')], false)).toEqual([]);
+  });
+});
