@@ -37,7 +37,7 @@ export class Connection {
   #parse(): void {
     const head = this.#received.indexOf('\r\n\r\n');
     if (head < 0 || this.#waiting === undefined) return;
-    const lines = this.#received.latin1Slice(0, head).toLowerCase();
+    const lines = this.#received.toString('latin1', 0, head).toLowerCase();
     const length = Number(/content-length: *(\d+)/.exec(lines)?.[1] ?? 0);
     const end = head + 4 + length;
     if (this.#received.length < end) return;

@@ -33,7 +33,8 @@ export const openEventScreen = (session: Session, start?: number, labelWidth = 2
     foot();
   };
   const learn = (event: DatsEvent): void => {
-    if (event.type === 'dats.task.decomposed') for (const child of event.data.children) if (!labels.has(child.task_id)) labels.set(child.task_id, titleOf(child.title));
+    if (event.type === 'dats.task.decomposed')
+      for (const child of event.data.children) if (!labels.has(child.task_id)) labels.set(child.task_id, titleOf(child.title));
     if (event.type === 'dats.task.created' && !labels.has(event.subject)) {
       const content = event.data.description.content;
       if (content !== undefined) labels.set(event.subject, titleOf(content));

@@ -1,6 +1,7 @@
 // The one place where the command line starts a node. Loaded only by `start` and `demo`, so that the other commands begin at once.
-import { Fault } from '../schemas/index.js';
+
 import { type Configuration, openLogger, type Roles, type RunningNode, startNode } from '../nodes/index.js';
+import { Fault } from '../schemas/index.js';
 
 export interface NodeRequest {
   readonly configuration: Configuration;
@@ -15,7 +16,8 @@ export type StartNode = (request: NodeRequest) => Promise<RunningNode>;
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 const checkedLevel = (level: string): string => {
-  if (!LEVELS.includes(level)) throw new Fault('terminal', 'bad_configuration', `DATS_LOG_LEVEL "${level}" is not one of ${LEVELS.join(', ')}`);
+  if (!LEVELS.includes(level))
+    throw new Fault('terminal', 'bad_configuration', `DATS_LOG_LEVEL "${level}" is not one of ${LEVELS.join(', ')}`);
   return level;
 };
 

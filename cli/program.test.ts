@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskView } from '../schemas/index.js';
 import { interrupted } from './exit.js';
 import { runCli } from './program.js';
-import { anEvent, answerJson, type Handler, keepIo, type KeptIo, openTestServer, sseOf, type TestServer } from './testing.js';
+import { anEvent, answerJson, type Handler, type KeptIo, keepIo, openTestServer, sseOf, type TestServer } from './testing.js';
 
 let dir = '';
 let server: TestServer | undefined;
@@ -29,24 +29,69 @@ const dats = async (argv: readonly string[], options: Partial<KeptIo> = {}): Pro
 };
 
 const view = (state: TaskView['state'], over: Partial<TaskView> = {}): Partial<TaskView> => ({
-  task_id: 't1', project_id: 'default', status: state === 'completed' || state === 'failed' || state === 'cancelled' ? state : 'running', state, title: 'Do it', priority: 'normal',
-  mode: null, model: null, attempt: 1, created_at: '2026-11-21T10:00:00.000Z', completed_at: null, execution_time_ms: null, parent_id: null, children: [], depends_on: [],
-  error: null, waiting_for: null, verdict: null, artifacts: [], tier: 'small', ...over,
+  task_id: 't1',
+  project_id: 'default',
+  status: state === 'completed' || state === 'failed' || state === 'cancelled' ? state : 'running',
+  state,
+  title: 'Do it',
+  priority: 'normal',
+  mode: null,
+  model: null,
+  attempt: 1,
+  created_at: '2026-11-21T10:00:00.000Z',
+  completed_at: null,
+  execution_time_ms: null,
+  parent_id: null,
+  children: [],
+  depends_on: [],
+  error: null,
+  waiting_for: null,
+  verdict: null,
+  artifacts: [],
+  tier: 'small',
+  ...over,
 });
-const accepted = { task_id: 't1', project_id: 'default', status: 'pending', created_at: '2026-11-21T10:00:00.000Z', estimated_completion: null, position: 0 };
+const accepted = {
+  task_id: 't1',
+  project_id: 'default',
+  status: 'pending',
+  created_at: '2026-11-21T10:00:00.000Z',
+  estimated_completion: null,
+  position: 0,
+};
 const bytes = 'print(1)\n';
-const artifact = { artifact_id: 'a1', type: 'python', path: 'src/one.py', sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length } as const;
-const provenance = { ...artifact, task_id: 't1', attempt: 1, accepted: true, model: 'm', provider: 'ollama', scripted: false, prompt_version: 'g@1', consumed: [] };
+const artifact = {
+  artifact_id: 'a1',
+  type: 'python',
+  path: 'src/one.py',
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+  bytes: bytes.length,
+} as const;
+const provenance = {
+  ...artifact,
+  task_id: 't1',
+  attempt: 1,
+  accepted: true,
+  model: 'm',
+  provider: 'ollama',
+  scripted: false,
+  prompt_version: 'g@1',
+  consumed: [],
+};
 
 /** A server on which a task ends as `end`. */
 const taskServer =
   (end: TaskView['state']): Handler =>
   (request, response) => {
     const url = request.url ?? '';
-    const over = end === 'failed' ? { error: { code: 'attempts_exhausted', message: 'gave up', retryable: false } } : { artifacts: [artifact] };
+    const over =
+      end === 'failed' ? { error: { code: 'attempts_exhausted', message: 'gave up', retryable: false } } : { artifacts: [artifact] };
     if (request.method === 'POST') answerJson(response, 202, accepted);
     else if (url.endsWith('/events')) {
-      const last = end === 'failed' ? anEvent('dats.task.failed', 't1', { task_id: 't1', attempt: 1, error: over.error! }) : anEvent('dats.task.completed', 't1', { task_id: 't1', attempt: 1, provenance_id: 'p', execution_time_ms: 5 });
+      const last =
+        end === 'failed'
+          ? anEvent('dats.task.failed', 't1', { task_id: 't1', attempt: 1, error: over.error! })
+          : anEvent('dats.task.completed', 't1', { task_id: 't1', attempt: 1, provenance_id: 'p', execution_time_ms: 5 });
       response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sseOf(3, last));
     } else if (url.endsWith('/content')) response.end(bytes);
     else if (url.includes('/artifacts/')) answerJson(response, 200, provenance);
@@ -76,9 +121,27 @@ describe('exit code 0', () => {
     const { code, out } = await dats(['--help']);
     expect(code).toBe(0);
     expect(out).toContain('Examples:');
-    const commands = [...out.matchAll(/^ {2}([a-z]+)(?: |$)/gm)].map((match) => match[1]!).filter((name) => name !== 'dats' && name !== 'help');
-    expect(commands).toEqual(['start', 'submit', 'batch', 'watch', 'get', 'list', 'cancel', 'artifacts', 'status', 'dlq', 'models', 'health', 'demo', 'config']);
-    for (const command of commands.filter((name) => name !== 'config')) expect((await dats([command, '--help'])).out).toContain('Examples:');
+    const commands = [...out.matchAll(/^ {2}([a-z]+)(?: |$)/gm)]
+      .map((match) => match[1]!)
+      .filter((name) => name !== 'dats' && name !== 'help');
+    expect(commands).toEqual([
+      'start',
+      'submit',
+      'batch',
+      'watch',
+      'get',
+      'list',
+      'cancel',
+      'artifacts',
+      'status',
+      'dlq',
+      'models',
+      'health',
+      'demo',
+      'config',
+    ]);
+    for (const command of commands.filter((name) => name !== 'config'))
+      expect((await dats([command, '--help'])).out).toContain('Examples:');
   });
 });
 
@@ -91,17 +154,35 @@ describe('exit code 1', () => {
 
   it('for an error of the server, in one plain line', async () => {
     const url = await serve((_request, response) =>
-      answerJson(response, 404, { type: '/problems/task-not-found', title: 'Task not found', status: 404, detail: 'no task has the id x', correlation_id: 'c', retryable: false }),
+      answerJson(response, 404, {
+        type: '/problems/task-not-found',
+        title: 'Task not found',
+        status: 404,
+        detail: 'no task has the id x',
+        correlation_id: 'c',
+        retryable: false,
+      }),
     );
     expect(await dats(['get', 'x', '--url', url])).toEqual({ code: 1, out: '', err: 'dats: Task not found: no task has the id x\n' });
     const { err } = await dats(['get', 'x', '--url', url, '--json']);
-    expect(JSON.parse(err)).toEqual({ error: { code: 'task_not_found', message: 'Task not found: no task has the id x', retryable: false } });
+    expect(JSON.parse(err)).toEqual({
+      error: { code: 'task_not_found', message: 'Task not found: no task has the id x', retryable: false },
+    });
   });
 
   it('for a batch of which one was refused', async () => {
     writeFileSync(join(dir, 'tasks.jsonl'), '{"description":"a"}\n\n{"description":"b"}\n');
     const problem = { type: '/problems/x', title: 'X', status: 429, detail: 'too many', correlation_id: 'c', retryable: true };
-    const url = await serve((_request, response) => answerJson(response, 200, { accepted: 1, refused: 1, results: [{ index: 0, status: 202, task: accepted }, { index: 1, status: 429, problem }] }));
+    const url = await serve((_request, response) =>
+      answerJson(response, 200, {
+        accepted: 1,
+        refused: 1,
+        results: [
+          { index: 0, status: 202, task: accepted },
+          { index: 1, status: 429, problem },
+        ],
+      }),
+    );
     const { code, out } = await dats(['batch', 'tasks.jsonl', '--url', url]);
     expect(code).toBe(1);
     expect(out).toBe('t1\ntask 2 refused: too many\n');
@@ -138,7 +219,11 @@ describe('exit code 2, one plain line each', () => {
 
   it('for a bad servers.yaml, with the place', async () => {
     writeFileSync(join(dir, 'servers.yaml'), 'version: 1\ngateway: { prot: 1 }\n');
-    expect(await dats(['config', 'check'])).toEqual({ code: 2, out: '', err: 'dats: servers.yaml:2:12  gateway.prot: unknown key "prot"; did you mean "port"?\n' });
+    expect(await dats(['config', 'check'])).toEqual({
+      code: 2,
+      out: '',
+      err: 'dats: servers.yaml:2:12  gateway.prot: unknown key "prot"; did you mean "port"?\n',
+    });
   });
 });
 

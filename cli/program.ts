@@ -1,6 +1,6 @@
 // The command `dats`: its commands, how errors are shown, and the exit code. Touches nothing but the `Io` it is given.
 import { Command, CommanderError } from 'commander';
-import { Fault, toFault } from '../schemas/index.js';
+import { type Fault, toFault } from '../schemas/index.js';
 import { COMMANDS } from './commands/index.js';
 import { EXIT, exitCodeOf } from './exit.js';
 import type { Io } from './io.js';

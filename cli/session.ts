@@ -41,7 +41,8 @@ export interface Session {
 }
 
 /** A server bound to every address is asked on loopback. */
-const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host);
+const reachable = (host: string): string =>
+  host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
 
 const configuredUrl = async (io: Io): Promise<string> => {
   const { loadConfiguration } = await import('../nodes/index.js');
@@ -68,7 +69,11 @@ export const openSession = (io: Io, deps: CliDeps, options: GlobalOptions): Sess
     colours,
     client: async () => {
       const baseUrl =
-        options.url !== undefined ? checkedUrl(options.url, '--url') : io.env.DATS_URL ? checkedUrl(io.env.DATS_URL, 'DATS_URL') : await configuredUrl(io);
+        options.url !== undefined
+          ? checkedUrl(options.url, '--url')
+          : io.env.DATS_URL
+            ? checkedUrl(io.env.DATS_URL, 'DATS_URL')
+            : await configuredUrl(io);
       client ??= createClient({ baseUrl, ...(deps.fetch === undefined ? {} : { fetch: deps.fetch }) });
       return client;
     },
@@ -87,7 +92,10 @@ export const openSession = (io: Io, deps: CliDeps, options: GlobalOptions): Sess
         return readFileSync(resolve(io.cwd, name), 'utf8');
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code;
-        throw badUsage(`cannot read ${name}: ${code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : code}; check the path`, cause);
+        throw badUsage(
+          `cannot read ${name}: ${code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : code}; check the path`,
+          cause,
+        );
       }
     },
     taskPath: (name) => {

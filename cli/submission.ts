@@ -72,7 +72,8 @@ const flagOf = (path: string): string => {
 
 const testsOf = (flags: SubmitFlags, reader: Reader): SubmitBody['tests'] => {
   if (flags.tests === undefined) {
-    if (flags.entryPoint !== undefined) throw badUsage('--entry-point names the function that the tests check; give the tests with --tests <file>');
+    if (flags.entryPoint !== undefined)
+      throw badUsage('--entry-point names the function that the tests check; give the tests with --tests <file>');
     return undefined;
   }
   const language = languageOf(flags.tests);

@@ -17,7 +17,12 @@ export const openTestServer = async (handler: Handler): Promise<TestServer> => {
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    requests.push({ method: request.method ?? '', url: request.url ?? '', lastEventId: request.headers['last-event-id'] as string | undefined, body });
+    requests.push({
+      method: request.method ?? '',
+      url: request.url ?? '',
+      lastEventId: request.headers['last-event-id'] as string | undefined,
+      body,
+    });
     handler(request, response, body);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -37,7 +42,12 @@ export const answerJson = (response: ServerResponse, status: number, body: unkno
   response.writeHead(status, { 'content-type': type, ...headers }).end(JSON.stringify(body));
 };
 
-export const anEvent = <T extends EventType>(type: T, subject: string, data: EventOf<T>['data'], time = '2026-11-21T10:00:00.000Z'): DatsEvent =>
+export const anEvent = <T extends EventType>(
+  type: T,
+  subject: string,
+  data: EventOf<T>['data'],
+  time = '2026-11-21T10:00:00.000Z',
+): DatsEvent =>
   ({
     specversion: '1.0',
     id: `${subject}-${type}`,
@@ -54,7 +64,8 @@ export const anEvent = <T extends EventType>(type: T, subject: string, data: Eve
     data,
   }) as unknown as DatsEvent;
 
-export const sseOf = (offset: number, event: DatsEvent): string => `id: p0-${offset}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+export const sseOf = (offset: number, event: DatsEvent): string =>
+  `id: p0-${offset}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 
 export interface KeptIo extends Io {
   readonly printed: { out: string; err: string };

@@ -17,13 +17,19 @@ describe('writing artifacts', () => {
   it('makes folders as needed and says what it did', async () => {
     expect((await writeFiles(out, [file('a.txt'), file('deep/er/b.txt')])).map(({ what }) => what)).toEqual(['written', 'written']);
     expect(readFileSync(join(out, 'deep/er/b.txt'), 'utf8')).toBe('new');
-    expect((await writeFiles(out, [file('a.txt'), file('deep/er/b.txt', 'newer')], true)).map(({ what }) => what)).toEqual(['unchanged', 'replaced']);
+    expect((await writeFiles(out, [file('a.txt'), file('deep/er/b.txt', 'newer')], true)).map(({ what }) => what)).toEqual([
+      'unchanged',
+      'replaced',
+    ]);
   });
 
-  it.each(['../evil', '/etc/evil', 'a/../../evil', 'a\\..\\evil', 'C:/evil', '', 'a//b', './a', 'a\u0000b'])('refuses the path %j and writes nothing at all', async (path) => {
-    await expect(writeFiles(out, [file('good.txt'), file(path)])).rejects.toMatchObject({ code: 'unsafe_path' });
-    expect(readdirSync(dir)).toEqual([]);
-  });
+  it.each(['../evil', '/etc/evil', 'a/../../evil', 'a\\..\\evil', 'C:/evil', '', 'a//b', './a', 'a\u0000b'])(
+    'refuses the path %j and writes nothing at all',
+    async (path) => {
+      await expect(writeFiles(out, [file('good.txt'), file(path)])).rejects.toMatchObject({ code: 'unsafe_path' });
+      expect(readdirSync(dir)).toEqual([]);
+    },
+  );
 
   it('follows no symbolic link, neither as a folder nor as the file', async () => {
     const outside = join(dir, 'outside');
@@ -34,7 +40,10 @@ describe('writing artifacts', () => {
     symlinkSync(join(outside, 'kept.txt'), join(out, 'link.txt'));
     symlinkSync(join(outside, 'not-there.txt'), join(out, 'dangling.txt'));
     for (const path of ['folder/new.txt', 'link.txt', 'dangling.txt'])
-      await expect(writeFiles(out, [file(path)], true)).rejects.toMatchObject({ code: 'unsafe_path', message: expect.stringContaining('symbolic link') });
+      await expect(writeFiles(out, [file(path)], true)).rejects.toMatchObject({
+        code: 'unsafe_path',
+        message: expect.stringContaining('symbolic link'),
+      });
     expect(readdirSync(outside)).toEqual(['kept.txt']);
     expect(readFileSync(join(outside, 'kept.txt'), 'utf8')).toBe('kept');
   });

@@ -49,7 +49,8 @@ const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b
 /** Creates `folder` where it is missing. @throws Fault `unsafe_path`, `file_exists`. */
 export const writeFiles = async (folder: string, files: readonly FileToWrite[], overwrite = false): Promise<readonly WrittenFile[]> => {
   for (const { path } of files)
-    if (!isSafePath(path)) throw refuse(`"${JSON.stringify(path).slice(1, -1)}" leads out of the folder or is no plain path; nothing was written`);
+    if (!isSafePath(path))
+      throw refuse(`"${JSON.stringify(path).slice(1, -1)}" leads out of the folder or is no plain path; nothing was written`);
   await mkdir(folder, { recursive: true });
   const root = await realpath(resolve(folder));
   const before = new Map<string, Uint8Array>();
@@ -60,7 +61,11 @@ export const writeFiles = async (folder: string, files: readonly FileToWrite[], 
     const there = await readFile(target);
     before.set(path, there);
     if (!overwrite && !sameBytes(there, bytes))
-      throw new Fault('terminal', 'file_exists', `${target} is there with other content; nothing was written. Give --force to replace it, or another folder with --out`);
+      throw new Fault(
+        'terminal',
+        'file_exists',
+        `${target} is there with other content; nothing was written. Give --force to replace it, or another folder with --out`,
+      );
   }
   const written: WrittenFile[] = [];
   for (const { path, bytes } of files) {

@@ -48,7 +48,8 @@ test('a retry appends the original record once more, together with its mark, and
   const answers = await Promise.all([1, 2].map(() => world.post(`/api/v1/dlq/${id}/retry`, { by: 'alice' })));
   expect(answers.map((answer) => answer.status).sort()).toEqual([200, 409]);
   const back = (await recordsOf(world.log, LIFECYCLE, 0)).at(-1)!;
-  expect(back).toMatchObject({ key: 'p', value: 'not json 0', headers: { subject: 't0', 'dlq.retried_from': 'p0-0' } });
+  expect(String(back.value)).toBe('not json 0');
+  expect(back).toMatchObject({ key: 'p', headers: { subject: 't0', 'dlq.retried_from': 'p0-0' } });
   expect(await get(`/api/v1/dlq/${id}`)).toMatchObject({ state: 'retried', resolved_by: 'alice' });
   expect((await listed('?state=open')).dead_letters.map((letter) => letter.id)).toEqual([other]);
   expect((await world.post(`/api/v1/dlq/${id}/discard`, {})).status).toBe(409);

@@ -44,6 +44,22 @@ describe('partitionOf', () => {
 });
 
 describe('ids and positions', () => {
+  it('derived ids never change: ids on old logs depend on them', () => {
+    expect([derivedId('a'), derivedId('0199-t', 1, 'generate'), derivedId('ä😀', 2)]).toEqual([
+      'b22552dd-ec67-576e-bc6f-2e23692f41b7',
+      '2bad73b1-b845-5105-b8c8-3b1ab36e32d8',
+      'dc84f1a0-fb57-57bd-87ab-54516be645ac',
+    ]);
+  });
+
+  it('new ids are version 7, all different, and sort by the time they were made', () => {
+    const ids = Array.from({ length: 5_000 }, newId);
+    expect(new Set(ids).size).toBe(5_000);
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    const times = ids.map((id) => id.slice(0, 13));
+    expect(times).toEqual([...times].sort());
+  });
+
   it('derived ids are the same for the same parts and differ where parts differ', () => {
     expect(derivedId('a', 1)).toBe(derivedId('a', 1));
     expect(derivedId('a', 'b')).not.toBe(derivedId('ab'));

@@ -15,7 +15,8 @@ const serve = async (handler: Handler): Promise<TestServer> => {
 };
 const noPause: Sleep = async (_ms, signal) => signal?.throwIfAborted();
 
-const started = (n: number): DatsEvent => anEvent('dats.task.started', 't', { task_id: 't', attempt: n, node: 'n', worker: 'w', fence: '1-1' });
+const started = (n: number): DatsEvent =>
+  anEvent('dats.task.started', 't', { task_id: 't', attempt: n, node: 'n', worker: 'w', fence: '1-1' });
 const completed = anEvent('dats.task.completed', 't', { task_id: 't', attempt: 1, provenance_id: 'x', execution_time_ms: 5 });
 const head = { 'content-type': 'text/event-stream' };
 
@@ -34,7 +35,9 @@ describe('following a task', () => {
     });
     const seen: string[] = [];
     const connection: string[] = [];
-    for await (const { position, event } of createClient({ baseUrl: url, sleep: noPause }).events('t', { onConnection: (state) => connection.push(state) }))
+    for await (const { position, event } of createClient({ baseUrl: url, sleep: noPause }).events('t', {
+      onConnection: (state) => connection.push(state),
+    }))
       seen.push(`${position} ${event.type}`);
     expect(seen).toEqual(['p0-1 dats.task.started', 'p0-2 dats.task.started', 'p0-5 dats.task.started', 'p0-9 dats.task.completed']);
     expect(requests.map((request) => request.lastEventId)).toEqual([undefined, 'p0-2']);
@@ -48,7 +51,14 @@ describe('following a task', () => {
       if (connections === 1) response.writeHead(200, head).write(sseOf(1, started(1)), () => response.destroy());
       else if (connections === 2) request.socket.destroy();
       else if (connections === 3)
-        answerJson(response, 503, { type: '/problems/log-closed', title: 'Shutting down', status: 503, detail: 'ending', correlation_id: 'c', retryable: true });
+        answerJson(response, 503, {
+          type: '/problems/log-closed',
+          title: 'Shutting down',
+          status: 503,
+          detail: 'ending',
+          correlation_id: 'c',
+          retryable: true,
+        });
       else response.writeHead(200, head).end(sseOf(2, completed));
     });
     const seen: string[] = [];
@@ -66,7 +76,14 @@ describe('following a task', () => {
 
   it('does not try again what no retry mends', async () => {
     const { url, requests } = await serve((_request, response) =>
-      answerJson(response, 404, { type: '/problems/task-not-found', title: 'Task not found', status: 404, detail: 'no task t', correlation_id: 'c', retryable: false }),
+      answerJson(response, 404, {
+        type: '/problems/task-not-found',
+        title: 'Task not found',
+        status: 404,
+        detail: 'no task t',
+        correlation_id: 'c',
+        retryable: false,
+      }),
     );
     const events = createClient({ baseUrl: url, sleep: noPause }).events('t');
     await expect(events.next()).rejects.toMatchObject({ name: 'Fault', kind: 'terminal', code: 'task_not_found' });
@@ -75,7 +92,9 @@ describe('following a task', () => {
 
   it('is given up after the time without contact', async () => {
     let now = 0;
-    const { url } = await serve((_request, response) => response.writeHead(200, head).write(sseOf(1, started(1)), () => response.destroy()));
+    const { url } = await serve((_request, response) =>
+      response.writeHead(200, head).write(sseOf(1, started(1)), () => response.destroy()),
+    );
     const client = createClient({ baseUrl: url, sleep: noPause });
     const events = client.events('t', { now: () => now, reconnectForMs: 1_000 });
     expect((await events.next()).value?.position).toBe('p0-1');
@@ -99,7 +118,12 @@ describe('following a task', () => {
     let looks = 0;
     const { url } = await serve((request, response) => {
       if (request.url?.endsWith('/events')) response.writeHead(200, head).end(sseOf(1, completed));
-      else answerJson(response, 200, { task_id: 't', state: ++looks < 3 ? 'validating' : 'completed', status: looks < 3 ? 'running' : 'completed' } as Partial<TaskView>);
+      else
+        answerJson(response, 200, {
+          task_id: 't',
+          state: ++looks < 3 ? 'validating' : 'completed',
+          status: looks < 3 ? 'running' : 'completed',
+        } as Partial<TaskView>);
     });
     const view = await createClient({ baseUrl: url, sleep: noPause }).wait('t');
     expect(view.state).toBe('completed');
@@ -119,14 +143,21 @@ describe('calls', () => {
       errors: [{ pointer: '/priority', detail: 'is not one of the levels' }],
     };
     const { url } = await serve((_request, response) => answerJson(response, 422, problem));
-    const error = await createClient({ baseUrl: url }).submit({ description: 'x' }).catch((e: unknown) => e);
+    const error = await createClient({ baseUrl: url })
+      .submit({ description: 'x' })
+      .catch((e: unknown) => e);
     expect(error).toMatchObject({ kind: 'terminal', code: 'validation_failed', cause: problem });
     expect((error as Error).message).toBe('Validation failed: /priority: is not one of the levels\n  /priority  is not one of the levels');
   });
 
   it('carry the time a busy server asks for', async () => {
     const { url } = await serve((_request, response) =>
-      answerJson(response, 429, { type: '/problems/too-many-open-tasks', title: 'Too many', status: 429, detail: 'd', correlation_id: 'c', retryable: true }, { 'retry-after': '7' }),
+      answerJson(
+        response,
+        429,
+        { type: '/problems/too-many-open-tasks', title: 'Too many', status: 429, detail: 'd', correlation_id: 'c', retryable: true },
+        { 'retry-after': '7' },
+      ),
     );
     await expect(createClient({ baseUrl: url }).get('t')).rejects.toMatchObject({ kind: 'retryable', retryAfterMs: 7_000 });
   });
@@ -143,7 +174,12 @@ describe('calls', () => {
     const { url, requests } = await serve((request, response) =>
       request.url?.includes('cursor=two')
         ? answerJson(response, 200, { tasks: [{ task_id: 'c' }], next_cursor: null })
-        : answerJson(response, 200, { tasks: [{ task_id: 'a' }, { task_id: 'b' }], next_cursor: 'two' }, { link: '</api/v1/tasks?cursor=two>; rel="next"' }),
+        : answerJson(
+            response,
+            200,
+            { tasks: [{ task_id: 'a' }, { task_id: 'b' }], next_cursor: 'two' },
+            { link: '</api/v1/tasks?cursor=two>; rel="next"' },
+          ),
     );
     const ids: string[] = [];
     for await (const task of createClient({ baseUrl: url }).listAll({ project_id: 'p', limit: 2 })) ids.push(task.task_id);
@@ -152,7 +188,9 @@ describe('calls', () => {
   });
 
   it('send a batch as NDJSON and the key of a submission as a header', async () => {
-    const { url, requests } = await serve((_request, response) => answerJson(response, 200, { accepted: 1, refused: 0, results: [{ index: 0, status: 202 }] }));
+    const { url, requests } = await serve((_request, response) =>
+      answerJson(response, 200, { accepted: 1, refused: 0, results: [{ index: 0, status: 202 }] }),
+    );
     const client = createClient({ baseUrl: url });
     expect(await client.submitBatch([{ description: 'a' }, { description: 'b' }])).toEqual([{ index: 0, status: 202 }]);
     expect(requests[0]).toMatchObject({ method: 'POST', url: '/api/v1/tasks:batch', body: '{"description":"a"}\n{"description":"b"}' });

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
 import {
-  type acceptedSchema,
   type ArtifactView,
+  type acceptedSchema,
   type cancelSchema,
   type DatsEvent,
   Fault,
@@ -109,7 +109,8 @@ const at = (...parts: readonly string[]): string => [BASE, ...parts.map(encodeUR
 const pageOf = async <T>(response: Response): Promise<Page<T>> => {
   const body = (await response.json()) as Record<string, unknown> | readonly T[];
   const items = Array.isArray(body) ? (body as readonly T[]) : (Object.values(body).find(Array.isArray) as readonly T[] | undefined);
-  if (items === undefined) throw new Fault('terminal', 'bad_answer', `${response.url} answered no list; is it a DATS server of this version?`);
+  if (items === undefined)
+    throw new Fault('terminal', 'bad_answer', `${response.url} answered no list; is it a DATS server of this version?`);
   const link = /<([^>]*)>\s*;\s*rel="?next"?/.exec(response.headers.get('link') ?? '')?.[1];
   const next = link === undefined ? undefined : (new URL(link, response.url).searchParams.get('cursor') ?? undefined);
   return { items, next };
@@ -119,7 +120,9 @@ const eventOf = (data: string): DatsEvent => {
   try {
     return JSON.parse(data) as DatsEvent;
   } catch (cause) {
-    throw new Fault('terminal', 'bad_answer', 'the event stream held something that is not JSON; is it a DATS server of this version?', { cause });
+    throw new Fault('terminal', 'bad_answer', 'the event stream held something that is not JSON; is it a DATS server of this version?', {
+      cause,
+    });
   }
 };
 
@@ -143,7 +146,8 @@ export const createClient = (options: ClientOptions) => {
       http.send({ path, query, signal, stream: true, headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId } });
     const isEvent = (kind: string): boolean => kind === 'message' || kind.startsWith('dats.');
     const last = (raw: { readonly event: string; readonly data: string }): boolean => isEvent(raw.event) && isLast(eventOf(raw.data));
-    for await (const raw of follow(open, last, { sleep: pause, ...following })) if (isEvent(raw.event)) yield { position: raw.id, event: eventOf(raw.data) };
+    for await (const raw of follow(open, last, { sleep: pause, ...following }))
+      if (isEvent(raw.event)) yield { position: raw.id, event: eventOf(raw.data) };
   }
 
   /** The events of a task from the beginning (or after `lastEventId`) to its last one; with `follow`, for ever. */
@@ -156,23 +160,41 @@ export const createClient = (options: ClientOptions) => {
     );
 
   /** Follows a task to its end and returns how it stands then. */
-  const wait = async (id: string, following: FollowOptions & { readonly onEvent?: (event: FollowedEvent) => void } = {}): Promise<TaskView> => {
+  const wait = async (
+    id: string,
+    following: FollowOptions & { readonly onEvent?: (event: FollowedEvent) => void } = {},
+  ): Promise<TaskView> => {
     for await (const event of events(id, following)) following.onEvent?.(event);
     for (let waited = 0; ; waited += VIEW_POLL_MS) {
       const view = await get(id, following);
       if (['completed', 'failed', 'cancelled'].includes(view.status)) return view;
       if (waited > VIEW_LAG_MS)
-        throw new Fault('retryable', 'view_behind', `task ${id} has ended, but its view still says ${view.state}; look again with: dats get ${id}`);
+        throw new Fault(
+          'retryable',
+          'view_behind',
+          `task ${id} has ended, but its view still says ${view.state}; look again with: dats get ${id}`,
+        );
       await pause(VIEW_POLL_MS, following.signal);
     }
   };
 
   /** The bytes of an artifact, checked against its digest. @throws Fault `content_corrupt`. */
-  const artifactContent = async (artifact: { readonly artifact_id: string; readonly sha256: string }, call: CallOptions = {}): Promise<Uint8Array> => {
-    const response = await http.send({ path: `${at('artifacts', artifact.artifact_id)}/content`, signal: call.signal, headers: { accept: '*/*' } });
+  const artifactContent = async (
+    artifact: { readonly artifact_id: string; readonly sha256: string },
+    call: CallOptions = {},
+  ): Promise<Uint8Array> => {
+    const response = await http.send({
+      path: `${at('artifacts', artifact.artifact_id)}/content`,
+      signal: call.signal,
+      headers: { accept: '*/*' },
+    });
     const bytes = new Uint8Array(await response.arrayBuffer());
     if (createHash('sha256').update(bytes).digest('hex') !== artifact.sha256)
-      throw new Fault('terminal', 'content_corrupt', `artifact ${artifact.artifact_id} came with other bytes than its digest says; fetch it again`);
+      throw new Fault(
+        'terminal',
+        'content_corrupt',
+        `artifact ${artifact.artifact_id} came with other bytes than its digest says; fetch it again`,
+      );
     return bytes;
   };
 
@@ -193,7 +215,12 @@ export const createClient = (options: ClientOptions) => {
     /** At most BATCH_LIMIT at once; each is answered by itself. */
     submitBatch: async (bodies: readonly unknown[], call: CallOptions = {}): Promise<readonly BatchAnswer[]> => {
       const text = bodies.map((body) => JSON.stringify(body)).join('\n');
-      const response = await http.send({ method: 'POST', path: `${BASE}/tasks:batch`, body: { type: 'application/x-ndjson', text }, signal: call.signal });
+      const response = await http.send({
+        method: 'POST',
+        path: `${BASE}/tasks:batch`,
+        body: { type: 'application/x-ndjson', text },
+        signal: call.signal,
+      });
       return (await pageOf<BatchAnswer>(response)).items;
     },
     get,
@@ -211,20 +238,26 @@ export const createClient = (options: ClientOptions) => {
       http.json({ method: 'POST', path: at('tasks', id, 'cancel'), json: body, signal: call.signal }),
     events,
     /** The events of a project, from now or from the beginning, for ever. */
-    projectEvents: (project: string, following: FollowOptions & { readonly from?: 'now' | 'beginning' } = {}): AsyncGenerator<FollowedEvent> =>
-      stream(at('projects', project, 'events'), { from: following.from }, () => false, following),
+    projectEvents: (
+      project: string,
+      following: FollowOptions & { readonly from?: 'now' | 'beginning' } = {},
+    ): AsyncGenerator<FollowedEvent> => stream(at('projects', project, 'events'), { from: following.from }, () => false, following),
     wait,
     artifact: (id: string, call: CallOptions = {}): Promise<ArtifactView> => http.json({ path: at('artifacts', id), signal: call.signal }),
     artifactContent,
-    projectStatus: (project: string, call: CallOptions = {}): Promise<ProjectStatus> => http.json({ path: at('projects', project, 'status'), signal: call.signal }),
-    deadLetters: async (filter: { readonly state?: string | undefined; readonly limit?: number } = {}, call: CallOptions = {}): Promise<Page<DeadLetter>> =>
-      pageOf(await http.send({ path: at('dlq'), query: { ...filter }, signal: call.signal })),
+    projectStatus: (project: string, call: CallOptions = {}): Promise<ProjectStatus> =>
+      http.json({ path: at('projects', project, 'status'), signal: call.signal }),
+    deadLetters: async (
+      filter: { readonly state?: string | undefined; readonly limit?: number } = {},
+      call: CallOptions = {},
+    ): Promise<Page<DeadLetter>> => pageOf(await http.send({ path: at('dlq'), query: { ...filter }, signal: call.signal })),
     /** With the original record. */
     deadLetter: (id: string, call: CallOptions = {}): Promise<DeadLetter & { readonly value: string; readonly encoding: string }> =>
       http.json({ path: at('dlq', id), signal: call.signal }),
     resolveDeadLetter: (id: string, how: 'retry' | 'discard', call: CallOptions = {}): Promise<DeadLetter> =>
       http.json({ method: 'POST', path: at('dlq', id, how), json: {}, signal: call.signal }),
-    models: async (call: CallOptions = {}): Promise<readonly ModelRow[]> => (await pageOf<ModelRow>(await http.send({ path: at('models'), signal: call.signal }))).items,
+    models: async (call: CallOptions = {}): Promise<readonly ModelRow[]> =>
+      (await pageOf<ModelRow>(await http.send({ path: at('models'), signal: call.signal }))).items,
     health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
   };
 };

@@ -62,7 +62,11 @@ async function* eventsOf(response: Response, onBytes: () => void, onRetry: (ms: 
 }
 
 /** @param isLast after this event the stream is over and is not opened again. */
-export async function* follow(open: Open, isLast: (event: StreamEvent) => boolean, options: FollowOptions = {}): AsyncGenerator<StreamEvent> {
+export async function* follow(
+  open: Open,
+  isLast: (event: StreamEvent) => boolean,
+  options: FollowOptions = {},
+): AsyncGenerator<StreamEvent> {
   const { now = Date.now, random = Math.random, sleep: pause = sleep, reconnectForMs = RECONNECT_FOR_MS } = options;
   let last = options.lastEventId;
   let connected = false;
@@ -78,7 +82,10 @@ export async function* follow(open: Open, isLast: (event: StreamEvent) => boolea
     const heard = (): void => {
       contact = now();
       clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(new Fault('retryable', 'stream_silent', `the stream was silent for ${SILENCE_MS} ms`)), SILENCE_MS);
+      timer = setTimeout(
+        () => silence.abort(new Fault('retryable', 'stream_silent', `the stream was silent for ${SILENCE_MS} ms`)),
+        SILENCE_MS,
+      );
     };
     try {
       const signal = options.signal === undefined ? silence.signal : AbortSignal.any([options.signal, silence.signal]);
@@ -101,9 +108,14 @@ export async function* follow(open: Open, isLast: (event: StreamEvent) => boolea
       if (!connected) throw error;
       if (isFault(error) && error.kind !== 'retryable') throw error;
       if (now() - contact > reconnectForMs)
-        throw new Fault('retryable', 'server_unreachable', `the connection to the server was lost and did not come back within ${reconnectForMs} ms; start it with "npm start" and watch again`, {
-          cause: error,
-        });
+        throw new Fault(
+          'retryable',
+          'server_unreachable',
+          `the connection to the server was lost and did not come back within ${reconnectForMs} ms; start it with "npm start" and watch again`,
+          {
+            cause: error,
+          },
+        );
     } finally {
       clearTimeout(timer);
       // Frees the connection also when whoever reads stops in the middle.

@@ -50,16 +50,17 @@ export const faultOfAnswer = async (response: Response): Promise<Fault> => {
   });
 };
 
-const systemCode = (error: unknown): string | undefined => {
-  const cause = error instanceof Error ? (error.cause ?? error) : undefined;
-  return (cause as { code?: string } | undefined)?.code;
+/** What the system said: fetch hides it in the cause. */
+const reasonOf = (error: unknown): string => {
+  const cause = (error instanceof Error ? (error.cause ?? error) : error) as { readonly code?: string; readonly message?: string } | undefined;
+  return cause?.code ?? cause?.message ?? String(error);
 };
 
 export const unreachable = (url: string, error: unknown): Fault =>
   new Fault(
     'retryable',
     'server_unreachable',
-    `no DATS server answers at ${url} (${systemCode(error) ?? (error instanceof Error ? error.message : String(error))}); start one with "npm start", or give its address with --url or DATS_URL`,
+    `no DATS server answers at ${url} (${reasonOf(error)}); start one with "npm start", or give its address with --url or DATS_URL`,
     { cause: error },
   );
 

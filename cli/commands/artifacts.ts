@@ -10,7 +10,9 @@ import { writeFiles } from '../written-files.js';
 export const saveArtifacts = async (session: Session, client: DatsClient, view: TaskView, out: string, force: boolean): Promise<void> => {
   const { signal } = session.io;
   const views = await Promise.all(view.artifacts.map((artifact) => client.artifact(artifact.artifact_id, { signal })));
-  const files = await Promise.all(views.map(async (artifact) => ({ path: artifact.path, bytes: await client.artifactContent(artifact, { signal }) })));
+  const files = await Promise.all(
+    views.map(async (artifact) => ({ path: artifact.path, bytes: await client.artifactContent(artifact, { signal }) })),
+  );
   const written = await writeFiles(session.path(out), files, force);
   written.forEach((file, i) => {
     const artifact = views[i]!;
@@ -24,7 +26,9 @@ const showArtifacts = async (session: Session, id: string, options: Readonly<Rec
   const { signal } = session.io;
   const view = await client.get(id, { signal });
   if (view.artifacts.length === 0) {
-    session.note(`dats: task ${id} is ${view.state} and has no artifacts${view.completed_at === null ? ' yet' : ''}${view.children.length > 0 ? `; its subtasks may have: ${view.children.join(', ')}` : ''}`);
+    session.note(
+      `dats: task ${id} is ${view.state} and has no artifacts${view.completed_at === null ? ' yet' : ''}${view.children.length > 0 ? `; its subtasks may have: ${view.children.join(', ')}` : ''}`,
+    );
     if (session.json && options.out === undefined) session.data([]);
     return EXIT.ok;
   }

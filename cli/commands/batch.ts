@@ -28,14 +28,21 @@ export const chunksOf = (bodies: readonly SubmitBody[], count = BATCH_LIMIT, byt
     }
   }
   if (chunks.length > 1 && bodies.some((body) => body.ref !== undefined))
-    throw badUsage(`tasks that name each other by "ref" must fit into one request (${count} tasks, ${bytes} bytes); split the file so that each part stands alone`);
+    throw badUsage(
+      `tasks that name each other by "ref" must fit into one request (${count} tasks, ${bytes} bytes); split the file so that each part stands alone`,
+    );
   return chunks;
 };
 
 const ended = (view: TaskView): boolean => view.status === 'completed' || view.status === 'failed' || view.status === 'cancelled';
 
 /** Looks at the open tasks, some at a time, until all have ended. */
-const untilEnded = async (client: DatsClient, ids: readonly string[], signal: AbortSignal, onEnd: (view: TaskView) => void): Promise<void> => {
+const untilEnded = async (
+  client: DatsClient,
+  ids: readonly string[],
+  signal: AbortSignal,
+  onEnd: (view: TaskView) => void,
+): Promise<void> => {
   let open = [...ids];
   while (open.length > 0) {
     const still: string[] = [];
@@ -83,16 +90,20 @@ const runBatch = async (session: Session, file: string, wait: boolean): Promise<
 
   const counts = { completed: 0, failed: 0, cancelled: 0 };
   const foot = io.tty && !session.json && !session.quiet;
-  const said = (): string => `${counts.completed + counts.failed + counts.cancelled}/${accepted.length} ended, ${counts.failed} failed, ${counts.cancelled} cancelled`;
+  const said = (): string =>
+    `${counts.completed + counts.failed + counts.cancelled}/${accepted.length} ended, ${counts.failed} failed, ${counts.cancelled} cancelled`;
   await untilEnded(client, accepted, io.signal, (view) => {
     counts[view.status as keyof typeof counts]++;
     session.data(view);
     if (foot) io.out(`\r\u001b[K${clip(said(), io.columns - 1)}`);
-    if (view.status !== 'completed') session.say(`${foot ? '\r\u001b[K' : ''}${view.task_id} ${view.state}: ${oneLine(view.error?.message ?? view.title)}`);
+    if (view.status !== 'completed')
+      session.say(`${foot ? '\r\u001b[K' : ''}${view.task_id} ${view.state}: ${oneLine(view.error?.message ?? view.title)}`);
   });
   if (foot) io.out('\r\u001b[K');
   const took = io.now() - started;
-  session.say(`${counts.completed} completed, ${counts.failed} failed, ${counts.cancelled} cancelled, ${refused} refused in ${duration(took)} (${((accepted.length / Math.max(1, took)) * 1000).toFixed(1)} tasks/s)`);
+  session.say(
+    `${counts.completed} completed, ${counts.failed} failed, ${counts.cancelled} cancelled, ${refused} refused in ${duration(took)} (${((accepted.length / Math.max(1, took)) * 1000).toFixed(1)} tasks/s)`,
+  );
   return counts.completed === sent ? EXIT.ok : EXIT.failed;
 };
 

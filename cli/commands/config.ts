@@ -18,7 +18,9 @@ export const config: Register = (program, run) => {
         session.say(
           `${found.path ?? 'the built-in defaults'}: ok, version ${found.version}`,
           `  gateway http://${gateway.host}:${gateway.port}, data in ${node.data_dir}`,
-          ...models.map((model) => `  model ${model.id} (${model.runner}) for ${model.tiers.join(', ')}${model.fallback ? ', fallback' : ''}`),
+          ...models.map(
+            (model) => `  model ${model.id} (${model.runner}) for ${model.tiers.join(', ')}${model.fallback ? ', fallback' : ''}`,
+          ),
         );
         return EXIT.ok;
       }),

@@ -28,7 +28,8 @@ const showAll: Action = async (session, _args, options) => {
 const showOne: Action = async (session, [id]) => {
   const letter = await (await session.client()).deadLetter(id!, { signal: session.io.signal });
   session.data(letter);
-  for (const [name, value] of Object.entries(letter)) session.say(`${name.padEnd(16)} ${typeof value === 'string' ? harmless(value) : JSON.stringify(value)}`);
+  for (const [name, value] of Object.entries(letter))
+    session.say(`${name.padEnd(16)} ${typeof value === 'string' ? harmless(value) : JSON.stringify(value)}`);
   return EXIT.ok;
 };
 
@@ -53,6 +54,12 @@ export const dlq: Register = (program, run) => {
     .option('--limit <n>', 'at most so many', wholeNumber(1, 1000), 50)
     .action(run(showAll));
   command.command('show <id>').description('show one with the original record').action(run(showOne));
-  command.command('retry <id>').description('process it again').action(run(resolve('retry')));
-  command.command('discard <id>').description('give it up; it stays on record').action(run(resolve('discard')));
+  command
+    .command('retry <id>')
+    .description('process it again')
+    .action(run(resolve('retry')));
+  command
+    .command('discard <id>')
+    .description('give it up; it stays on record')
+    .action(run(resolve('discard')));
 };

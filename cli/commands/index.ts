@@ -5,9 +5,24 @@ import { batch } from './batch.js';
 import { config } from './config.js';
 import { demo } from './demo.js';
 import { dlq } from './dlq.js';
-import { submit } from './submit.js';
-import { start } from './start.js';
 import { cancel, get, health, list, models, status } from './queries.js';
+import { start } from './start.js';
+import { submit } from './submit.js';
 import { watch } from './watch.js';
 
-export const COMMANDS: readonly Register[] = [start, submit, batch, watch, get, list, cancel, artifacts, status, dlq, models, health, demo, config];
+export const COMMANDS: readonly Register[] = [
+  start,
+  submit,
+  batch,
+  watch,
+  get,
+  list,
+  cancel,
+  artifacts,
+  status,
+  dlq,
+  models,
+  health,
+  demo,
+  config,
+];

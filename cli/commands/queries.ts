@@ -30,7 +30,10 @@ export const list: Register = (program, run) => {
     .option('--since <time>', 'created since then, RFC 3339')
     .option('--parent <task>', 'subtasks of this task')
     .option('--limit <n>', 'at most so many', wholeNumber(1, 100_000), 50)
-    .addHelpText('after', '\nExamples:\n  dats list --project website --status running\n  dats list --state failed --limit 1000 --json | jq .task_id')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  dats list --project website --status running\n  dats list --state failed --limit 1000 --json | jq .task_id',
+    )
     .action(
       run(async (session, _args, options) => {
         const { project, status, state, since, parent } = options as Record<string, string | undefined>;
@@ -58,7 +61,9 @@ export const cancel: Register = (program, run) => {
     .addHelpText('after', '\nExamples:\n  dats cancel 0199a1b2-... --reason "no longer needed"')
     .action(
       run(async (session, [id], options) => {
-        const answer = await (await session.client()).cancel(id!, options.reason === undefined ? {} : { reason: String(options.reason) }, { signal: session.io.signal });
+        const answer = await (await session.client()).cancel(id!, options.reason === undefined ? {} : { reason: String(options.reason) }, {
+          signal: session.io.signal,
+        });
         session.data(answer);
         session.say(`${id}: ${oneLine(answer.detail)}`);
         return EXIT.ok;
@@ -97,10 +102,19 @@ export const models: Register = (program, run) => {
               { heading: 'model', cell: (row) => row.id },
               { heading: 'runner', cell: (row) => row.runner },
               { heading: 'tiers', cell: (row) => row.tiers.join(', ') },
-              { heading: 'health', cell: (row) => (row.health.ok ? 'ok' : 'not there'), paint: (row, c) => (row.health.ok ? c.green : c.yellow) },
+              {
+                heading: 'health',
+                cell: (row) => (row.health.ok ? 'ok' : 'not there'),
+                paint: (row, c) => (row.health.ok ? c.green : c.yellow),
+              },
               { heading: 'took', cell: (row) => duration(row.health.latency_ms) },
               { heading: 'running', cell: (row) => row.running },
-              { heading: 'note', cell: (row) => [row.fallback ? 'only where no other is healthy' : '', row.health.detail ?? ''].filter(Boolean).join('; ') || '-', max: 100 },
+              {
+                heading: 'note',
+                cell: (row) =>
+                  [row.fallback ? 'only where no other is healthy' : '', row.health.detail ?? ''].filter(Boolean).join('; ') || '-',
+                max: 100,
+              },
             ],
             session.colours,
           ),

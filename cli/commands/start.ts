@@ -14,14 +14,23 @@ const serve = async (session: Session, options: Readonly<Record<string, unknown>
   const { describeRoles, loadConfiguration, parseRoles } = await import('../../nodes/index.js');
   const roles = parseRoles(String(options.roles));
   const given = { DATS_GATEWAY_PORT: options.port, DATS_GATEWAY_HOST: options.host, DATS_NODE_DATA_DIR: options.dataDir };
-  const env = { ...io.env, ...Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))) };
+  const env = {
+    ...io.env,
+    ...Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))),
+  };
   const configuration = loadConfiguration({ env, cwd: io.cwd, ...(options.config === undefined ? {} : { path: String(options.config) }) });
   session.note(...configuration.warnings.map((warning) => `dats: ${warning}`));
 
   const startNode = await session.deps.loadStartNode();
   const node = await startNode({ configuration, roles, env, logLevel: env.DATS_LOG_LEVEL || (session.quiet ? 'warn' : 'info') });
   try {
-    session.data({ event: 'started', url: node.url ?? null, roles: describeRoles(roles), data_dir: configuration.config.node.data_dir, config_version: configuration.version });
+    session.data({
+      event: 'started',
+      url: node.url ?? null,
+      roles: describeRoles(roles),
+      data_dir: configuration.config.node.data_dir,
+      config_version: configuration.version,
+    });
     session.say(
       `DATS ${node.url === undefined ? `runs ${describeRoles(roles)}` : `answers at ${node.url}   docs: ${node.url}/docs`}`,
       `data in ${configuration.config.node.data_dir}; configuration ${configuration.path ?? '(built-in defaults)'} version ${configuration.version}; Ctrl-C ends it`,
@@ -45,6 +54,9 @@ export const start: Register = (program, run) => {
     .option('--port <number>', 'port of the gateway; 0 takes a free one', wholeNumber(0, 65_535))
     .option('--host <address>', 'address to bind to')
     .option('--data-dir <folder>', 'where log, views and artifacts lie')
-    .addHelpText('after', '\nExamples:\n  dats start\n  dats start --port 9090 --data-dir /var/lib/dats\n  dats start --roles workers --config edge.yaml')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  dats start\n  dats start --port 9090 --data-dir /var/lib/dats\n  dats start --roles workers --config edge.yaml',
+    )
     .action(run((session, _args, options) => serve(session, options)));
 };

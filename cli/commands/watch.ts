@@ -14,11 +14,15 @@ const watchStream = async (session: Session, task: string | undefined, options: 
   const screen = openEventScreen(session);
   const following = {
     signal: session.io.signal,
-    onConnection: (state: 'lost' | 'back') => session.note(state === 'lost' ? 'dats: the connection is lost; reconnecting' : 'dats: connected again'),
+    onConnection: (state: 'lost' | 'back') =>
+      session.note(state === 'lost' ? 'dats: the connection is lost; reconnecting' : 'dats: connected again'),
   };
   let last = '';
   try {
-    const stream = task === undefined ? client.projectEvents(String(options.project ?? 'default'), { ...following, from: fromOf(options.from) }) : client.events(task, following);
+    const stream =
+      task === undefined
+        ? client.projectEvents(String(options.project ?? 'default'), { ...following, from: fromOf(options.from) })
+        : client.events(task, following);
     for await (const followed of stream) {
       screen.show(followed);
       if (followed.event.subject === task) last = followed.event.type;

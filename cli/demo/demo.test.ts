@@ -11,7 +11,8 @@ const tasks = loadDemoTasks(root);
 const titleOf = (description: string): string => description.split('\n', 1)[0]!;
 const answerTo = async (runner: ModelRunner, hints: Record<string, string | number>): Promise<string> => {
   let text = '';
-  for await (const chunk of runner.generate({ messages: [], hints }, AbortSignal.timeout(5_000))) if (chunk.kind === 'text') text += chunk.text;
+  for await (const chunk of runner.generate({ messages: [], hints }, AbortSignal.timeout(5_000)))
+    if (chunk.kind === 'text') text += chunk.text;
   return text;
 };
 
@@ -26,7 +27,10 @@ describe('the recorded answers', () => {
       if (purpose === 'generate') continue;
       const { steps } = JSON.parse(answer) as { steps: { title: string; description: string; files: string[] }[] };
       expect(steps).toHaveLength(task.expect.children!);
-      for (const step of steps) expect(await answerTo(runner, { task: titleOf(step.description), purpose: 'generate', tier: 'small', attempt: 1 })).toContain(`path=${step.files[0]}`);
+      for (const step of steps)
+        expect(await answerTo(runner, { task: titleOf(step.description), purpose: 'generate', tier: 'small', attempt: 1 })).toContain(
+          `path=${step.files[0]}`,
+        );
     }
   });
 
@@ -51,7 +55,12 @@ describe('what is shown', () => {
     expect(names(withoutSandbox.tasks)).toEqual(['slugify', 'lru-cache', 'calculator', 'cancelled', 'config-file']);
     expect(withoutSandbox.tasks.every((task) => task.tests === undefined)).toBe(true);
     expect(withoutSandbox.remarks).toContain('roman is left out: no sandbox');
-    expect(names(chooseTasks(tasks, { sandbox: true, python: false }).tasks)).toEqual(['lru-cache', 'calculator', 'cancelled', 'config-file']);
+    expect(names(chooseTasks(tasks, { sandbox: true, python: false }).tasks)).toEqual([
+      'lru-cache',
+      'calculator',
+      'cancelled',
+      'config-file',
+    ]);
   });
 });
 
@@ -65,11 +74,30 @@ describe('the verdict on the demo', () => {
   });
 
   it('is good only when every task ended as intended, also in how it got there', () => {
-    expect(deviations([outcome('slugify', 'completed'), outcome('cancelled', 'cancelled'), outcome('roman', 'completed', { tiers: ['small', 'medium'], rejections: 1 })], true)).toEqual([]);
+    expect(
+      deviations(
+        [
+          outcome('slugify', 'completed'),
+          outcome('cancelled', 'cancelled'),
+          outcome('roman', 'completed', { tiers: ['small', 'medium'], rejections: 1 }),
+        ],
+        true,
+      ),
+    ).toEqual([]);
   });
 
   it('names what was not', () => {
-    expect(deviations([outcome('slugify', 'failed'), outcome('cancelled', 'completed'), outcome('roman', 'completed'), outcome('calculator', 'completed')], true)).toEqual([
+    expect(
+      deviations(
+        [
+          outcome('slugify', 'failed'),
+          outcome('cancelled', 'completed'),
+          outcome('roman', 'completed'),
+          outcome('calculator', 'completed'),
+        ],
+        true,
+      ),
+    ).toEqual([
       'slugify is failed; completed was intended',
       'cancelled is completed; cancelled was intended',
       'roman was rejected 0 times; 1 was intended',

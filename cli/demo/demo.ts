@@ -2,19 +2,20 @@
 //
 // M1. It needs no server, key or model, and leaves nothing behind unless asked to. M2. It exits 0 only if every task ended as intended.
 // M3. It says what answered: recorded answers are never passed off as a model's work.
-import { mkdtemp, rm } from 'node:fs/promises';
+
 import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Configuration, configurationOf, loadConfiguration, packageRoot } from '../../nodes/index.js';
 import type { z } from 'zod';
+import { type Configuration, configurationOf, loadConfiguration, packageRoot } from '../../nodes/index.js';
 import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, TIERS } from '../../schemas/index.js';
 import { createClient, type DatsClient } from '../client/index.js';
 import { EXIT } from '../exit.js';
 import { type EventScreen, openEventScreen } from '../followed.js';
 import { duration, harmless } from '../render/index.js';
 import type { Session } from '../session.js';
-import { artifactLines, deviations, openTrails, type Outcome, outcomeTable } from './report.js';
+import { artifactLines, deviations, type Outcome, openTrails, outcomeTable } from './report.js';
 import { bodyOfDemoTask, chooseTasks, type DemoTask, demoFolder, loadDemoTasks, type Need } from './tasks.js';
 
 export interface DemoOptions {
@@ -30,9 +31,19 @@ const LIMIT_MS = 30_000;
 const REAL_LIMIT_MS = 900_000;
 
 const configure = (session: Session, root: string, dataDir: string, real: boolean): Configuration => {
-  const recorded: z.input<typeof modelConfigSchema> = { id: 'recorded', runner: 'scripted', tiers: [...TIERS], fallback: true, preference: 1000, concurrency: 64, script: join(demoFolder(root), 'script.yaml') };
+  const recorded: z.input<typeof modelConfigSchema> = {
+    id: 'recorded',
+    runner: 'scripted',
+    tiers: [...TIERS],
+    fallback: true,
+    preference: 1000,
+    concurrency: 64,
+    script: join(demoFolder(root), 'script.yaml'),
+  };
   const models = real
-    ? loadConfiguration({ env: session.io.env, cwd: session.io.cwd }).config.models.filter((model) => model.runner !== 'scripted' && model.id !== recorded.id)
+    ? loadConfiguration({ env: session.io.env, cwd: session.io.cwd }).config.models.filter(
+        (model) => model.runner !== 'scripted' && model.id !== recorded.id,
+      )
     : [];
   return configurationOf(
     {
@@ -52,7 +63,11 @@ const pythonThere = (): string | undefined => {
   return found.status === 0 ? found.stdout.trim() || 'python3' : undefined;
 };
 
-const introduce = async (session: Session, client: DatsClient, signal: AbortSignal): Promise<{ readonly there: Readonly<Record<Need, boolean>>; readonly recorded: boolean }> => {
+const introduce = async (
+  session: Session,
+  client: DatsClient,
+  signal: AbortSignal,
+): Promise<{ readonly there: Readonly<Record<Need, boolean>>; readonly recorded: boolean }> => {
   const [models, health] = await Promise.all([client.models({ signal }), client.health({ signal })]);
   const answering = models.filter((model) => model.health.ok && !model.scripted);
   const sandbox = health.dependencies.find(({ name }) => name === 'sandbox');
@@ -102,12 +117,23 @@ const followAll = async (
   return { ids, children };
 };
 
-const collect = async (client: DatsClient, { ids, children }: Followed, trails: ReturnType<typeof openTrails>, signal: AbortSignal): Promise<readonly Outcome[]> => {
+const collect = async (
+  client: DatsClient,
+  { ids, children }: Followed,
+  trails: ReturnType<typeof openTrails>,
+  signal: AbortSignal,
+): Promise<readonly Outcome[]> => {
   const outcomes: Outcome[] = [];
   for (const [id, task] of ids) {
     const view = await client.wait(id, { signal });
     outcomes.push({ name: task.name, task, view, trail: trails.of(id) });
-    for (const child of view.children) outcomes.push({ name: children.get(child) ?? child, task: undefined, view: await client.wait(child, { signal }), trail: trails.of(child) });
+    for (const child of view.children)
+      outcomes.push({
+        name: children.get(child) ?? child,
+        task: undefined,
+        view: await client.wait(child, { signal }),
+        trail: trails.of(child),
+      });
   }
   return outcomes;
 };
@@ -121,7 +147,14 @@ const showArtifacts = async (session: Session, client: DatsClient, outcomes: rea
   const sample = rows.find((row) => row.sample);
   if (sample !== undefined) {
     const text = harmless(Buffer.from(await client.artifactContent(sample.artifact, { signal })).toString('utf8'));
-    session.say('', `${sample.artifact.path}`, ...text.trimEnd().split('\n').map((line) => `  | ${line}`));
+    session.say(
+      '',
+      `${sample.artifact.path}`,
+      ...text
+        .trimEnd()
+        .split('\n')
+        .map((line) => `  | ${line}`),
+    );
   }
 };
 
@@ -148,8 +181,17 @@ const show = async (session: Session, client: DatsClient, root: string, signal: 
   const wrong = deviations(outcomes, recorded);
   session.say('', ...outcomeTable(outcomes, session.colours));
   await showArtifacts(session, client, outcomes, signal);
-  session.data({ demo: wrong.length === 0 ? 'as intended' : 'not as intended', deviations: wrong, tasks: outcomes.map(({ name, view, trail }) => ({ name, tiers: trail.tiers, ...view })) });
-  session.say('', ...(wrong.length === 0 ? [`all ${outcomes.length} tasks ended as intended in ${duration(performance.now() - started)}`] : ['NOT as intended:', ...wrong.map((line) => `  ${line}`)]));
+  session.data({
+    demo: wrong.length === 0 ? 'as intended' : 'not as intended',
+    deviations: wrong,
+    tasks: outcomes.map(({ name, view, trail }) => ({ name, tiers: trail.tiers, ...view })),
+  });
+  session.say(
+    '',
+    ...(wrong.length === 0
+      ? [`all ${outcomes.length} tasks ended as intended in ${duration(performance.now() - started)}`]
+      : ['NOT as intended:', ...wrong.map((line) => `  ${line}`)]),
+  );
   return wrong.length === 0 ? EXIT.ok : EXIT.failed;
 };
 
@@ -157,7 +199,13 @@ export const runDemo = async (session: Session, options: DemoOptions): Promise<n
   const root = packageRoot();
   const limitMs = options.real ? REAL_LIMIT_MS : LIMIT_MS;
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(new Fault('terminal', 'demo_late', `the demo did not end within ${duration(limitMs)}; the last lines above show where it stands`)), limitMs);
+  const timer = setTimeout(
+    () =>
+      late.abort(
+        new Fault('terminal', 'demo_late', `the demo did not end within ${duration(limitMs)}; the last lines above show where it stands`),
+      ),
+    limitMs,
+  );
   const signal = AbortSignal.any([session.io.signal, late.signal]);
   const dataDir = await mkdtemp(join(tmpdir(), 'dats-demo-'));
   try {
@@ -171,7 +219,8 @@ export const runDemo = async (session: Session, options: DemoOptions): Promise<n
     }
   } finally {
     clearTimeout(timer);
-    if (options.keep) session.say(`its log, views and artifacts are kept in ${dataDir}; look around with: dats start --data-dir ${dataDir}`);
+    if (options.keep)
+      session.say(`its log, views and artifacts are kept in ${dataDir}; look around with: dats start --data-dir ${dataDir}`);
     else await rm(dataDir, { recursive: true, force: true });
   }
 };

@@ -39,14 +39,23 @@ export interface Outcome {
 export const deviations = (outcomes: readonly Outcome[], recorded: boolean): readonly string[] =>
   outcomes.flatMap(({ name, task, view, trail }) => {
     const wanted = task?.expect;
-    if (wanted === undefined) return view.state === 'completed' ? [] : [`${name} is ${view.state}${view.error === null ? '' : `: ${view.error.message}`}; completed was intended`];
+    if (wanted === undefined)
+      return view.state === 'completed'
+        ? []
+        : [`${name} is ${view.state}${view.error === null ? '' : `: ${view.error.message}`}; completed was intended`];
     const lines: string[] = [];
-    if (view.state !== wanted.state) lines.push(`${name} is ${view.state}${view.error === null ? '' : ` (${view.error.code}: ${view.error.message})`}; ${wanted.state} was intended`);
+    if (view.state !== wanted.state)
+      lines.push(
+        `${name} is ${view.state}${view.error === null ? '' : ` (${view.error.code}: ${view.error.message})`}; ${wanted.state} was intended`,
+      );
     if (wanted.state === 'cancelled' && view.artifacts.length > 0) lines.push(`${name} was cancelled but has artifacts`);
     if (!recorded) return lines;
-    if (wanted.rejections !== undefined && trail.rejections !== wanted.rejections) lines.push(`${name} was rejected ${trail.rejections} times; ${wanted.rejections} was intended`);
-    if (wanted.tiers !== undefined && trail.tiers.join() !== wanted.tiers.join()) lines.push(`${name} ran on ${trail.tiers.join(' > ') || 'no tier'}; ${wanted.tiers.join(' > ')} was intended`);
-    if (wanted.children !== undefined && view.children.length !== wanted.children) lines.push(`${name} has ${view.children.length} subtasks; ${wanted.children} were intended`);
+    if (wanted.rejections !== undefined && trail.rejections !== wanted.rejections)
+      lines.push(`${name} was rejected ${trail.rejections} times; ${wanted.rejections} was intended`);
+    if (wanted.tiers !== undefined && trail.tiers.join() !== wanted.tiers.join())
+      lines.push(`${name} ran on ${trail.tiers.join(' > ') || 'no tier'}; ${wanted.tiers.join(' > ')} was intended`);
+    if (wanted.children !== undefined && view.children.length !== wanted.children)
+      lines.push(`${name} has ${view.children.length} subtasks; ${wanted.children} were intended`);
     return lines;
   });
 
@@ -64,5 +73,7 @@ export const outcomeTable = (outcomes: readonly Outcome[], colours: Colours): re
     colours,
   );
 
-export const artifactLines = (rows: readonly { readonly task: string; readonly artifact: ArtifactView }[]): readonly string[] =>
-  rows.map(({ task, artifact }) => `  ${task.padEnd(12)} ${originLine(artifact)}`);
+export const artifactLines = (rows: readonly { readonly task: string; readonly artifact: ArtifactView }[]): readonly string[] => {
+  const width = Math.max(0, ...rows.map(({ task }) => task.length));
+  return rows.map(({ task, artifact }) => `  ${task.padEnd(width)}  ${originLine(artifact)}`);
+};

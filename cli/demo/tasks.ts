@@ -54,7 +54,8 @@ export const chooseTasks = (tasks: readonly DemoTask[], there: Readonly<Record<N
   const remarks: string[] = [];
   for (const task of tasks) {
     const missing = task.needs.filter((need) => !there[need]);
-    if (missing.includes('python') || (missing.length > 0 && task.needs_tests)) remarks.push(`${task.name} is left out: no ${missing.join(', no ')}`);
+    if (missing.includes('python') || (missing.length > 0 && task.needs_tests))
+      remarks.push(`${task.name} is left out: no ${missing.join(', no ')}`);
     else if (missing.length > 0) {
       const { tests: _tests, ...rest } = task;
       chosen.push({ ...rest, options: { ...task.options, qa_profile: 'syntax' } });

@@ -65,17 +65,29 @@ const SAY: Sayers = {
   }),
   'dats.task.rejected': ({ data }) => {
     const failed = data.checks.find((check) => check.status === 'failed');
-    return { verb: 'rejected', detail: failed === undefined ? (data.reasons[0] ?? '') : `${failed.name} failed: ${gist(failed.detail ?? data.reasons[0] ?? '')}`, paint: 'yellow' };
+    return {
+      verb: 'rejected',
+      detail: failed === undefined ? (data.reasons[0] ?? '') : `${failed.name} failed: ${gist(failed.detail ?? data.reasons[0] ?? '')}`,
+      paint: 'yellow',
+    };
   },
   'dats.task.retry.scheduled': ({ data }) => ({
     verb: 'retry',
     detail: `attempt ${data.attempt} in ${duration(data.backoff_ms)} on tier ${data.tier}${data.escalated ? ' (escalated)' : ''}`,
     paint: 'yellow',
   }),
-  'dats.task.timedout': ({ data }) => ({ verb: 'timed out', detail: `attempt ${data.attempt} after ${duration(data.after_ms)}`, paint: 'yellow' }),
+  'dats.task.timedout': ({ data }) => ({
+    verb: 'timed out',
+    detail: `attempt ${data.attempt} after ${duration(data.after_ms)}`,
+    paint: 'yellow',
+  }),
   'dats.task.cancel.requested': ({ data }) => ({ verb: 'cancel', detail: `asked by ${data.by}: ${data.reason}`, paint: 'magenta' }),
   'dats.task.cancelled': ({ data }) => ({ verb: 'cancelled', detail: `${data.reason} (by ${data.by})`, paint: 'magenta' }),
-  'dats.task.completed': ({ data }) => ({ verb: 'completed', detail: `in ${duration(data.execution_time_ms)}${data.attempt > 1 ? `, attempt ${data.attempt}` : ''}`, paint: 'green' }),
+  'dats.task.completed': ({ data }) => ({
+    verb: 'completed',
+    detail: `in ${duration(data.execution_time_ms)}${data.attempt > 1 ? `, attempt ${data.attempt}` : ''}`,
+    paint: 'green',
+  }),
   'dats.task.failed': ({ data }) => ({ verb: 'failed', detail: `${data.error.code}: ${data.error.message}`, paint: 'red' }),
   'dats.ops.alert': ({ data }) => ({ verb: data.severity, detail: `${data.what}: ${data.detail}`, paint: 'red' }),
 };

@@ -9,27 +9,53 @@ const at = '2026-11-21T10:00:00.420Z';
 
 describe('an event line', () => {
   it('says when, what, and of a failed check the line that counts', () => {
-    const detail = 'Traceback (most recent call last):\n  File "t.py", line 3\nAssertionError: \'a b\' != \'a-b\'\n- a b\n+ a-b\n\nRan 1 test in 0.1s';
+    const detail =
+      "Traceback (most recent call last):\n  File \"t.py\", line 3\nAssertionError: 'a b' != 'a-b'\n- a b\n+ a-b\n\nRan 1 test in 0.1s";
     const rejected = anEvent(
       'dats.task.rejected',
       't',
-      { task_id: 't', attempt: 1, profile: 'tests', score: 0.5, retryable: true, reasons: ['r'], checks: [{ name: 'tests:python', status: 'failed', detail, duration_ms: 3 }] },
+      {
+        task_id: 't',
+        attempt: 1,
+        profile: 'tests',
+        score: 0.5,
+        retryable: true,
+        reasons: ['r'],
+        checks: [{ name: 'tests:python', status: 'failed', detail, duration_ms: 3 }],
+      },
       at,
     );
     expect(line(rejected)).toBe("  +0.42s  slugify     rejected   tests:python failed: AssertionError: 'a b' != 'a-b'");
   });
 
   it('names a retry on a higher tier, a scripted answer and a failure', () => {
-    expect(line(anEvent('dats.task.retry.scheduled', 't', { task_id: 't', attempt: 2, due: at, backoff_ms: 114, tier: 'medium', escalated: true, reason: 'r' }, at))).toBe(
-      '  +0.42s  slugify     retry      attempt 2 in 114ms on tier medium (escalated)',
-    );
-    expect(line(anEvent('dats.task.failed', 't', { task_id: 't', attempt: 1, error: { code: 'no_model', message: 'none\nanswers', retryable: false } }, at))).toBe(
-      '  +0.42s  slugify     failed     no_model: none answers',
-    );
+    expect(
+      line(
+        anEvent(
+          'dats.task.retry.scheduled',
+          't',
+          { task_id: 't', attempt: 2, due: at, backoff_ms: 114, tier: 'medium', escalated: true, reason: 'r' },
+          at,
+        ),
+      ),
+    ).toBe('  +0.42s  slugify     retry      attempt 2 in 114ms on tier medium (escalated)');
+    expect(
+      line(
+        anEvent(
+          'dats.task.failed',
+          't',
+          { task_id: 't', attempt: 1, error: { code: 'no_model', message: 'none\nanswers', retryable: false } },
+          at,
+        ),
+      ),
+    ).toBe('  +0.42s  slugify     failed     no_model: none answers');
   });
 
   it('keeps the name of a type it does not know', () => {
-    const event = { ...anEvent('dats.task.completed', 't', { task_id: 't', attempt: 1, provenance_id: 'p', execution_time_ms: 1 }, at), type: 'dats.cascade.started' };
+    const event = {
+      ...anEvent('dats.task.completed', 't', { task_id: 't', attempt: 1, provenance_id: 'p', execution_time_ms: 1 }, at),
+      type: 'dats.cascade.started',
+    };
     expect(line(event as never)).toBe('  +0.42s  slugify     cascade.started');
   });
 
@@ -59,8 +85,16 @@ describe('text', () => {
 
 describe('a table', () => {
   it('is as wide as its widest cell, clipped, and shows what is missing', () => {
-    const rows = [{ a: 'x', b: null }, { a: 'longer', b: 'a text that is clipped' }];
-    expect(table(rows, [{ heading: 'a', cell: (row) => row.a }, { heading: 'bee', cell: (row) => row.b, max: 10 }])).toEqual(['A       BEE', 'x       -', 'longer  a text th…']);
+    const rows = [
+      { a: 'x', b: null },
+      { a: 'longer', b: 'a text that is clipped' },
+    ];
+    expect(
+      table(rows, [
+        { heading: 'a', cell: (row) => row.a },
+        { heading: 'bee', cell: (row) => row.b, max: 10 },
+      ]),
+    ).toEqual(['A       BEE', 'x       -', 'longer  a text th…']);
   });
 });
 
@@ -80,7 +114,17 @@ describe('progress', () => {
 
 describe('views', () => {
   it('say where an artifact came from, honestly', () => {
-    const artifact = { path: 'slug.py', bytes: 2048, sha256: 'abcdef0123456789', model: 'recorded', scripted: true, prompt_version: 'g@1', attempt: 2, consumed: ['x'], accepted: false };
+    const artifact = {
+      path: 'slug.py',
+      bytes: 2048,
+      sha256: 'abcdef0123456789',
+      model: 'recorded',
+      scripted: true,
+      prompt_version: 'g@1',
+      attempt: 2,
+      consumed: ['x'],
+      accepted: false,
+    };
     expect(originLine(artifact as unknown as ArtifactView)).toBe(
       'slug.py  2.0 KiB, sha256 abcdef012345; made by recorded (scripted: no model was asked), prompt g@1, attempt 2, from 1 input, NOT accepted by the checks',
     );
@@ -88,9 +132,23 @@ describe('views', () => {
 
   it('leave out of a project what is not known', () => {
     const project: ProjectStatus = {
-      project_id: 'p', counts: { completed: 2, failed: 0 }, total: 2, running: 0, queued: 0, oldest_open: null, completed_per_minute: 0.2,
-      duration_p50_ms: null, duration_p95_ms: null, max_running: 10, home: 'local',
+      project_id: 'p',
+      counts: { completed: 2, failed: 0 },
+      total: 2,
+      running: 0,
+      queued: 0,
+      oldest_open: null,
+      completed_per_minute: 0.2,
+      duration_p50_ms: null,
+      duration_p95_ms: null,
+      max_running: 10,
+      home: 'local',
     };
-    expect(projectLines(project)).toEqual(['project   p (home local)', 'tasks     2: 2 completed', 'running   0 of at most 10, 0 queued', 'rate      0.2 completed a minute']);
+    expect(projectLines(project)).toEqual([
+      'project   p (home local)',
+      'tasks     2: 2 completed',
+      'running   0 of at most 10, 0 queued',
+      'rate      0.2 completed a minute',
+    ]);
   });
 });

@@ -54,10 +54,15 @@ export const taskLines = (task: TaskView, colours: Colours = plain): readonly st
   if (task.verdict !== null)
     lines.push(
       `${'verdict'.padEnd(10)}${task.verdict.passed ? 'passed' : 'rejected'}, profile ${task.verdict.profile}, attempt ${task.verdict.attempt}`,
-      ...task.verdict.checks.map((check) => `  ${check.status.padEnd(8)}${check.name}${check.detail === undefined ? '' : `  ${clip(oneLine(check.detail), 140)}`}`),
+      ...task.verdict.checks.map(
+        (check) => `  ${check.status.padEnd(8)}${check.name}${check.detail === undefined ? '' : `  ${clip(oneLine(check.detail), 140)}`}`,
+      ),
     );
   if (task.artifacts.length > 0)
-    lines.push('artifacts', ...task.artifacts.map((a) => `  ${a.artifact_id}  ${a.path}  ${a.type}, ${bytes(a.bytes)}, sha256 ${a.sha256.slice(0, 12)}`));
+    lines.push(
+      'artifacts',
+      ...task.artifacts.map((a) => `  ${a.artifact_id}  ${a.path}  ${a.type}, ${bytes(a.bytes)}, sha256 ${a.sha256.slice(0, 12)}`),
+    );
   return lines;
 };
 

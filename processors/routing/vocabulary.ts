@@ -132,9 +132,9 @@ export interface WordCounts {
 
 const isMode = (group: number): boolean => group <= groupIndex.test;
 
-/** Counts the known words of `text` up to `end`, as UTF-16 units. The result is reused by the next call. */
 const scratch: WordCounts = { words: 0, counts: new Int32Array(GROUPS.length), thens: 0, lead: -1 };
 
+/** Counts the known words of `text` up to `end`, as UTF-16 units. The result is reused by the next call. */
 export const countWords = (text: string, end: number): WordCounts => {
   scratch.counts.fill(0);
   scratch.words = 0;

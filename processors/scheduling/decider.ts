@@ -181,7 +181,8 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
     now: number,
   ): readonly Draft[] => {
     const { stage, attempt, error } = event.data;
-    if (stage === 'decomposition') return task.stage === 'decomposing' ? end(state, task, fail(task, error)) : [];
+    // A plan that may still come another way is routing's to ask for.
+    if (stage === 'decomposition') return task.stage === 'decomposing' && !error.retryable ? end(state, task, fail(task, error)) : [];
     if (stage === 'analysis' || task.attempt !== attempt) return [];
     if (stage === 'generation' ? !awaitsOutput(task, attempt) : task.stage !== 'validating') return [];
     return again(state, task, now, error, error.code.startsWith('answer_') || error.code === 'model_refused');

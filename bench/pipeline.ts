@@ -1,0 +1,25 @@
+import { benchTask, driveClosed, driveOpen } from './load.js';
+import { cpuMsOf, startPipeline } from './pipeline-process.js';
+import { percentile } from './statistics.js';
+const pipeline = await startPipeline();
+const N = Number(process.argv[2] ?? 5000);
+let total = 0;
+const run = async (n: number, c: number) => {
+  const work = Array.from({ length: n }, (_, i) => benchTask(i));
+  const cpu = cpuMsOf(pipeline.pid);
+  const d = await driveClosed(pipeline.port, work.map((t) => t.request), c);
+  total += n;
+  await pipeline.waitFor(total);
+  const last = Math.max(...work.map((t) => pipeline.completed.get(t.id)!));
+  console.log(n, 'tasks', ((n / (last - d.begin)) * 1000).toFixed(0), 'tasks/s', ((n / (d.end - d.begin)) * 1000).toFixed(0), 'submits/s', ((cpuMsOf(pipeline.pid) - cpu) / n).toFixed(3), 'cpu ms');
+};
+await run(500, 8);
+await run(N, 64);
+await run(N, 64);
+const work = Array.from({ length: 100 }, (_, i) => benchTask(i));
+const sent: number[] = [];
+const d = await driveOpen(pipeline.port, work.map((t) => t.request), 20, (i, at) => { sent[i] = at; });
+await pipeline.waitFor(total + 100);
+const e2e = work.map((t, i) => pipeline.completed.get(t.id)! - sent[i]!);
+console.log('submit p50', percentile(d.latencies, 0.5), 'p95', percentile(d.latencies, 0.95), 'e2e', percentile(e2e, 0.5), percentile(e2e, 0.95));
+await pipeline.stop();
