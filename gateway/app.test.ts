@@ -20,15 +20,32 @@ const pointers = (body: Problem) => (body.errors ?? []).map((error) => error.poi
 
 describe('submitting', () => {
   test('an accepted task is in the log, and the next read sees it', async () => {
-    const response = await world.post('/api/v1/tasks', { description: 'Say hello', project_id: 'p1', submitted_by: 'alice' }, { 'x-correlation-id': 'req-1' });
+    const response = await world.post(
+      '/api/v1/tasks',
+      { description: 'Say hello', project_id: 'p1', submitted_by: 'alice' },
+      { 'x-correlation-id': 'req-1' },
+    );
     expect(response.status).toBe(202);
     const accepted = acceptedSchema.parse(await response.json());
     expect(response.headers.get('location')).toBe(`/api/v1/tasks/${accepted.task_id}`);
     expect(response.headers.get('x-correlation-id')).toBe('req-1');
     const view = taskViewSchema.parse(await world.task(accepted.task_id));
-    expect(view).toMatchObject({ state: 'pending', title: 'Say hello', submitted_by: 'alice', correlation_id: 'req-1', created_at: accepted.created_at });
+    expect(view).toMatchObject({
+      state: 'pending',
+      title: 'Say hello',
+      submitted_by: 'alice',
+      correlation_id: 'req-1',
+      created_at: accepted.created_at,
+    });
     const [event] = await world.events('p1');
-    expect(event).toMatchObject({ type: 'dats.task.created', source: '/gateway', actor: 'alice', correlationid: 'req-1', configversion: 'c0ffee', subject: accepted.task_id });
+    expect(event).toMatchObject({
+      type: 'dats.task.created',
+      source: '/gateway',
+      actor: 'alice',
+      correlationid: 'req-1',
+      configversion: 'c0ffee',
+      subject: accepted.task_id,
+    });
   });
 
   test('a large description travels as a claim check and reads back the same', async () => {
@@ -51,8 +68,26 @@ describe('submitting', () => {
   test.each([
     ['a path out of the folder', { files: [{ path: '../../etc/passwd', content: 'x' }] }, '/files/0/path'],
     ['an absolute path', { files: [{ path: '/etc/passwd', content: 'x' }] }, '/files/0/path'],
-    ['the same path twice', { files: [{ path: 'a', content: 'x' }, { path: 'a', content: 'y' }] }, '/files/1/path'],
-    ['a file that is a folder as well', { files: [{ path: 'a', content: 'x' }, { path: 'a/b', content: 'y' }] }, '/files/1/path'],
+    [
+      'the same path twice',
+      {
+        files: [
+          { path: 'a', content: 'x' },
+          { path: 'a', content: 'y' },
+        ],
+      },
+      '/files/1/path',
+    ],
+    [
+      'a file that is a folder as well',
+      {
+        files: [
+          { path: 'a', content: 'x' },
+          { path: 'a/b', content: 'y' },
+        ],
+      },
+      '/files/1/path',
+    ],
     ['an unknown field', { colour: 'red' }, '/colour'],
     ['an unknown option', { options: { speed: 3 } }, '/options/speed'],
     ['a wrong type', { priority: 7 }, '/priority'],
@@ -83,7 +118,12 @@ describe('submitting', () => {
         controller.enqueue(new Uint8Array(1024 * 1024));
       },
     });
-    const request = new Request('http://localhost/api/v1/tasks', { method: 'POST', body, headers: { 'content-type': 'application/json' }, duplex: 'half' } as RequestInit);
+    const request = new Request('http://localhost/api/v1/tasks', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+      duplex: 'half',
+    } as RequestInit);
     const response = await world.app.request(request);
     expect(response.status).toBe(413);
     expect((await problem(response)).detail).toContain('body_limit_bytes');
@@ -125,7 +165,7 @@ describe('idempotency', () => {
 
   test('the same key and body give the same answer and one event, quoted or not', async () => {
     const first = await world.post('/api/v1/tasks', body, { 'idempotency-key': 'abc' });
-    const second = await world.post('/api/v1/tasks', { submitted_by: 'bob', ...body, priority: 'normal' }, { 'idempotency-key': '"abc"' });
+    const second = await world.post('/api/v1/tasks', { priority: 'normal', ...body }, { 'idempotency-key': '"abc"' });
     expect([first.headers.get('idempotent-replayed'), second.headers.get('idempotent-replayed')]).toEqual([null, 'true']);
     expect(await second.json()).toEqual(await first.json());
     expect(second.status).toBe(202);
@@ -152,7 +192,11 @@ describe('idempotency', () => {
     const { createApp } = await import('./app.js');
     const other = createApp(world.deps);
     const send = (sent: unknown) =>
-      other.request('/api/v1/tasks', { method: 'POST', body: JSON.stringify(sent), headers: { 'content-type': 'application/json', 'idempotency-key': 'abc' } });
+      other.request('/api/v1/tasks', {
+        method: 'POST',
+        body: JSON.stringify(sent),
+        headers: { 'content-type': 'application/json', 'idempotency-key': 'abc' },
+      });
     const again = await send(full);
     const { task_id, created_at } = (await first.json()) as { task_id: string; created_at: string };
     expect(again.headers.get('idempotent-replayed')).toBe('true');
@@ -189,7 +233,13 @@ describe('overload and failure', () => {
   test('a full disk is answered 507 with Retry-After, and nothing is taken', async () => {
     const { Fault } = await import('../schemas/index.js');
     const full = await openWorld({
-      log: (log) => new Proxy(log, { get: (target, name) => (name === 'append' ? async () => Promise.reject(new Fault('retryable', 'disk_full', 'no room')) : Reflect.get(target, name).bind(target)) }),
+      log: (log) =>
+        new Proxy(log, {
+          get: (target, name) =>
+            name === 'append'
+              ? async () => Promise.reject(new Fault('retryable', 'disk_full', 'no room'))
+              : Reflect.get(target, name).bind(target),
+        }),
     });
     const response = await full.post('/api/v1/tasks', { description: 'x' });
     expect(response.status).toBe(507);
@@ -230,8 +280,14 @@ describe('reading', () => {
   test('filters and offset', async () => {
     const ids: string[] = [];
     for (let i = 0; i < 4; i++) ids.push(await world.submit({ description: `t${i}`, project_id: 'p' }));
-    await world.say({ task_id: ids[0]!, project_id: 'p' }, 'dats.task.failed', { attempt: 0, error: { code: 'x', message: 'x', retryable: false } });
-    const list = async (query: string) => ((await (await world.app.request(`/api/v1/tasks?${query}`)).json()) as { tasks: { task_id: string }[] }).tasks.map((task) => task.task_id);
+    await world.say({ task_id: ids[0]!, project_id: 'p' }, 'dats.task.failed', {
+      attempt: 0,
+      error: { code: 'x', message: 'x', retryable: false },
+    });
+    const list = async (query: string) =>
+      ((await (await world.app.request(`/api/v1/tasks?${query}`)).json()) as { tasks: { task_id: string }[] }).tasks.map(
+        (task) => task.task_id,
+      );
     expect(await list('status=failed')).toEqual([ids[0]]);
     expect(await list('project_id=p&state=pending')).toHaveLength(3);
     expect(await list('project_id=p&offset=3')).toHaveLength(1);
@@ -240,11 +296,14 @@ describe('reading', () => {
     expect(await list(`since=${encodeURIComponent('2000-01-01T00:00:00+02:00')}`)).toHaveLength(4);
   });
 
-  test.each(['?limit=0', '?limit=x', '?cursor=%00', '?cursor=e30', '?status=odd', '?colour=red', '?since=yesterday'])('%s is refused', async (query) => {
-    const response = await world.app.request(`/api/v1/tasks${query}`);
-    expect(response.status).toBe(400);
-    await problem(response);
-  });
+  test.each(['?limit=0', '?limit=x', '?cursor=%00', '?cursor=e30', '?status=odd', '?colour=red', '?since=yesterday'])(
+    '%s is refused',
+    async (query) => {
+      const response = await world.app.request(`/api/v1/tasks${query}`);
+      expect(response.status).toBe(400);
+      await problem(response);
+    },
+  );
 
   test('the status of a project', async () => {
     expect((await world.app.request('/api/v1/projects/p/status')).status).toBe(404);
@@ -253,7 +312,14 @@ describe('reading', () => {
       const response = await world.app.request('/api/v1/projects/p/status');
       return response.status === 200 ? ((await response.json()) as Record<string, unknown>) : undefined;
     });
-    expect(status).toMatchObject({ project_id: 'p', total: 1, counts: { pending: 1 }, max_running: 10, home: 'local', oldest_open: (await world.task(id)).created_at });
+    expect(status).toMatchObject({
+      project_id: 'p',
+      total: 1,
+      counts: { pending: 1 },
+      max_running: 10,
+      home: 'local',
+      oldest_open: (await world.task(id)).created_at,
+    });
   });
 
   test('unknown ids, addresses and methods', async () => {

@@ -13,7 +13,12 @@ afterEach(() => world.close());
 /** A task with one output of that text. */
 const produce = async (text: string, path = 'src/solution.py') => {
   const task_id = await world.submit({ description: 'x', project_id: 'p' });
-  const artifact = { artifact_id: `a-${task_id.slice(-12)}`, type: 'python' as const, path, ...(await storeText(world.deps.artifacts, text)) };
+  const artifact = {
+    artifact_id: `a-${task_id.slice(-12)}`,
+    type: 'python' as const,
+    path,
+    ...(await storeText(world.deps.artifacts, text)),
+  };
   const output: Omit<DataOf<'dats.task.output.created'>, 'task_id'> = {
     attempt: 1,
     artifacts: [artifact],
@@ -40,14 +45,19 @@ test.each([
   ['from the store', 'x = 1\n'.repeat(20_000)],
 ])('the bytes of an artifact, %s, come with their digest', async (_where, text) => {
   const { artifact_id, sha256 } = await produce(text);
-  expect(artifactViewSchema.parse(await (await world.app.request(`/api/v1/artifacts/${artifact_id}`)).json())).toMatchObject({ sha256, project_id: 'p' });
+  expect(artifactViewSchema.parse(await (await world.app.request(`/api/v1/artifacts/${artifact_id}`)).json())).toMatchObject({
+    sha256,
+    project_id: 'p',
+  });
   const response = await world.app.request(`/api/v1/artifacts/${artifact_id}/content`);
   const bytes = Buffer.from(await response.arrayBuffer());
   expect(bytes.toString()).toBe(text);
   const digest = `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`;
   expect([response.headers.get('content-digest'), response.headers.get('repr-digest')]).toEqual([digest, digest]);
   expect(response.headers.get('content-type')).toBe('text/x-python; charset=utf-8');
-  const again = await world.app.request(`/api/v1/artifacts/${artifact_id}/content`, { headers: { 'if-none-match': `W/"x", ${response.headers.get('etag')}` } });
+  const again = await world.app.request(`/api/v1/artifacts/${artifact_id}/content`, {
+    headers: { 'if-none-match': `W/"x", ${response.headers.get('etag')}` },
+  });
   expect([again.status, await again.text()]).toEqual([304, '']);
 });
 

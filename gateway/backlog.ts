@@ -2,7 +2,7 @@
 //
 // Read from the project view at most every REFRESH_MS, counted on in between: a submission costs no read of its own.
 import { type ProjectDoc, projectStatus } from '../processors/index.js';
-import { type Servers, type ProjectStatus, statusOf, type TaskState } from '../schemas/index.js';
+import { type ProjectStatus, type Servers, statusOf, type TaskState } from '../schemas/index.js';
 import type { ViewStore } from '../streams/index.js';
 
 /** How old a project's figures may be, milliseconds. */
@@ -28,7 +28,12 @@ const openOf = (counts: ProjectStatus['counts']): number => {
 };
 
 /** The project as the API shows it, without its oldest open task; undefined before its first task. */
-export const projectFigures = async (views: ViewStore, config: Servers, projectId: string, nowMs: number): Promise<ProjectStatus | undefined> => {
+export const projectFigures = async (
+  views: ViewStore,
+  config: Servers,
+  projectId: string,
+  nowMs: number,
+): Promise<ProjectStatus | undefined> => {
   const stored = await views.get<{ readonly doc: ProjectDoc }>('project', projectId);
   if (stored === undefined) return undefined;
   const maxRunning = config.scheduling.projects[projectId]?.max_running ?? config.scheduling.max_running_per_project;
@@ -46,7 +51,11 @@ export const createBacklog = (views: ViewStore, config: Servers, now: () => numb
   const projects = new Map<string, ProjectLoad>();
   const refresh = async (projectId: string): Promise<ProjectLoad> => {
     const figures = await projectFigures(views, config, projectId, now());
-    const load: ProjectLoad = { open: figures === undefined ? 0 : openTasks(figures), typicalMs: figures?.duration_p50_ms ?? null, readAt: now() };
+    const load: ProjectLoad = {
+      open: figures === undefined ? 0 : openTasks(figures),
+      typicalMs: figures?.duration_p50_ms ?? null,
+      readAt: now(),
+    };
     projects.delete(projectId);
     projects.set(projectId, load);
     if (projects.size > PROJECTS_LIMIT) {

@@ -16,15 +16,27 @@ interface Answer {
 const send = async (items: unknown): Promise<Answer> => (await (await world.post('/api/v1/tasks:batch', items)).json()) as Answer;
 
 test('each item is answered by itself', async () => {
-  const { accepted, refused, results } = await send([{ description: 'a' }, { description: '' }, 7, { description: 'd', files: [{ path: '../x', content: '' }] }]);
+  const { accepted, refused, results } = await send([
+    { description: 'a' },
+    { description: '' },
+    7,
+    { description: 'd', files: [{ path: '../x', content: '' }] },
+  ]);
   expect([accepted, refused]).toEqual([1, 3]);
-  expect(results.map((result) => [result.index, result.status])).toEqual([[0, 202], [1, 422], [2, 422], [3, 422]]);
+  expect(results.map((result) => [result.index, result.status])).toEqual([
+    [0, 202],
+    [1, 422],
+    [2, 422],
+    [3, 422],
+  ]);
   expect(results[3]!.problem?.errors?.[0]?.pointer).toBe('/files/0/path');
   expect(await world.events()).toHaveLength(1);
 });
 
 test('lines of JSON are a batch too', async () => {
-  const response = await world.post('/api/v1/tasks:batch', '{"description":"a"}\n\n{"description":"b"}\n', { 'content-type': 'application/x-ndjson' });
+  const response = await world.post('/api/v1/tasks:batch', '{"description":"a"}\n\n{"description":"b"}\n', {
+    'content-type': 'application/x-ndjson',
+  });
   expect(await response.json()).toMatchObject({ accepted: 2, refused: 0 });
   const broken = await world.post('/api/v1/tasks:batch', '{"description":"a"}\n{', { 'content-type': 'application/x-ndjson' });
   expect([broken.status, ((await broken.json()) as { detail: string }).detail]).toEqual([400, expect.stringContaining('line 2')]);
@@ -52,7 +64,8 @@ test('a circle is refused for each member and named; the rest goes on, what hang
     { description: 'free' },
   ]);
   expect(results.map((result) => result.status)).toEqual([422, 422, 422, 422, 422, 202]);
-  for (const result of results.slice(0, 3)) expect(result.problem?.detail).toMatch(/circular depends_on: (a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c)/);
+  for (const result of results.slice(0, 3))
+    expect(result.problem?.detail).toMatch(/circular depends_on: (a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c)/);
   expect(results[3]!.problem?.detail).toContain('self -> self');
   expect(results[4]!.problem?.detail).toContain('not taken');
   expect(await world.events()).toHaveLength(1);
@@ -69,11 +82,17 @@ test('names used twice, names of other projects and unknown names are refused', 
 });
 
 test('a chain of 3,000 items is taken in order', async () => {
-  const items = Array.from({ length: 3_000 }, (_, i) => ({ description: `t${i}`, ref: `r${i}`, ...(i === 0 ? {} : { depends_on: [`r${i - 1}`] }) }));
+  const items = Array.from({ length: 3_000 }, (_, i) => ({
+    description: `t${i}`,
+    ref: `r${i}`,
+    ...(i === 0 ? {} : { depends_on: [`r${i - 1}`] }),
+  }));
   const { accepted } = await send(items.reverse());
   expect(accepted).toBe(3_000);
   const events = await world.events();
-  expect(events.map((event) => (event.type === 'dats.task.created' ? event.data.description.content : ''))).toEqual(Array.from({ length: 3_000 }, (_, i) => `t${i}`));
+  expect(events.map((event) => (event.type === 'dats.task.created' ? event.data.description.content : ''))).toEqual(
+    Array.from({ length: 3_000 }, (_, i) => `t${i}`),
+  );
 });
 
 test('an empty batch and one with an Idempotency-Key are refused', async () => {

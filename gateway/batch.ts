@@ -46,7 +46,8 @@ const link = (items: readonly Item[]): number[][] => {
   items.forEach((item, at) => {
     const { ref } = item.body;
     if (ref === undefined) return;
-    if (byRef.has(ref)) item.refusal = invalid([{ path: ['ref'], message: `"${ref}" names item ${items[byRef.get(ref)!]!.index} already` }]);
+    if (byRef.has(ref))
+      item.refusal = invalid([{ path: ['ref'], message: `"${ref}" names item ${items[byRef.get(ref)!]!.index} already` }]);
     else byRef.set(ref, at);
   });
   return items.map((item) => {
@@ -127,7 +128,10 @@ export const submitBatch = async (submissions: Submissions, values: readonly unk
   return parsed.map((item) => resultOf(item, requester.correlationId));
 };
 
-const resultOf = (item: { readonly index: number; readonly refusal: unknown; readonly accepted?: Accepted | undefined }, correlationId: string): BatchResult => {
+const resultOf = (
+  item: { readonly index: number; readonly refusal: unknown; readonly accepted?: Accepted | undefined },
+  correlationId: string,
+): BatchResult => {
   if (item.accepted !== undefined) return { index: item.index, status: STATUS.accepted, task: item.accepted };
   const { problem } = problemOf(item.refusal, correlationId);
   return { index: item.index, status: problem.status, problem };

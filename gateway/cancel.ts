@@ -85,5 +85,6 @@ const answer = (view: TaskView, outcome: CancelAnswer['outcome']): CancelAnswer 
 const DETAIL: Readonly<Record<CancelAnswer['outcome'], (view: TaskView) => string>> = {
   cancelled: () => 'the task was cancelled; nothing more will be done for it',
   already_final: (view) => `nothing to cancel: the task is ${view.state} already`,
-  requested: (view) => `the request is recorded; the task was still ${view.state} when the wait for its end was over; GET /api/v1/tasks/${view.task_id} says when it has ended`,
+  requested: (view) =>
+    `the request is recorded; the task was still ${view.state} when the wait for its end was over; GET /api/v1/tasks/${view.task_id} says when it has ended`,
 };

@@ -29,7 +29,10 @@ export const misfitsOf = (body: SubmitTask, taskId: string, now: number, models:
   const misfits: Misfit[] = [];
   const { options, files, depends_on } = body;
   if (options.model !== undefined && !models.has(options.model))
-    misfits.push({ path: ['options', 'model'], message: `no model "${options.model.slice(0, 80)}" is configured; GET /api/v1/models lists those there are` });
+    misfits.push({
+      path: ['options', 'model'],
+      message: `no model "${options.model.slice(0, 80)}" is configured; GET /api/v1/models lists those there are`,
+    });
   if (options.deadline !== undefined && Date.parse(options.deadline) <= now)
     misfits.push({ path: ['options', 'deadline'], message: 'is in the past' });
   if (files.length > 1) misfits.push(...pathMisfits(files.map((file) => file.path)));
@@ -47,7 +50,8 @@ export const pathMisfits = (paths: readonly string[]): Misfit[] => {
     seen.add(path);
     for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
       const folder = path.slice(0, slash);
-      if (all.has(folder)) misfits.push({ path: ['files', i, 'path'], message: `"${folder}" is a file of this task, it cannot be a folder as well` });
+      if (all.has(folder))
+        misfits.push({ path: ['files', i, 'path'], message: `"${folder}" is a file of this task, it cannot be a folder as well` });
     }
   });
   return misfits;

@@ -16,14 +16,28 @@ interface Letter {
 
 /** Puts `count` poisoned records and their dead letters into the log; gives the letters' ids. */
 const poison = async (count: number): Promise<string[]> => {
-  await world.log.append(Array.from({ length: count }, (_, i) => ({ topic: LIFECYCLE, key: 'p', headers: { type: 'dats.task.odd', subject: `t${i}` }, value: `not json ${i}` })));
-  const failure = { group: 'core', fault: new Fault('terminal', 'unknown_type', 'no such type'), attempts: 1, firstFailedAt: 0, failedAt: 1000 };
+  await world.log.append(
+    Array.from({ length: count }, (_, i) => ({
+      topic: LIFECYCLE,
+      key: 'p',
+      headers: { type: 'dats.task.odd', subject: `t${i}` },
+      value: `not json ${i}`,
+    })),
+  );
+  const failure = {
+    group: 'core',
+    fault: new Fault('terminal', 'unknown_type', 'no such type'),
+    attempts: 1,
+    firstFailedAt: 0,
+    failedAt: 1000,
+  };
   const letters = (await recordsOf(world.log, LIFECYCLE, 0)).slice(-count).map((record) => deadLetter(record, failure));
   await world.log.append(letters);
   return letters.map((letter) => letter.headers['dlq.id']!);
 };
 const get = async (path: string) => (await world.app.request(path)).json() as Promise<Record<string, unknown>>;
-const listed = async (query = '') => (await get(`/api/v1/dlq${query}`)) as unknown as { dead_letters: Letter[]; next_cursor: string | null };
+const listed = async (query = '') =>
+  (await get(`/api/v1/dlq${query}`)) as unknown as { dead_letters: Letter[]; next_cursor: string | null };
 
 test('lists newest first, page by page', async () => {
   const ids = await poison(5);
@@ -39,7 +53,16 @@ test('lists newest first, page by page', async () => {
 
 test('shows the original record and why it failed', async () => {
   const [id] = await poison(1);
-  expect(await get(`/api/v1/dlq/${id}`)).toMatchObject({ id, state: 'open', topic: LIFECYCLE, code: 'unknown_type', subject: 't0', value: 'not json 0', encoding: 'utf8', attempts: 1 });
+  expect(await get(`/api/v1/dlq/${id}`)).toMatchObject({
+    id,
+    state: 'open',
+    topic: LIFECYCLE,
+    code: 'unknown_type',
+    subject: 't0',
+    value: 'not json 0',
+    encoding: 'utf8',
+    attempts: 1,
+  });
   expect((await world.app.request('/api/v1/dlq/none')).status).toBe(404);
 });
 

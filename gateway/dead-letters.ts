@@ -48,7 +48,10 @@ export interface LetterContent {
 
 export interface DeadLetters {
   /** Newest first. `after`: the id of the last one seen. */
-  list(filter: { readonly state?: DeadLetter['state'] | undefined }, page: { readonly after?: string | undefined; readonly limit: number }): Promise<{ letters: DeadLetter[]; more: boolean }>;
+  list(
+    filter: { readonly state?: DeadLetter['state'] | undefined },
+    page: { readonly after?: string | undefined; readonly limit: number },
+  ): Promise<{ letters: DeadLetter[]; more: boolean }>;
   /** @throws Fault `dead_letter_not_found`. */
   get(id: string): Promise<DeadLetter & LetterContent>;
   /** @throws Fault `dead_letter_not_found`, `dead_letter_resolved`. */
@@ -96,7 +99,12 @@ export const createDeadLetters = (log: Log, now: () => number): DeadLetters => {
       const known = held.get(marks);
       if (known === undefined) return;
       const state = record.headers[RESOLUTION] === 'retried' ? 'retried' : 'discarded';
-      known.letter = { ...known.letter, state, resolved_at: record.headers['dlq.resolved_at'] ?? null, resolved_by: record.headers['dlq.resolved_by'] ?? null };
+      known.letter = {
+        ...known.letter,
+        state,
+        resolved_at: record.headers['dlq.resolved_at'] ?? null,
+        resolved_by: record.headers['dlq.resolved_by'] ?? null,
+      };
     }
   };
 
@@ -168,7 +176,10 @@ export const createDeadLetters = (log: Log, now: () => number): DeadLetters => {
     resolve: async (id, resolution, by) => {
       const { at, letter } = await find(id);
       if (letter.state !== 'open' || resolving.has(id))
-        throw refuse('dead_letter_resolved', `dead letter "${id}" was ${letter.state === 'open' ? 'taken up by another request just now' : `${letter.state} at ${letter.resolved_at}`}`);
+        throw refuse(
+          'dead_letter_resolved',
+          `dead letter "${id}" was ${letter.state === 'open' ? 'taken up by another request just now' : `${letter.state} at ${letter.resolved_at}`}`,
+        );
       resolving.add(id);
       try {
         const record = await recordAt(id, at);
@@ -193,5 +204,7 @@ const contentOf = (value: Uint8Array | string): Pick<LetterContent, 'value' | 'e
   if (typeof value === 'string') return { value, encoding: 'utf8' };
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   const text = bytes.toString('utf8');
-  return Buffer.from(text, 'utf8').equals(bytes) ? { value: text, encoding: 'utf8' } : { value: bytes.toString('base64'), encoding: 'base64' };
+  return Buffer.from(text, 'utf8').equals(bytes)
+    ? { value: text, encoding: 'utf8' }
+    : { value: bytes.toString('base64'), encoding: 'base64' };
 };

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { components, cycleThrough } from './dependency-order.js';
 
-const graph = fc.integer({ min: 1, max: 12 }).chain((n) => fc.array(fc.array(fc.nat(n - 1), { maxLength: 3 }), { minLength: n, maxLength: n }));
+const graph = fc
+  .integer({ min: 1, max: 12 })
+  .chain((n) => fc.array(fc.array(fc.nat(n - 1), { maxLength: 3 }), { minLength: n, maxLength: n }));
 
 const reaches = (edges: readonly (readonly number[])[], from: number, to: number): boolean => {
   const seen = new Set(edges[from]);
@@ -19,7 +21,8 @@ test('components are exactly the groups that reach each other, dependencies firs
       edges.forEach((on, node) => {
         for (const other of on) expect(place.get(other)!).toBeLessThanOrEqual(place.get(node)!);
       });
-      for (const a of place.keys()) for (const b of place.keys()) if (a !== b) expect(place.get(a) === place.get(b)).toBe(reaches(edges, a, b) && reaches(edges, b, a));
+      for (const a of place.keys())
+        for (const b of place.keys()) if (a !== b) expect(place.get(a) === place.get(b)).toBe(reaches(edges, a, b) && reaches(edges, b, a));
     }),
   );
 });

@@ -17,7 +17,7 @@ interface NodeBindings {
   readonly outgoing?: { destroy(): unknown };
 }
 
-const fit = (schema: z.ZodType | undefined, value: unknown, code: 'validation_failed' | 'invalid_parameter'): unknown => {
+const checked = (schema: z.ZodType | undefined, value: unknown, code: 'validation_failed' | 'invalid_parameter'): unknown => {
   if (schema === undefined) return undefined;
   const result = schema.safeParse(value);
   if (!result.success) throw fromZod(result.error, code);
@@ -30,13 +30,16 @@ const bodyOf = async (route: Route, request: Request, limit: number): Promise<un
   const media = mediaOf(request.headers.get('content-type'));
   if (media === undefined || (media === 'ndjson' && body.ndjson !== true)) {
     if (body.optional !== true || request.headers.get('content-type') !== null)
-      throw refuse('unsupported_media_type', `the body must be application/json${body.ndjson === true ? ' or application/x-ndjson' : ''} (Content-Type)`);
+      throw refuse(
+        'unsupported_media_type',
+        `the body must be application/json${body.ndjson === true ? ' or application/x-ndjson' : ''} (Content-Type)`,
+      );
   }
   const text = await readText(request, limit);
-  if (text === '' && body.optional === true) return fit(body.schema, {}, 'validation_failed');
+  if (text === '' && body.optional === true) return checked(body.schema, {}, 'validation_failed');
   if (media === undefined) throw refuse('unsupported_media_type', 'the body needs Content-Type: application/json');
   const value = media === 'ndjson' ? ndjson(text) : parseJson(text);
-  return fit(body.schema, value, 'validation_failed');
+  return checked(body.schema, value, 'validation_failed');
 };
 
 const ndjson = (text: string): unknown[] => {
@@ -54,8 +57,8 @@ const ndjson = (text: string): unknown[] => {
 
 const callOf = async (route: Route, c: Context, correlationId: string, limit: number): Promise<Call> => {
   const request = c.req.raw;
-  const params = route.params === undefined ? undefined : fit(route.params, c.req.param(), 'invalid_parameter');
-  const query = route.query === undefined ? undefined : fit(route.query, c.req.query(), 'invalid_parameter');
+  const params = route.params === undefined ? undefined : checked(route.params, c.req.param(), 'invalid_parameter');
+  const query = route.query === undefined ? undefined : checked(route.query, c.req.query(), 'invalid_parameter');
   const body = route.body === undefined ? undefined : await bodyOf(route, request, limit);
   return {
     params,

@@ -57,9 +57,13 @@ const section = (path: string, method: string, operation: Operation): string =>
   responses(operation);
 
 export const renderDocs = (document: OpenApi): string => {
-  const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+  );
   const tags = [...new Set(operations.flatMap(({ operation }) => operation.tags))];
-  const contents = operations.map(({ path, method, operation }) => `<li><a href="#${operation.operationId}"><b>${method.toUpperCase()}</b> ${escapeHtml(path)}</a></li>`);
+  const contents = operations.map(
+    ({ path, method, operation }) => `<li><a href="#${operation.operationId}"><b>${method.toUpperCase()}</b> ${escapeHtml(path)}</a></li>`,
+  );
   const sections = tags.map(
     (tag) =>
       `<h2>${escapeHtml(tag)}</h2>${operations
@@ -68,7 +72,8 @@ export const renderDocs = (document: OpenApi): string => {
         .join('')}`,
   );
   const schemas = Object.entries(document.components.schemas).map(
-    ([name, schema]) => `<h3 id="schema-${escapeHtml(name)}">${escapeHtml(name)}</h3><details><summary>Schema</summary>${block(schema)}</details>`,
+    ([name, schema]) =>
+      `<h3 id="schema-${escapeHtml(name)}">${escapeHtml(name)}</h3><details><summary>Schema</summary>${block(schema)}</details>`,
   );
   return page(
     `${document.info.title} API`,

@@ -31,7 +31,7 @@ const open = async (path: string, headers: Record<string, string> = {}) => {
   const response = await fetch(`${server.url}${path}`, { headers, signal: controller.signal });
   const comments: string[] = [];
   const reader = response.body
-    ?.pipeThrough(new TextDecoderStream() as unknown as ReadableWritablePair<string, Uint8Array>)
+    ?.pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream({ onComment: (comment) => comments.push(comment) }))
     .getReader();
   const read = async (count: number): Promise<Message[]> => {
@@ -45,6 +45,9 @@ const open = async (path: string, headers: Record<string, string> = {}) => {
   };
   return { response, comments, next: read, rest: () => read(Number.POSITIVE_INFINITY), abort: () => controller.abort() };
 };
+
+const noStreams = () =>
+  until(async () => ((await (await world.app.request('/health')).json()) as { streams: { open: number } }).streams.open === 0 || undefined);
 
 const failed = { attempt: 0, error: { code: 'x', message: 'x', retryable: false } };
 const types = (messages: readonly Message[]) => messages.map((message) => message.event);
@@ -63,7 +66,7 @@ describe("a task's stream", () => {
     const partition = partitionOf('p', world.log.partitions(LIFECYCLE));
     expect(first?.id).toBe(`p${partition}-${(await viewOf(id)).first_offset}`);
     expect(JSON.parse(first!.data)).toMatchObject({ specversion: '1.0', type: 'dats.task.created', subject: id, data: { task_id: id } });
-    await until(() => world.app.request('/health').then(async (r) => (((await (await r).json()) as { streams: { open: number } }).streams.open === 0 ? true : undefined)));
+    await noStreams();
   });
 
   test('resumes exactly after the last event, by header or by parameter', async () => {
@@ -130,7 +133,7 @@ describe("a project's stream", () => {
       stream.abort();
     }
     expect(readers).toBe(1);
-    await until(async () => ((await (await world.app.request('/health')).json()) as { streams: { open: number } }).streams.open === 0 || undefined);
+    await noStreams();
   });
 });
 
@@ -149,10 +152,7 @@ describe('cancelling', () => {
   test('a task that ended before the request reached it is said to be final already', async () => {
     const id = await world.submit({ description: 'x', project_id: 'p' });
     const view = await viewOf(id);
-    const [answer] = await Promise.all([
-      world.post(`/api/v1/tasks/${id}/cancel`, {}),
-      world.say(view, 'dats.task.failed', failed),
-    ]);
+    const [answer] = await Promise.all([world.post(`/api/v1/tasks/${id}/cancel`, {}), world.say(view, 'dats.task.failed', failed)]);
     expect(await answer.json()).toMatchObject({ outcome: 'already_final', state: 'failed' });
   });
 
@@ -190,7 +190,8 @@ describe('the server', () => {
   });
 
   test('a submission over the wire, and one that is too large', async () => {
-    const send = (body: string) => fetch(`${server.url}/api/v1/tasks`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    const send = (body: string) =>
+      fetch(`${server.url}/api/v1/tasks`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
     expect((await send('{"description":"x"}')).status).toBe(202);
     const large = await send(JSON.stringify({ description: 'x', files: [{ path: 'a', content: 'x'.repeat(17 * 1024 * 1024) }] })).then(
       (response) => response.status,

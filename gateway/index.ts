@@ -1,5 +1,5 @@
 export { createApp, type GatewayApp, type GatewayOptions } from './app.js';
-export { type DeadLetter, type DeadLetters, createDeadLetters } from './dead-letters.js';
+export { createDeadLetters, type DeadLetter, type DeadLetters } from './dead-letters.js';
 export type { DependencyHealth, GatewayDeps } from './deps.js';
 export type { OpenApi } from './openapi.js';
 export { type ServedGateway, type ServeOptions, serveGateway } from './server.js';

@@ -15,7 +15,9 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 const operations = (): { path: string; method: string; operation: Operation }[] =>
-  Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })));
+  Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
+  );
 
 test('every route is in the document, and everything in the document is a route that answers', async () => {
   const listed = operations().map(({ method, path }) => `${method} ${path}`);
@@ -24,7 +26,8 @@ test('every route is in the document, and everything in the document is a route 
   for (const { method, path } of operations()) {
     const response = await world.app.request(path.replace(/\{\w+\}/g, 'x'), { method });
     expect([method, path, response.status === 405]).toEqual([method, path, false]);
-    if (response.status === 404) expect(((await response.json()) as { type: string }).type).not.toBe(path.includes('{slug}') ? '' : '/problems/not-found');
+    if (response.status === 404)
+      expect(((await response.json()) as { type: string }).type).not.toBe(path.includes('{slug}') ? '' : '/problems/not-found');
     else await response.body?.cancel();
   }
 });
@@ -38,10 +41,12 @@ test('examples fit the schemas beside them', () => {
 
 test('errors refer to one Problem schema, and every reference leads somewhere', () => {
   const text = JSON.stringify(document);
-  for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) expect(Object.keys(document.components.schemas)).toContain(name);
+  for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
+    expect(Object.keys(document.components.schemas)).toContain(name);
   for (const { operation } of operations())
     for (const [status, response] of Object.entries(operation.responses))
-      if (Number(status) >= 400) expect(response.content?.['application/problem+json']?.schema).toEqual({ $ref: '#/components/schemas/Problem' });
+      if (Number(status) >= 400)
+        expect(response.content?.['application/problem+json']?.schema).toEqual({ $ref: '#/components/schemas/Problem' });
 });
 
 test('the page names every operation and loads nothing from elsewhere', async () => {
@@ -56,18 +61,25 @@ const resolve = (schema: Json): Json => {
 };
 
 /** Values that fit a JSON Schema, mostly; what it cannot say (refinements) is for the server to refuse. */
-const valueOf = (raw: Json, depth = 0): fc.Arbitrary<unknown> => {
+const arbitraryOf = (raw: Json, depth = 0): fc.Arbitrary<unknown> => {
   const schema = resolve(raw);
   if (Array.isArray(schema.enum)) return fc.constantFrom(...schema.enum);
   if ('const' in schema) return fc.constant(schema.const);
-  if (Array.isArray(schema.anyOf)) return fc.oneof(...schema.anyOf.map((one) => valueOf(one as Json, depth + 1)));
+  if (Array.isArray(schema.anyOf)) return fc.oneof(...schema.anyOf.map((one) => arbitraryOf(one as Json, depth + 1)));
   switch (schema.type) {
     case 'object':
       return objectOf(schema, depth);
     case 'array':
-      return fc.array(valueOf((schema.items ?? {}) as Json, depth + 1), { minLength: Number(schema.minItems ?? 0), maxLength: Math.max(Number(schema.minItems ?? 0), 3) });
+      return fc.array(arbitraryOf((schema.items ?? {}) as Json, depth + 1), {
+        minLength: Number(schema.minItems ?? 0),
+        maxLength: Math.max(Number(schema.minItems ?? 0), 3),
+      });
     case 'string':
-      return fc.oneof(fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme-ascii' }), fc.constantFrom('p', 'a.py', '2030-01-01T00:00:00Z', 'true', '5'), fc.string({ unit: 'binary', maxLength: 8 }));
+      return fc.oneof(
+        fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme-ascii' }),
+        fc.constantFrom('p', 'a.py', '2030-01-01T00:00:00Z', 'true', '5'),
+        fc.string({ unit: 'binary', maxLength: 8 }),
+      );
     case 'integer':
     case 'number':
       return fc.oneof(fc.integer({ min: 1, max: 20 }), fc.double());
@@ -81,10 +93,27 @@ const valueOf = (raw: Json, depth = 0): fc.Arbitrary<unknown> => {
 const objectOf = (schema: Json, depth: number): fc.Arbitrary<unknown> => {
   const properties = (schema.properties ?? {}) as Record<string, Json>;
   const required = (schema.required ?? []) as string[];
-  return fc.record(Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, valueOf(one, depth + 1)])), { requiredKeys: required });
+  return fc.record(Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, arbitraryOf(one, depth + 1)])), {
+    requiredKeys: required,
+  });
 };
 
-const JUNK = fc.oneof(fc.json(), fc.string(), fc.constantFrom('', '[]', '{}', 'null', '{"__proto__":1}', '{"constructor":{}}', `${'['.repeat(5000)}`, '{"description":"\\ud800"}', '[{},{}]', '1e999'));
+const JUNK = fc.oneof(
+  fc.json(),
+  fc.string(),
+  fc.constantFrom(
+    '',
+    '[]',
+    '{}',
+    'null',
+    '{"__proto__":1}',
+    '{"constructor":{}}',
+    `${'['.repeat(5000)}`,
+    '{"description":"\\ud800"}',
+    '[{},{}]',
+    '1e999',
+  ),
+);
 
 interface Shot {
   readonly target: string;
@@ -95,12 +124,22 @@ interface Shot {
 const shotsAt = ({ path, method, operation }: ReturnType<typeof operations>[number]): fc.Arbitrary<Shot> => {
   const inPath = fc.oneof(fc.constantFrom('p', 'x'), fc.string({ minLength: 1, maxLength: 80, unit: 'binary' }));
   const query = fc.record(
-    Object.fromEntries(operation.parameters.filter((one) => one.in === 'query').map((one) => [one.name, fc.oneof(valueOf(one.schema).map(String), fc.string({ unit: 'binary', maxLength: 10 }))])),
+    Object.fromEntries(
+      operation.parameters
+        .filter((one) => one.in === 'query')
+        .map((one) => [one.name, fc.oneof(arbitraryOf(one.schema).map(String), fc.string({ unit: 'binary', maxLength: 10 }))]),
+    ),
     { requiredKeys: [] },
   );
   const schema = operation.requestBody?.content['application/json']?.schema as Json | undefined;
-  const body = schema === undefined ? fc.constant(undefined) : fc.oneof({ weight: 3, arbitrary: valueOf(schema).map((value) => JSON.stringify(value)) }, { weight: 1, arbitrary: JUNK });
-  const type = fc.oneof({ weight: 6, arbitrary: fc.constant('application/json') }, { weight: 1, arbitrary: fc.constantFrom('application/x-ndjson', 'text/plain', 'application/json; charset=utf-8') });
+  const body =
+    schema === undefined
+      ? fc.constant(undefined)
+      : fc.oneof({ weight: 3, arbitrary: arbitraryOf(schema).map((value) => JSON.stringify(value)) }, { weight: 1, arbitrary: JUNK });
+  const type = fc.oneof(
+    { weight: 6, arbitrary: fc.constant('application/json') },
+    { weight: 1, arbitrary: fc.constantFrom('application/x-ndjson', 'text/plain', 'application/json; charset=utf-8') },
+  );
   const key = fc.option(fc.stringMatching(/^[ -~]{0,20}$/), { nil: undefined });
   const resume = fc.option(fc.constantFrom('p0-0', 'p1-5', 'p9-9', 'x', 'p0-999999999999'), { nil: undefined });
   return fc.tuple(inPath, query, body, type, key, resume).map(([segment, params, text, contentType, idempotencyKey, lastEventId]) => {
@@ -111,7 +150,11 @@ const shotsAt = ({ path, method, operation }: ReturnType<typeof operations>[numb
     if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
     const encoded = encodeURIComponent(segment.replace(/\p{Surrogate}/gu, '?')).replace(/^\.{1,2}$/, '%2E%2E');
     const target = `${path.replace(/\{\w+\}/g, () => encoded)}${search === '' ? '' : `?${search}`}`;
-    return { target, init: { method, headers, ...(text === undefined || method === 'GET' ? {} : { body: text }) }, label: `${method} ${path}` };
+    return {
+      target,
+      init: { method, headers, ...(text === undefined || method === 'GET' ? {} : { body: text }) },
+      label: `${method} ${path}`,
+    };
   });
 };
 
@@ -143,5 +186,9 @@ test('no endpoint answers 5xx to anything, errors are problems, answers fit what
   const numRuns = Number(process.env.FUZZ_RUNS ?? 25);
   console.info(`fuzz: FUZZ_SEED=${seed} FUZZ_RUNS=${numRuns}`);
   await world.submit({ description: 'x', project_id: 'p' });
-  for (const one of operations()) await fc.assert(fc.asyncProperty(shotsAt(one), (shot) => check(shot, one.operation)), { seed, numRuns });
+  for (const one of operations())
+    await fc.assert(
+      fc.asyncProperty(shotsAt(one), (shot) => check(shot, one.operation)),
+      { seed, numRuns },
+    );
 }, 120_000);

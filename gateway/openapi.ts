@@ -1,7 +1,15 @@
 // The OpenAPI 3.1 document, made from the route table and the schemas that validate: it cannot say something else than the server does.
-import { acceptedSchema, artifactViewSchema, problemSchema, projectViewSchema, submitTaskSchema, taskViewSchema } from '../schemas/index.js';
+
 import { z } from 'zod';
-import { PROBLEMS, type ProblemCode, slugOf, STATUS } from './problem.js';
+import {
+  acceptedSchema,
+  artifactViewSchema,
+  problemSchema,
+  projectViewSchema,
+  submitTaskSchema,
+  taskViewSchema,
+} from '../schemas/index.js';
+import { PROBLEMS, type ProblemCode, STATUS, slugOf } from './problem.js';
 import type { Route, Success } from './table.js';
 
 export type Json = { readonly [key: string]: unknown };
@@ -11,9 +19,21 @@ export interface Operation {
   readonly tags: readonly string[];
   readonly summary: string;
   readonly description?: string;
-  readonly parameters: readonly { readonly name: string; readonly in: string; readonly required: boolean; readonly description?: string; readonly schema: Json }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly required: boolean;
+    readonly description?: string;
+    readonly schema: Json;
+  }[];
   readonly requestBody?: { readonly required: boolean; readonly content: { readonly [type: string]: Json } };
-  readonly responses: { readonly [status: string]: { readonly description: string; readonly content?: { readonly [type: string]: Json }; readonly headers?: Json } };
+  readonly responses: {
+    readonly [status: string]: {
+      readonly description: string;
+      readonly content?: { readonly [type: string]: Json };
+      readonly headers?: Json;
+    };
+  };
 }
 
 export interface OpenApi {
@@ -48,18 +68,28 @@ const parametersOf = (schema: z.ZodType | undefined, place: 'path' | 'query'): O
   const { properties = {}, required = [] } = jsonSchema(schema, 'input') as { properties?: Record<string, Json>; required?: string[] };
   return Object.entries(properties).map(([name, property]) => {
     const { description, ...rest } = property as Json & { description?: string };
-    return { name, in: place, required: place === 'path' || required.includes(name), ...(description === undefined ? {} : { description }), schema: rest };
+    return {
+      name,
+      in: place,
+      required: place === 'path' || required.includes(name),
+      ...(description === undefined ? {} : { description }),
+      schema: rest,
+    };
   });
 };
 
 const headerParameters = (headers: Route['headers']): Operation['parameters'] =>
-  Object.entries({ 'X-Correlation-Id': 'Joins this request to others; made up when it is not given, or not harmless text of up to 128 characters.', ...headers }).map(
-    ([name, description]) => ({ name, in: 'header', required: false, description, schema: { type: 'string' } }),
-  );
+  Object.entries({
+    'X-Correlation-Id': 'Joins this request to others; made up when it is not given, or not harmless text of up to 128 characters.',
+    ...headers,
+  }).map(([name, description]) => ({ name, in: 'header', required: false, description, schema: { type: 'string' } }));
 
 const headersOf = (headers: Readonly<Record<string, string>>): Json =>
   Object.fromEntries(
-    Object.entries({ ...headers, 'X-Correlation-Id': 'The id of this request.' }).map(([name, description]) => [name, { description, schema: { type: 'string' } }]),
+    Object.entries({ ...headers, 'X-Correlation-Id': 'The id of this request.' }).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' } },
+    ]),
   );
 
 const successOf = (success: Success) => {
@@ -68,7 +98,9 @@ const successOf = (success: Success) => {
   return {
     description: success.description,
     headers: headersOf(success.headers ?? {}),
-    ...(type === undefined ? {} : { content: { [type]: { schema, ...(success.example === undefined ? {} : { example: success.example }) } } }),
+    ...(type === undefined
+      ? {}
+      : { content: { [type]: { schema, ...(success.example === undefined ? {} : { example: success.example }) } } }),
   };
 };
 
@@ -77,7 +109,16 @@ const problemResponse = (codes: readonly ProblemCode[]) => {
   const retry = kinds.some(({ kind }) => 'retryAfterS' in kind);
   const examples = kinds.map(({ code, kind }) => [
     slugOf(code),
-    { value: { type: `/problems/${slugOf(code)}`, title: kind.title, status: kind.status, detail: kind.explain, correlation_id: '01936b2e-7c19-7000-8000-000000000001', retryable: 'retryAfterS' in kind } },
+    {
+      value: {
+        type: `/problems/${slugOf(code)}`,
+        title: kind.title,
+        status: kind.status,
+        detail: kind.explain,
+        correlation_id: '01936b2e-7c19-7000-8000-000000000001',
+        retryable: 'retryAfterS' in kind,
+      },
+    },
   ]);
   return {
     description: kinds.map(({ kind }) => kind.title).join(', or '),
@@ -88,7 +129,8 @@ const problemResponse = (codes: readonly ProblemCode[]) => {
 
 const responsesOf = (route: Route): Operation['responses'] => {
   const byStatus = new Map<number, ProblemCode[]>();
-  for (const code of [...route.problems, 'internal' as const]) byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code]);
+  for (const code of [...route.problems, 'internal' as const])
+    byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code]);
   return Object.fromEntries([
     ...route.success.map((success) => [String(success.status), successOf(success)] as const),
     ...[...byStatus].map(([status, codes]) => [String(status), problemResponse(codes)] as const),

@@ -2,9 +2,10 @@
 //
 // L1. One request looks at SCAN_LIMIT documents at most: a filter that matches little gives a short page and a cursor that goes on from there.
 // L2. A cursor names a place in the index, so that new tasks do not shift pages.
+
+import { z } from 'zod';
 import { STATES, STATUSES, type TaskView } from '../schemas/index.js';
 import type { ViewStore } from '../streams/index.js';
-import { z } from 'zod';
 import { refuse } from './problem.js';
 
 /** Documents looked at in one request. */
@@ -37,8 +38,12 @@ export const decodeCursor = (cursor: string): { after: string; skip: number } =>
   try {
     const [after, skip] = cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
     return { after, skip };
-  } catch (cause) {
-    throw refuse('invalid_parameter', 'the cursor is not one of ours; begin again without it', new z.ZodError([{ code: 'custom', path: ['cursor'], message: 'is not one of ours', input: cursor }]));
+  } catch {
+    throw refuse(
+      'invalid_parameter',
+      'the cursor is not one of ours; begin again without it',
+      new z.ZodError([{ code: 'custom', path: ['cursor'], message: 'is not one of ours', input: cursor }]),
+    );
   }
 };
 

@@ -2,8 +2,9 @@
 //
 // P1. Every error leaves as RFC 9457 problem+json whose `type` is `/problems/<slug>`; GET on it explains the problem. P2. Bad input is never a 5xx.
 // P3. An error that nobody classified is a 500 that says nothing about its cause; the cause goes to the log under the correlation id.
-import { Fault, type Problem, toFault } from '../schemas/index.js';
+
 import { z } from 'zod';
+import { Fault, type Problem, toFault } from '../schemas/index.js';
 
 /** Success statuses, so that no route names a number. */
 export const STATUS = { ok: 200, accepted: 202, noContent: 204, found: 302, notModified: 304 } as const;
@@ -20,48 +21,169 @@ interface ProblemKind {
 
 /** Fault code -> problem. The slug is the code with "-" for "_". */
 export const PROBLEMS = {
-  malformed_json: { status: 400, title: 'Malformed JSON', explain: 'The body is not JSON in UTF-8. The detail says where parsing stopped.' },
-  invalid_parameter: { status: 400, title: 'Invalid parameter', explain: 'A path, query or header parameter does not fit its schema. `errors` names each.' },
-  malformed_request: { status: 400, title: 'Malformed request', explain: 'The request is not valid HTTP, or its target or Host header is not valid.' },
+  malformed_json: {
+    status: 400,
+    title: 'Malformed JSON',
+    explain: 'The body is not JSON in UTF-8. The detail says where parsing stopped.',
+  },
+  invalid_parameter: {
+    status: 400,
+    title: 'Invalid parameter',
+    explain: 'A path, query or header parameter does not fit its schema. `errors` names each.',
+  },
+  malformed_request: {
+    status: 400,
+    title: 'Malformed request',
+    explain: 'The request is not valid HTTP, or its target or Host header is not valid.',
+  },
   not_found: { status: 404, title: 'Not found', explain: 'There is nothing at this address. /openapi.json lists every route.' },
   task_not_found: { status: 404, title: 'Task not found', explain: 'No task has this id. Ids come from the answer to POST /api/v1/tasks.' },
-  project_not_found: { status: 404, title: 'Project not found', explain: 'The project has no task yet. A project begins with its first task.' },
-  artifact_not_found: { status: 404, title: 'Artifact not found', explain: 'No artifact has this id. Ids are listed in `artifacts` of GET /api/v1/tasks/{task_id}.' },
-  dead_letter_not_found: { status: 404, title: 'Dead letter not found', explain: 'No dead letter has this id. GET /api/v1/dlq lists them.' },
-  method_not_allowed: { status: 405, title: 'Method not allowed', explain: 'The address exists but not for this method. The Allow header lists those it has.' },
-  dead_letter_resolved: { status: 409, title: 'Dead letter already resolved', explain: 'It was retried or discarded before; each can be done once.' },
-  body_too_large: { status: 413, title: 'Body too large', explain: 'The body is above gateway.body_limit_bytes of servers.yaml. Send fewer or smaller `files`.' },
-  unsupported_media_type: { status: 415, title: 'Unsupported media type', explain: 'Bodies are application/json; a batch may also be application/x-ndjson.' },
-  validation_failed: { status: 422, title: 'Validation failed', explain: 'The body is JSON but does not fit. `errors` names each place by JSON Pointer and says what is expected.' },
+  project_not_found: {
+    status: 404,
+    title: 'Project not found',
+    explain: 'The project has no task yet. A project begins with its first task.',
+  },
+  artifact_not_found: {
+    status: 404,
+    title: 'Artifact not found',
+    explain: 'No artifact has this id. Ids are listed in `artifacts` of GET /api/v1/tasks/{task_id}.',
+  },
+  dead_letter_not_found: {
+    status: 404,
+    title: 'Dead letter not found',
+    explain: 'No dead letter has this id. GET /api/v1/dlq lists them.',
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'Method not allowed',
+    explain: 'The address exists but not for this method. The Allow header lists those it has.',
+  },
+  dead_letter_resolved: {
+    status: 409,
+    title: 'Dead letter already resolved',
+    explain: 'It was retried or discarded before; each can be done once.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'Body too large',
+    explain: 'The body is above gateway.body_limit_bytes of servers.yaml. Send fewer or smaller `files`.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Unsupported media type',
+    explain: 'Bodies are application/json; a batch may also be application/x-ndjson.',
+  },
+  validation_failed: {
+    status: 422,
+    title: 'Validation failed',
+    explain: 'The body is JSON but does not fit. `errors` names each place by JSON Pointer and says what is expected.',
+  },
   idempotency_key_reused: {
     status: 422,
     title: 'Idempotency key reused',
-    explain: 'The same Idempotency-Key was used before, by the same submitter in the same project, with another body. Use a new key for a new task.',
+    explain:
+      'The same Idempotency-Key was used before, by the same submitter in the same project, with another body. Use a new key for a new task.',
   },
   too_many_open_tasks: {
     status: 429,
     title: 'Too many open tasks',
-    explain: 'The project has as many open tasks as gateway.max_open_tasks_per_project allows. Wait for some to finish; Retry-After says how long.',
+    explain:
+      'The project has as many open tasks as gateway.max_open_tasks_per_project allows. Wait for some to finish; Retry-After says how long.',
     retryAfterS: 10,
   },
   client_gone: { status: 499, title: 'Client closed the request', explain: 'The connection ended before the answer was ready.' },
   internal: { status: 500, title: 'Internal error', explain: 'A fault of this server. The log holds the cause under the correlation id.' },
-  event_missing: { status: 500, title: 'Event missing', explain: 'A view points at an event that the log does not hold: drop the views, they rebuild from the log.' },
-  content_missing: { status: 500, title: 'Content missing', explain: 'The content-addressed store does not hold the bytes that an event refers to. Restore the artifacts folder.' },
-  content_corrupt: { status: 500, title: 'Content corrupt', explain: 'Stored bytes do not have the digest they are stored under. Restore the artifacts folder.' },
-  model_error: { status: 502, title: 'Model error', explain: 'The model server failed. Try again, or name another model in options.model.', retryAfterS: 2 },
-  model_garbage: { status: 502, title: 'Model answered garbage', explain: 'The model server broke its protocol. Try again, or name another model.', retryAfterS: 2 },
-  model_refused: { status: 502, title: 'Model refused', explain: 'The model declined to answer. Name another model in options.model.', retryAfterS: 2 },
-  model_rejected: { status: 502, title: 'Model rejected the request', explain: 'The model server refused the request as such: key, context length or parameters.' },
-  model_missing: { status: 502, title: 'Model missing', explain: 'The model server does not have this model. GET /api/v1/models says how each is.' },
-  model_unreachable: { status: 503, title: 'Model unreachable', explain: 'The model server does not answer. GET /api/v1/models says how each is.', retryAfterS: 5 },
-  model_overloaded: { status: 503, title: 'Model overloaded', explain: 'The model server is busy. Try again after Retry-After.', retryAfterS: 5 },
-  no_model: { status: 503, title: 'No model', explain: 'No configured model that fits is healthy. GET /api/v1/models says how each is.', retryAfterS: 5 },
-  not_ready: { status: 503, title: 'Not ready', explain: 'A dependency that is required to take tasks is down; `errors` names it.', retryAfterS: 5 },
-  unavailable: { status: 503, title: 'Unavailable', explain: 'Something the request needs does not work right now. Nothing was taken; try again.', retryAfterS: 5 },
-  log_closed: { status: 503, title: 'Shutting down', explain: 'The log is closed: this process is ending. Try again at once, another one takes over.', retryAfterS: 1 },
-  model_timeout: { status: 504, title: 'Model timeout', explain: 'The model did not answer in time. Try again, or name a faster model.', retryAfterS: 5 },
-  disk_full: { status: 507, title: 'Disk full', explain: 'The log or the artifact store has no room. Nothing was taken; free space and try again.', retryAfterS: 30 },
+  event_missing: {
+    status: 500,
+    title: 'Event missing',
+    explain: 'A view points at an event that the log does not hold: drop the views, they rebuild from the log.',
+  },
+  content_missing: {
+    status: 500,
+    title: 'Content missing',
+    explain: 'The content-addressed store does not hold the bytes that an event refers to. Restore the artifacts folder.',
+  },
+  content_corrupt: {
+    status: 500,
+    title: 'Content corrupt',
+    explain: 'Stored bytes do not have the digest they are stored under. Restore the artifacts folder.',
+  },
+  model_error: {
+    status: 502,
+    title: 'Model error',
+    explain: 'The model server failed. Try again, or name another model in options.model.',
+    retryAfterS: 2,
+  },
+  model_garbage: {
+    status: 502,
+    title: 'Model answered garbage',
+    explain: 'The model server broke its protocol. Try again, or name another model.',
+    retryAfterS: 2,
+  },
+  model_refused: {
+    status: 502,
+    title: 'Model refused',
+    explain: 'The model declined to answer. Name another model in options.model.',
+    retryAfterS: 2,
+  },
+  model_rejected: {
+    status: 502,
+    title: 'Model rejected the request',
+    explain: 'The model server refused the request as such: key, context length or parameters.',
+  },
+  model_missing: {
+    status: 502,
+    title: 'Model missing',
+    explain: 'The model server does not have this model. GET /api/v1/models says how each is.',
+  },
+  model_unreachable: {
+    status: 503,
+    title: 'Model unreachable',
+    explain: 'The model server does not answer. GET /api/v1/models says how each is.',
+    retryAfterS: 5,
+  },
+  model_overloaded: {
+    status: 503,
+    title: 'Model overloaded',
+    explain: 'The model server is busy. Try again after Retry-After.',
+    retryAfterS: 5,
+  },
+  no_model: {
+    status: 503,
+    title: 'No model',
+    explain: 'No configured model that fits is healthy. GET /api/v1/models says how each is.',
+    retryAfterS: 5,
+  },
+  not_ready: {
+    status: 503,
+    title: 'Not ready',
+    explain: 'A dependency that is required to take tasks is down; `errors` names it.',
+    retryAfterS: 5,
+  },
+  unavailable: {
+    status: 503,
+    title: 'Unavailable',
+    explain: 'Something the request needs does not work right now. Nothing was taken; try again.',
+    retryAfterS: 5,
+  },
+  log_closed: {
+    status: 503,
+    title: 'Shutting down',
+    explain: 'The log is closed: this process is ending. Try again at once, another one takes over.',
+    retryAfterS: 1,
+  },
+  model_timeout: {
+    status: 504,
+    title: 'Model timeout',
+    explain: 'The model did not answer in time. Try again, or name a faster model.',
+    retryAfterS: 5,
+  },
+  disk_full: {
+    status: 507,
+    title: 'Disk full',
+    explain: 'The log or the artifact store has no room. Nothing was taken; free space and try again.',
+    retryAfterS: 30,
+  },
 } as const satisfies Record<string, ProblemKind>;
 export type ProblemCode = keyof typeof PROBLEMS;
 
@@ -95,7 +217,8 @@ const errorsOf = (error: z.ZodError): { pointer: string; detail: string }[] => {
   for (const issue of error.issues) {
     if (errors.length >= ERRORS_LIMIT) break;
     if (issue.code === 'unrecognized_keys')
-      for (const key of issue.keys.slice(0, ERRORS_LIMIT)) errors.push({ pointer: pointerOf([...issue.path, key]), detail: 'unknown field' });
+      for (const key of issue.keys.slice(0, ERRORS_LIMIT))
+        errors.push({ pointer: pointerOf([...issue.path, key]), detail: 'unknown field' });
     else errors.push({ pointer: pointerOf(issue.path), detail: issue.message });
   }
   return errors;
@@ -130,7 +253,10 @@ export const problemOf = (error: unknown, correlationId: string, instance?: stri
     type: `/problems/${slugOf(code)}`,
     title: kind.title,
     status: kind.status,
-    detail: code === 'internal' ? `the server failed while answering; its log holds the cause under correlation id ${correlationId}` : fault.message,
+    detail:
+      code === 'internal'
+        ? `the server failed while answering; its log holds the cause under correlation id ${correlationId}`
+        : fault.message,
     correlation_id: correlationId,
     retryable: fault.kind === 'retryable' && code !== 'internal',
   };

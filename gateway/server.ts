@@ -65,7 +65,8 @@ export const serveGateway = async (app: GatewayApp, { host, port, logger }: Serv
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_MS }, listener);
   server.on('clientError', refuseGarbage);
   const address = await listen(server, host, port);
-  if (!isLoopback(host)) logger?.warn({ host }, 'listening beyond loopback without authentication: whoever reaches this port can submit and read tasks');
+  if (!isLoopback(host))
+    logger?.warn({ host }, 'listening beyond loopback without authentication: whoever reaches this port can submit and read tasks');
   let closed: Promise<void> | undefined;
   return {
     url: `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,

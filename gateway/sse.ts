@@ -20,7 +20,11 @@ const CHUNK_BYTES = 64 * 1024;
 /** How long a browser waits before it reconnects, milliseconds. */
 const RECONNECT_MS = 1_000;
 
-export const SSE_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } as const;
+export const SSE_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+} as const;
 
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(': keep-alive\n\n');
@@ -38,7 +42,9 @@ export const frameOf = (record: Recorded): Uint8Array => {
   const data = textOf(record.value).replace(/\r\n|\r|\n/g, ' ');
   const comma = attributes === '{}' ? '' : ',';
   const type = record.type.replace(/[\r\n]/g, ' ');
-  const frame = encoder.encode(`id: ${formatPosition(record)}\nevent: ${type}\ndata: ${attributes.slice(0, -1)}${comma}"data":${data}}\n\n`);
+  const frame = encoder.encode(
+    `id: ${formatPosition(record)}\nevent: ${type}\ndata: ${attributes.slice(0, -1)}${comma}"data":${data}}\n\n`,
+  );
   frames.set(record, frame);
   return frame;
 };
@@ -74,7 +80,10 @@ export interface StreamOptions extends StreamLimits {
 }
 
 /** A body that sends what `source` yields. `source` gets a signal that aborts when the client is gone or the gateway closes. */
-export const eventStream = (source: (signal: AbortSignal) => AsyncGenerator<readonly Uint8Array[], void>, options: StreamOptions): ReadableStream<Uint8Array> => {
+export const eventStream = (
+  source: (signal: AbortSignal) => AsyncGenerator<readonly Uint8Array[], void>,
+  options: StreamOptions,
+): ReadableStream<Uint8Array> => {
   const stop = new AbortController();
   const end = () => stop.abort();
   let over = false;

@@ -3,11 +3,13 @@
 // T1. What was answered 202 is in the log on disk, and the next GET sees it. T2. A refusal leaves nothing but harmless claim checks behind.
 // T3. One Idempotency-Key of one submitter in one project makes one task: the task id is derived from the key, racing requests of this process share
 // one submission, and what another process appended is compared through the log. T4. What is kept for T3 is bounded.
+
+import type { z } from 'zod';
 import { inlineContent, projectTask, storeText, taskDocument } from '../processors/index.js';
 import {
-  type acceptedSchema,
   type ArtifactRef,
   type ArtifactView,
+  type acceptedSchema,
   derivedId,
   type EventOf,
   Fault,
@@ -18,7 +20,6 @@ import {
   type TaskView,
 } from '../schemas/index.js';
 import { eventOf, outgoing } from '../streams/index.js';
-import type { z } from 'zod';
 import type { Backlog } from './backlog.js';
 import { ANONYMOUS, createdEvent, fingerprintOfBody, fingerprintOfCreated, misfitsOf, type Requester } from './commands.js';
 import type { GatewayDeps } from './deps.js';
@@ -48,7 +49,12 @@ export interface Submissions {
   submit(body: SubmitTask, requester: Requester): Promise<Accepted>;
   submitOnce(body: SubmitTask, requester: Requester, key: string): Promise<{ readonly accepted: Accepted; readonly replayed: boolean }>;
   /** Everything before the append. `dependsOn` replaces the body's; those in `siblings` need not exist yet. */
-  prepare(body: SubmitTask, requester: Requester, taskId: string, batch?: { readonly dependsOn: readonly string[]; readonly siblings: ReadonlySet<string> }): Promise<Ready>;
+  prepare(
+    body: SubmitTask,
+    requester: Requester,
+    taskId: string,
+    batch?: { readonly dependsOn: readonly string[]; readonly siblings: ReadonlySet<string> },
+  ): Promise<Ready>;
   /** Appends all or none, and puts the views. `mayExist`: another process may have taken the same task; its view is then left alone. */
   commit(ready: readonly Ready[], mayExist?: boolean): Promise<readonly Accepted[]>;
 }
@@ -62,7 +68,10 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
     const load = await backlog.of(projectId);
     const limit = config.gateway.max_open_tasks_per_project;
     if (load.open >= limit)
-      throw refuse('too_many_open_tasks', `project "${projectId}" has ${load.open} open tasks, the limit is ${limit} (gateway.max_open_tasks_per_project)`);
+      throw refuse(
+        'too_many_open_tasks',
+        `project "${projectId}" has ${load.open} open tasks, the limit is ${limit} (gateway.max_open_tasks_per_project)`,
+      );
     return load;
   };
 
@@ -173,7 +182,10 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
 };
 
 const reused = (key: string): Fault =>
-  refuse('idempotency_key_reused', `Idempotency-Key "${key.slice(0, 80)}" was used before with another body; use a new key for another task`);
+  refuse(
+    'idempotency_key_reused',
+    `Idempotency-Key "${key.slice(0, 80)}" was used before with another body; use a new key for another task`,
+  );
 
 /** The answer to a submission that this process does not remember, from its view and its event. */
 const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: string, key: string): Promise<Accepted | undefined> => {
@@ -183,7 +195,11 @@ const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: str
   const record = await deps.log.get({ topic: LIFECYCLE, partition, offset: view.first_offset });
   const event = record === undefined ? undefined : eventOf(record);
   if (event?.type !== 'dats.task.created' || event.data.task_id !== taskId)
-    throw new Fault('terminal', 'event_missing', `the log does not hold the event that created task ${taskId} at ${partition}/${view.first_offset}`);
+    throw new Fault(
+      'terminal',
+      'event_missing',
+      `the log does not hold the event that created task ${taskId} at ${partition}/${view.first_offset}`,
+    );
   if (fingerprintOfCreated(event.data) !== fingerprint) throw reused(key);
   return {
     task_id: taskId,
@@ -210,7 +226,12 @@ const missingTasks = async (
   return misfits;
 };
 
-const resolveInputs = async ({ views }: GatewayDeps, projectId: string, ids: readonly string[], misfits: Misfit[]): Promise<ArtifactRef[]> => {
+const resolveInputs = async (
+  { views }: GatewayDeps,
+  projectId: string,
+  ids: readonly string[],
+  misfits: Misfit[],
+): Promise<ArtifactRef[]> => {
   const refs: ArtifactRef[] = [];
   for (const [i, id] of ids.entries()) {
     const view = await views.get<ArtifactView>('artifact', id);

@@ -62,8 +62,13 @@ export interface Route extends Omit<RouteSpec<z.ZodType, z.ZodType, z.ZodType>, 
 }
 
 /** Checks that a handler fits its schemas, then forgets the types: the dispatcher hands it only what passed them. */
-export const route = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): Route => spec as unknown as Route;
+export const route = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): Route =>
+  spec as unknown as Route;
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
-export const json = (status: number, value: unknown): Answer => ({ status, headers: { 'content-type': JSON_TYPE }, body: JSON.stringify(value) });
+export const json = (status: number, value: unknown): Answer => ({
+  status,
+  headers: { 'content-type': JSON_TYPE },
+  body: JSON.stringify(value),
+});

@@ -16,7 +16,14 @@ afterEach(async () => {
 });
 
 const append = (from: number, count: number, project = 'p') =>
-  log.append(Array.from({ length: count }, (_, i) => ({ topic: LIFECYCLE, key: project, headers: { type: 't', subject: String(from + i) }, value: '{}' })));
+  log.append(
+    Array.from({ length: count }, (_, i) => ({
+      topic: LIFECYCLE,
+      key: project,
+      headers: { type: 't', subject: String(from + i) },
+      value: '{}',
+    })),
+  );
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => String(i));
 
 test('who falls behind reads the log at its own pace and misses nothing, in order, once', async () => {

@@ -179,7 +179,10 @@ export const createTail = (log: Log): Tail => {
         while (!signal.aborted) {
           while (next < reader.position) {
             const until = reader.position;
-            for await (const batch of log.read({ topic: LIFECYCLE, partition, offset: next }, signal, { until, maxBatch: CATCH_UP_BATCH })) {
+            for await (const batch of log.read({ topic: LIFECYCLE, partition, offset: next }, signal, {
+              until,
+              maxBatch: CATCH_UP_BATCH,
+            })) {
               const wanted = batch.filter((record) => matches(follow, record));
               if (wanted.length > 0) yield wanted;
             }

@@ -5,32 +5,15 @@ import { appendCases } from './testing/append.cases.js';
 import { commitCases } from './testing/commit.cases.js';
 import { groupCases } from './testing/group.cases.js';
 import { historyCases } from './testing/history.cases.js';
+import type { LogHarness, LogUnderTest } from './testing/log-harness.js';
 import { readCases } from './testing/read.cases.js';
 
-export const PARTITIONS = 4;
-
-/** One store; every `open` is one more process on it, as far as the adapter can tell. */
-export interface LogHarness {
-  /** `node` is the name of the process, default `node-1`. */
-  open(node?: string): Promise<Log>;
-  /** Takes the members of that node out of their groups, as if the process had died. */
-  expel(node: string): Promise<void>;
-  /** Removes the store. */
-  dispose(): Promise<void>;
-}
-
-/** A harness for one test: closes what the test opened. */
-export interface LogUnderTest {
-  open(node?: string): Promise<Log>;
-  expel(node: string): Promise<void>;
-}
+export { type LogHarness, PARTITIONS } from './testing/log-harness.js';
 
 export interface ContractOptions {
   /** Names of tests that this adapter cannot pass, each with the reason. The goal is none. */
   readonly skip?: Readonly<Record<string, string>>;
 }
-
-export type Case = readonly [name: string, run: (log: LogUnderTest) => Promise<void>];
 
 export const logContract = (name: string, make: () => Promise<LogHarness>, { skip = {} }: ContractOptions = {}): void => {
   describe(`${name}: the contract of the log`, () => {

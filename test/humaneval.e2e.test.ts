@@ -18,7 +18,10 @@ interface Problem {
 
 const FILE = process.env['DATS_HUMANEVAL'] ?? fileURLToPath(new URL('../../shared/data/HumanEval.jsonl.gz', import.meta.url));
 const there = existsSync(FILE);
-if (!there) console.warn(`SKIPPED: ${FILE} is not there (it is not part of the product). Set DATS_HUMANEVAL to the path of HumanEval.jsonl.gz to run this test.`);
+if (!there)
+  console.warn(
+    `SKIPPED: ${FILE} is not there (it is not part of the product). Set DATS_HUMANEVAL to the path of HumanEval.jsonl.gz to run this test.`,
+  );
 
 const KINDS = ['wrong value', 'exception', 'endless loop', 'syntax error', 'network', 'outside'] as const;
 type Kind = (typeof KINDS)[number];
@@ -58,7 +61,11 @@ const answerOf = (content: string) => ({ files: [{ path: 'solution.py', language
 
 describe.runIf(there)('HumanEval', () => {
   const problems = there
-    ? gunzipSync(readFileSync(FILE)).toString('utf8').trim().split('\n').map((line) => JSON.parse(line) as Problem)
+    ? gunzipSync(readFileSync(FILE))
+        .toString('utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Problem)
     : [];
   let folder: ReturnType<typeof testFolder>;
   let node: NodeProcess;
@@ -77,7 +84,10 @@ describe.runIf(there)('HumanEval', () => {
     const rules = problems.map((problem, i) => {
       const kind = kindOf(i);
       const right = answerOf(problem.prompt + problem.canonical_solution);
-      return { match: { task: problem.task_id, purpose: 'generate' }, answers: kind ? [answerOf(broken(kind, problem, { port, file: outside })), right] : [right] };
+      return {
+        match: { task: problem.task_id, purpose: 'generate' },
+        answers: kind ? [answerOf(broken(kind, problem, { port, file: outside })), right] : [right],
+      };
     });
     const http = await freePort();
     url = `http://127.0.0.1:${http}`;
@@ -108,7 +118,11 @@ describe.runIf(there)('HumanEval', () => {
       project_id: 'humaneval',
       tests: { language: 'python', code: problem.test, entry_point: problem.entry_point, timeout_s: 5 },
     }));
-    const response = await fetch(`${url}/api/v1/tasks:batch`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(tasks) });
+    const response = await fetch(`${url}/api/v1/tasks:batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(tasks),
+    });
     const { results } = (await response.json()) as { results: { index: number; task?: { task_id: string }; problem?: unknown }[] };
     expect(results.map((result) => result.problem).filter(Boolean)).toEqual([]);
     const ids = results.map((result) => result.task!.task_id);
@@ -132,7 +146,12 @@ describe.runIf(there)('HumanEval', () => {
 });
 
 /** Data of a project's events of some types, from the first on, until `enough` says so. */
-const projectEvents = async (url: string, project: string, types: string, take: (event: { type: string; subject: string; data: never }) => boolean): Promise<void> => {
+const projectEvents = async (
+  url: string,
+  project: string,
+  types: string,
+  take: (event: { type: string; subject: string; data: never }) => boolean,
+): Promise<void> => {
   const stop = new AbortController();
   const response = await fetch(`${url}/api/v1/projects/${project}/events?from=beginning&types=${types}`, { signal: stop.signal });
   const decoder = new TextDecoder();
@@ -141,7 +160,10 @@ const projectEvents = async (url: string, project: string, types: string, take: 
     for await (const chunk of response.body!) {
       buffer += decoder.decode(chunk as Uint8Array, { stream: true });
       for (let end = buffer.indexOf('\n\n'); end >= 0; end = buffer.indexOf('\n\n')) {
-        const data = buffer.slice(0, end).split('\n').find((line) => line.startsWith('data:'));
+        const data = buffer
+          .slice(0, end)
+          .split('\n')
+          .find((line) => line.startsWith('data:'));
         buffer = buffer.slice(end + 2);
         if (data && take(JSON.parse(data.slice(5)))) return;
       }

@@ -131,6 +131,28 @@ describe('following a task', () => {
   });
 });
 
+describe('following a project', () => {
+  it('misses nothing when the connection is cut before the first event', async () => {
+    let connections = 0;
+    const { url, requests } = await serve((_request, response) => {
+      connections++;
+      response.writeHead(200, { ...head, date: 'Sat, 21 Nov 2026 10:00:05 GMT' });
+      if (connections === 1) response.write(': hello\n\n', () => response.destroy());
+      else
+        response.write(
+          sseOf(1, { ...started(1), time: '2026-11-21T10:00:04.999Z' }) + sseOf(2, { ...started(2), time: '2026-11-21T10:00:07.000Z' }),
+        );
+    });
+    const events = createClient({ baseUrl: url, sleep: noPause }).projectEvents('p', { from: 'now' });
+    expect((await events.next()).value?.position).toBe('p0-2');
+    await events.return(undefined);
+    expect(requests.map((request) => request.url)).toEqual([
+      '/api/v1/projects/p/events?from=now',
+      '/api/v1/projects/p/events?from=beginning',
+    ]);
+  });
+});
+
 describe('calls', () => {
   it('give the problem of the server as a Fault with one line per pointer', async () => {
     const problem = {

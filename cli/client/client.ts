@@ -18,7 +18,7 @@ import {
   type TaskState,
   type TaskView,
 } from '../../schemas/index.js';
-import { type FollowOptions, follow } from './events.js';
+import { type FollowOptions, follow, type Open } from './events.js';
 import { type HttpOptions, openHttp } from './http.js';
 import { type Sleep, sleep } from './wait.js';
 
@@ -136,14 +136,7 @@ export const createClient = (options: ClientOptions) => {
 
   const get = (id: string, call: CallOptions = {}): Promise<TaskView> => http.json({ path: at('tasks', id), signal: call.signal });
 
-  async function* stream(
-    path: string,
-    query: Readonly<Record<string, string | boolean | undefined>>,
-    isLast: (event: DatsEvent) => boolean,
-    following: FollowOptions,
-  ): AsyncGenerator<FollowedEvent> {
-    const open = (lastEventId: string | undefined, signal: AbortSignal): Promise<Response> =>
-      http.send({ path, query, signal, stream: true, headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId } });
+  async function* streamed(open: Open, isLast: (event: DatsEvent) => boolean, following: FollowOptions): AsyncGenerator<FollowedEvent> {
     const isEvent = (kind: string): boolean => kind === 'message' || kind.startsWith('dats.');
     const last = (raw: { readonly event: string; readonly data: string }): boolean => isEvent(raw.event) && isLast(eventOf(raw.data));
     for await (const raw of follow(open, last, { sleep: pause, ...following }))
@@ -152,12 +145,39 @@ export const createClient = (options: ClientOptions) => {
 
   /** The events of a task from the beginning (or after `lastEventId`) to its last one; with `follow`, for ever. */
   const events = (id: string, following: FollowOptions & { readonly follow?: boolean } = {}): AsyncGenerator<FollowedEvent> =>
-    stream(
-      at('tasks', id, 'events'),
-      { follow: following.follow },
+    streamed(
+      (lastEventId, signal) =>
+        http.send({
+          path: at('tasks', id, 'events'),
+          query: { follow: following.follow },
+          signal,
+          stream: true,
+          headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
+        }),
       (event) => following.follow !== true && isTerminal(event.type) && event.subject === id,
       following.follow === true ? following : { isOver: async (signal) => (await get(id, { signal })).completed_at !== null, ...following },
     );
+
+  /**
+   * The events of a project, from now or from the beginning, for ever. A cut before the first event leaves no position to resume from: then it is read
+   * from the beginning, without what happened before the second in which the first connection was made (by the server's clock).
+   */
+  async function* projectEvents(
+    project: string,
+    following: FollowOptions & { readonly from?: 'now' | 'beginning' } = {},
+  ): AsyncGenerator<FollowedEvent> {
+    const path = at('projects', project, 'events');
+    let since: number | undefined;
+    const open = async (lastEventId: string | undefined, signal: AbortSignal): Promise<Response> => {
+      const from = since === undefined ? following.from : 'beginning';
+      const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+      const response = await http.send({ path, query: { from }, signal, stream: true, headers });
+      if (following.from !== 'beginning') since ??= Date.parse(response.headers.get('date') ?? '') || 0;
+      return response;
+    };
+    for await (const followed of streamed(open, () => false, following))
+      if (since === undefined || Date.parse(followed.event.time) >= since) yield followed;
+  }
 
   /** Follows a task to its end and returns how it stands then. */
   const wait = async (
@@ -237,11 +257,7 @@ export const createClient = (options: ClientOptions) => {
     cancel: (id: string, body: CancelBody = {}, call: CallOptions = {}): Promise<CancelAnswer> =>
       http.json({ method: 'POST', path: at('tasks', id, 'cancel'), json: body, signal: call.signal }),
     events,
-    /** The events of a project, from now or from the beginning, for ever. */
-    projectEvents: (
-      project: string,
-      following: FollowOptions & { readonly from?: 'now' | 'beginning' } = {},
-    ): AsyncGenerator<FollowedEvent> => stream(at('projects', project, 'events'), { from: following.from }, () => false, following),
+    projectEvents,
     wait,
     artifact: (id: string, call: CallOptions = {}): Promise<ArtifactView> => http.json({ path: at('artifacts', id), signal: call.signal }),
     artifactContent,

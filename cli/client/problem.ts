@@ -52,7 +52,9 @@ export const faultOfAnswer = async (response: Response): Promise<Fault> => {
 
 /** What the system said: fetch hides it in the cause. */
 const reasonOf = (error: unknown): string => {
-  const cause = (error instanceof Error ? (error.cause ?? error) : error) as { readonly code?: string; readonly message?: string } | undefined;
+  const cause = (error instanceof Error ? (error.cause ?? error) : error) as
+    | { readonly code?: string; readonly message?: string }
+    | undefined;
   return cause?.code ?? cause?.message ?? String(error);
 };
 

@@ -6,7 +6,10 @@ import { isUtf8 } from 'node:buffer';
 import { invalid, refuse } from '../problem.js';
 
 const tooLarge = (limit: number) =>
-  refuse('body_too_large', `the body is above ${limit} bytes (gateway.body_limit_bytes); send less, larger material split into several tasks' "files"`);
+  refuse(
+    'body_too_large',
+    `the body is above ${limit} bytes (gateway.body_limit_bytes); send less, larger material split into several tasks' "files"`,
+  );
 
 const readCounted = async (body: ReadableStream<Uint8Array>, limit: number): Promise<Buffer> => {
   const chunks: Uint8Array[] = [];
@@ -39,7 +42,8 @@ export const readText = async (request: Request, limit: number): Promise<string>
   try {
     bytes = await readBytes(request, limit);
   } catch (error) {
-    if (error instanceof Error && error.name !== 'Fault') throw refuse('client_gone', 'the connection ended before the whole body was here', error);
+    if (error instanceof Error && error.name !== 'Fault')
+      throw refuse('client_gone', 'the connection ended before the whole body was here', error);
     throw error;
   }
   if (!isUtf8(bytes)) throw refuse('malformed_json', 'the body is not valid UTF-8');
@@ -52,7 +56,11 @@ export const parseJson = (text: string): unknown => {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw refuse('malformed_json', `the body is not JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : 'it cannot be parsed'}`, cause);
+    throw refuse(
+      'malformed_json',
+      `the body is not JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : 'it cannot be parsed'}`,
+      cause,
+    );
   }
   if (SURROGATE_ESCAPE.test(text)) refuseLoneSurrogates(value);
   return value;

@@ -18,5 +18,6 @@ export const logRequest = (logger: Logger, now: () => number, line: RequestLine)
     logger.error({ method, path, status, correlation_id: correlationId, err: error }, 'request failed');
     return;
   }
-  if (logger.isLevelEnabled('debug')) logger.debug({ method, path, status, duration_ms: now() - started, correlation_id: correlationId }, 'request');
+  if (logger.isLevelEnabled('debug'))
+    logger.debug({ method, path, status, duration_ms: now() - started, correlation_id: correlationId }, 'request');
 };

@@ -1,6 +1,7 @@
 // The agent functions by themselves, and the models behind them. Nothing here is recorded.
-import { type AnalyzeBody, analyzeSchema, DOMAINS, taskAnalyzed, TIERS } from '../../schemas/index.js';
+
 import { z } from 'zod';
+import { type AnalyzeBody, analyzeSchema, DOMAINS, TIERS, taskAnalyzed } from '../../schemas/index.js';
 import { pathMisfits } from '../commands.js';
 import { invalid, STATUS } from '../problem.js';
 import { json, type Route, route } from '../table.js';
@@ -100,7 +101,9 @@ const models = route({
   operationId: 'listModels',
   tag: 'models',
   summary: 'The configured models and how they are',
-  query: z.strictObject({ fresh: z.enum(['true', 'false']).default('false').meta({ description: 'Probe now instead of answering from the last probe.' }) }),
+  query: z.strictObject({
+    fresh: z.enum(['true', 'false']).default('false').meta({ description: 'Probe now instead of answering from the last probe.' }),
+  }),
   success: [{ status: STATUS.ok, description: 'Every model of servers.yaml.', schema: z.object({ models: z.array(modelStatusSchema) }) }],
   problems: ['invalid_parameter'],
   handle: async (call, { deps }) => json(STATUS.ok, { models: await deps.models.status({ fresh: call.query.fresh === 'true' }) }),

@@ -1,8 +1,9 @@
 // Artifacts: what a task produced. Metadata from the view; bytes from the event that announced them, or from the store.
+
+import { z } from 'zod';
+import { loadText } from '../../processors/index.js';
 import { type ArtifactView, artifactViewSchema, Fault, type Language, LIFECYCLE, partitionOf } from '../../schemas/index.js';
 import { eventOf } from '../../streams/index.js';
-import { loadText } from '../../processors/index.js';
-import { z } from 'zod';
 import { refuse, STATUS } from '../problem.js';
 import type { Services } from '../services.js';
 import { json, route } from '../table.js';
@@ -29,8 +30,14 @@ const textOf = async ({ deps }: Services, view: ArtifactView): Promise<string> =
   const partition = partitionOf(view.project_id, deps.log.partitions(LIFECYCLE));
   const record = await deps.log.get({ topic: LIFECYCLE, partition, offset: view.at });
   const event = record === undefined ? undefined : eventOf(record);
-  const artifact = event?.type === 'dats.task.output.created' ? event.data.artifacts.find((one) => one.artifact_id === view.artifact_id) : undefined;
-  if (artifact === undefined) throw new Fault('terminal', 'event_missing', `the log does not hold the event of artifact ${view.artifact_id} at ${partition}/${view.at}`);
+  const artifact =
+    event?.type === 'dats.task.output.created' ? event.data.artifacts.find((one) => one.artifact_id === view.artifact_id) : undefined;
+  if (artifact === undefined)
+    throw new Fault(
+      'terminal',
+      'event_missing',
+      `the log does not hold the event of artifact ${view.artifact_id} at ${partition}/${view.at}`,
+    );
   return loadText(deps.artifacts, artifact);
 };
 
@@ -59,7 +66,11 @@ const content = route({
       status: STATUS.ok,
       description: 'The bytes; the type follows from the language of the file.',
       contentType: 'text/plain',
-      headers: { 'Content-Digest': 'SHA-256, RFC 9530.', 'Repr-Digest': 'SHA-256, RFC 9530.', ETag: 'The digest in hex: content never changes.' },
+      headers: {
+        'Content-Digest': 'SHA-256, RFC 9530.',
+        'Repr-Digest': 'SHA-256, RFC 9530.',
+        ETag: 'The digest in hex: content never changes.',
+      },
     },
     { status: STATUS.notModified, description: 'The client has it.' },
   ],
@@ -68,9 +79,15 @@ const content = route({
     const view = await artifactView(services, call.params.artifact_id);
     const digest = `sha-256=:${Buffer.from(view.sha256, 'hex').toString('base64')}:`;
     const etag = `"${view.sha256}"`;
-    const headers: Record<string, string> = { etag, 'repr-digest': digest, 'cache-control': 'private, immutable, max-age=31536000', 'x-content-type-options': 'nosniff' };
+    const headers: Record<string, string> = {
+      etag,
+      'repr-digest': digest,
+      'cache-control': 'private, immutable, max-age=31536000',
+      'x-content-type-options': 'nosniff',
+    };
     const known = call.header('if-none-match');
-    if (known !== null && known.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)) return { status: STATUS.notModified, headers, body: null };
+    if (known?.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag))
+      return { status: STATUS.notModified, headers, body: null };
     const bytes = new TextEncoder().encode(await textOf(services, view));
     headers['content-digest'] = digest;
     headers['content-type'] = MEDIA[view.type];

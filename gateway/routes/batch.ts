@@ -1,6 +1,7 @@
 // POST /tasks:batch
-import { acceptedSchema, BATCH_LIMIT, problemSchema } from '../../schemas/index.js';
+
 import { z } from 'zod';
+import { acceptedSchema, BATCH_LIMIT, problemSchema } from '../../schemas/index.js';
 import { submitBatch } from '../batch.js';
 import { refuse, STATUS } from '../problem.js';
 import { json, route } from '../table.js';
@@ -23,8 +24,14 @@ const submit = route({
     `Up to ${BATCH_LIMIT} bodies of POST /tasks, as a JSON array or one a line (application/x-ndjson). Each is answered by itself: look at every \`status\`. ` +
     'An item with a `ref` can be named in `depends_on` of any other item of the batch. A retry of a whole batch makes new tasks: Idempotency-Key is for single submissions.',
   body: {
-    schema: z.array(z.unknown().meta({ $ref: '#/components/schemas/SubmitTask' })).min(1).max(BATCH_LIMIT),
-    example: [{ ...EXAMPLES.submit, ref: 'first' }, { description: 'Write a README.', project_id: 'calculator', depends_on: ['first'] }],
+    schema: z
+      .array(z.unknown().meta({ $ref: '#/components/schemas/SubmitTask' }))
+      .min(1)
+      .max(BATCH_LIMIT),
+    example: [
+      { ...EXAMPLES.submit, ref: 'first' },
+      { description: 'Write a README.', project_id: 'calculator', depends_on: ['first'] },
+    ],
     ndjson: true,
   },
   success: [
@@ -38,7 +45,10 @@ const submit = route({
   problems: ['malformed_json', 'invalid_parameter', 'body_too_large', 'unsupported_media_type', 'validation_failed'],
   handle: async (call, { submissions }) => {
     if (call.header('idempotency-key') !== null)
-      throw refuse('invalid_parameter', 'Idempotency-Key: a batch does not honour it; submit the tasks one by one with a key each, or send the batch without');
+      throw refuse(
+        'invalid_parameter',
+        'Idempotency-Key: a batch does not honour it; submit the tasks one by one with a key each, or send the batch without',
+      );
     const results = await submitBatch(submissions, call.body, requesterOf(call));
     const accepted = results.filter((result) => result.task !== undefined).length;
     return json(STATUS.ok, { accepted, refused: results.length - accepted, results });

@@ -1,11 +1,11 @@
 // Dead letters: look, retry, discard.
 import { z } from 'zod';
-import { PAGE_LIMIT, decodeCursor, encodeCursor, nextLink } from '../paging.js';
+import { ANONYMOUS } from '../commands.js';
+import type { Resolution } from '../dead-letters.js';
+import { decodeCursor, encodeCursor, nextLink, PAGE_LIMIT } from '../paging.js';
 import { STATUS } from '../problem.js';
 import type { Services } from '../services.js';
 import { type Answer, json, route } from '../table.js';
-import type { Resolution } from '../dead-letters.js';
-import { ANONYMOUS } from '../commands.js';
 
 const params = z.strictObject({ id: z.string().min(1).max(64) });
 
@@ -83,7 +83,17 @@ const bodySchema = z.strictObject({ by: z.string().min(1).max(128).default(ANONY
 const resolve = async ({ deadLetters }: Services, id: string, resolution: Resolution, by: string): Promise<Answer> =>
   json(STATUS.ok, await deadLetters.resolve(id, resolution, by));
 
-const PROBLEMS = ['malformed_json', 'invalid_parameter', 'dead_letter_not_found', 'dead_letter_resolved', 'body_too_large', 'unsupported_media_type', 'validation_failed', 'disk_full', 'unavailable'] as const;
+const PROBLEMS = [
+  'malformed_json',
+  'invalid_parameter',
+  'dead_letter_not_found',
+  'dead_letter_resolved',
+  'body_too_large',
+  'unsupported_media_type',
+  'validation_failed',
+  'disk_full',
+  'unavailable',
+] as const;
 
 const retry = route({
   method: 'POST',

@@ -1,12 +1,16 @@
 // Documents: where things are, the API description, the explanation of each problem.
 import { z } from 'zod';
 import { escapeHtml, page, renderDocs } from '../docs.js';
-import { PROBLEMS, problemBySlug, refuse, slugOf, STATUS } from '../problem.js';
+import { PROBLEMS, problemBySlug, refuse, STATUS, slugOf } from '../problem.js';
 import { type Answer, json, route } from '../table.js';
 
 const html = (body: string): Answer => ({
   status: STATUS.ok,
-  headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'", 'x-content-type-options': 'nosniff' },
+  headers: {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+    'x-content-type-options': 'nosniff',
+  },
   body,
 });
 
@@ -64,8 +68,14 @@ const problem = route({
   problems: ['invalid_parameter', 'not_found'],
   handle: (call) => {
     const kind = problemBySlug(call.params.slug);
-    if (kind === undefined) throw refuse('not_found', `no problem is called "${call.params.slug}"; there are: ${Object.keys(PROBLEMS).map(slugOf).join(', ')}`);
-    return html(page(kind.title, `<h1>${escapeHtml(kind.title)}</h1><p>Status ${kind.status}, code <code>${escapeHtml(kind.code)}</code></p><p>${escapeHtml(kind.explain)}</p>`));
+    if (kind === undefined)
+      throw refuse('not_found', `no problem is called "${call.params.slug}"; there are: ${Object.keys(PROBLEMS).map(slugOf).join(', ')}`);
+    return html(
+      page(
+        kind.title,
+        `<h1>${escapeHtml(kind.title)}</h1><p>Status ${kind.status}, code <code>${escapeHtml(kind.code)}</code></p><p>${escapeHtml(kind.explain)}</p>`,
+      ),
+    );
   },
 });
 

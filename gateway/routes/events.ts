@@ -1,17 +1,24 @@
 // Event streams: a task's events from its first, a project's from now or from its beginning. Exact resume by Last-Event-ID.
-import { EVENTS, isTerminal, LIFECYCLE, parsePosition, partitionOf, type TaskView } from '../../schemas/index.js';
+
 import { z } from 'zod';
+import { EVENTS, isTerminal, LIFECYCLE, parsePosition, partitionOf, type TaskView } from '../../schemas/index.js';
 import { isFinal, taskView } from '../cancel.js';
 import { refuse, STATUS } from '../problem.js';
 import type { Services } from '../services.js';
 import { eventStream, frameOf, resetFrame, SSE_HEADERS } from '../sse.js';
-import type { Follow } from '../tail.js';
 import { type Answer, type Call, route } from '../table.js';
+import type { Follow } from '../tail.js';
 import { taskParams } from './tasks.js';
 
-const lastEventId = z.string().max(64).optional().meta({ description: 'Position of the last event that was received, for clients that cannot set Last-Event-ID.' });
+const lastEventId = z
+  .string()
+  .max(64)
+  .optional()
+  .meta({ description: 'Position of the last event that was received, for clients that cannot set Last-Event-ID.' });
 const FLAG = z.enum(['true', 'false']).default('false');
-const RESUME = { 'Last-Event-ID': 'Position `p<partition>-<offset>` of the last event that was received: the stream goes on right after it.' };
+const RESUME = {
+  'Last-Event-ID': 'Position `p<partition>-<offset>` of the last event that was received: the stream goes on right after it.',
+};
 const FORMAT =
   'Each event: `id` = position, `event` = its type, `data` = the CloudEvent in structured JSON. A comment line every 15 s. `event: reset` says that the stream could not go on ' +
   'from where the client was, or is cut off because the client is too slow; reconnect with the last id.';
@@ -22,7 +29,10 @@ const resumeFrom = (call: Call<unknown, { lastEventId?: string | undefined }>, p
   if (given === undefined || given === null || given === '') return undefined;
   const position = parsePosition(given);
   if (position?.partition !== partition)
-    throw refuse('invalid_parameter', `Last-Event-ID "${given.slice(0, 64)}" is not a position in this stream; positions look like p${partition}-123`);
+    throw refuse(
+      'invalid_parameter',
+      `Last-Event-ID "${given.slice(0, 64)}" is not a position in this stream; positions look like p${partition}-123`,
+    );
   return position.offset + 1;
 };
 
@@ -40,7 +50,12 @@ async function* framesOf({ deps, tail }: Services, streaming: Streaming, signal:
   const range = await deps.log.range(LIFECYCLE, follow.partition);
   let from = streaming.from;
   if (from < range.first || from > range.end) {
-    yield [resetFrame(`offset ${from} is not in the log, which holds ${range.first} to ${range.end}`, 'what follows begins at the nearest offset there is')];
+    yield [
+      resetFrame(
+        `offset ${from} is not in the log, which holds ${range.first} to ${range.end}`,
+        'what follows begins at the nearest offset there is',
+      ),
+    ];
     from = Math.min(Math.max(from, range.first), range.end);
   }
   for await (const batch of tail.follow({ ...follow, from }, signal)) {
@@ -120,7 +135,11 @@ const projectEvents = route({
   params: z.strictObject({ project_id: z.string().min(1).max(128) }),
   query: z.strictObject({
     lastEventId,
-    types: typesSchema.optional().meta({ description: 'Only these event types, separated by commas.', type: 'string', example: 'dats.task.completed,dats.task.failed' }),
+    types: typesSchema.optional().meta({
+      description: 'Only these event types, separated by commas.',
+      type: 'string',
+      example: 'dats.task.completed,dats.task.failed',
+    }),
     from: z.enum(['beginning', 'now']).default('now').meta({ description: 'Where to begin without a Last-Event-ID.' }),
   }),
   headers: RESUME,

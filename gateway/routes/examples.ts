@@ -1,6 +1,7 @@
 // Examples for the OpenAPI document; a test holds each against its schema.
-import type { acceptedSchema, ArtifactView, ProjectStatus, SubmitTask, TaskView } from '../../schemas/index.js';
+
 import type { z } from 'zod';
+import type { ArtifactView, acceptedSchema, ProjectStatus, SubmitTask, TaskView } from '../../schemas/index.js';
 
 const TASK = '01936b2e-7c1a-7d30-9d1c-5f0f3a6f2b11';
 const ARTIFACT = '5b1f0c62-2f4b-5f0e-9a57-3c8a9a4c7f21';
@@ -53,7 +54,14 @@ const task: TaskView = {
   parent_id: null,
   children: [],
   depends_on: [],
-  verdict: { attempt: 1, passed: true, profile: 'tests', score: 1, checks: [{ name: 'tests:python', status: 'passed', duration_ms: 120 }], reasons: [] },
+  verdict: {
+    attempt: 1,
+    passed: true,
+    profile: 'tests',
+    score: 1,
+    checks: [{ name: 'tests:python', status: 'passed', duration_ms: 120 }],
+    reasons: [],
+  },
   error: null,
   waiting_for: null,
   flags: [],

@@ -6,7 +6,15 @@ import { json, route } from '../table.js';
 export const healthSchema = z.object({
   status: z.enum(['ok', 'degraded', 'down']),
   version: z.string(),
-  dependencies: z.array(z.object({ name: z.string(), ok: z.boolean(), required: z.boolean(), detail: z.string().optional(), latency_ms: z.number().optional() })),
+  dependencies: z.array(
+    z.object({
+      name: z.string(),
+      ok: z.boolean(),
+      required: z.boolean(),
+      detail: z.string().optional(),
+      latency_ms: z.number().optional(),
+    }),
+  ),
   streams: z.object({ open: z.int() }),
 });
 
@@ -32,7 +40,12 @@ const ready = route({
   handle: async (_call, { deps }) => {
     const down = (await deps.health()).filter((one) => one.required && !one.ok);
     if (down.length === 0) return json(STATUS.ok, { status: 'ready' });
-    const issues = down.map((one) => ({ code: 'custom' as const, path: [one.name], message: one.detail ?? 'does not work', input: undefined }));
+    const issues = down.map((one) => ({
+      code: 'custom' as const,
+      path: [one.name],
+      message: one.detail ?? 'does not work',
+      input: undefined,
+    }));
     throw refuse('not_ready', `down: ${down.map((one) => one.name).join(', ')}`, new z.ZodError(issues));
   },
 });

@@ -1,7 +1,8 @@
 // Projects: how a project is doing.
+
+import { z } from 'zod';
 import { projectViewSchema, statusOf, type TaskView } from '../../schemas/index.js';
 import type { ViewStore } from '../../streams/index.js';
-import { z } from 'zod';
 import { openTasks, projectFigures } from '../backlog.js';
 import { refuse, STATUS } from '../problem.js';
 import { json, route } from '../table.js';

@@ -1,6 +1,7 @@
 // Tasks: submit, look, list, cancel.
-import { acceptedSchema, cancelSchema, STATES, STATUSES, submitTaskSchema, taskViewSchema } from '../../schemas/index.js';
+
 import { z } from 'zod';
+import { acceptedSchema, cancelSchema, STATES, STATUSES, submitTaskSchema, taskViewSchema } from '../../schemas/index.js';
 import { cancelTask, taskView } from '../cancel.js';
 import { idempotencyKeyOf, type Requester } from '../commands.js';
 import { listTasks, nextLink, taskQuerySchema } from '../paging.js';
@@ -31,7 +32,10 @@ const submit = route({
   description:
     'Answered when the task is on disk. With `Idempotency-Key` (profile of draft-ietf-httpapi-idempotency-key-header-07; a key never expires) a repeated request gives the same task and ' +
     '`Idempotent-Replayed: true`. Descriptions are limited to 1 MiB; longer material goes into `files`. `ref` has a meaning in batches only.',
-  headers: { 'Idempotency-Key': '1 to 255 printable ASCII characters, quoted or not. Scope: project and submitter.', traceparent: 'W3C trace context to join.' },
+  headers: {
+    'Idempotency-Key': '1 to 255 printable ASCII characters, quoted or not. Scope: project and submitter.',
+    traceparent: 'W3C trace context to join.',
+  },
   body: { schema: submitTaskSchema, example: EXAMPLES.submit },
   success: [
     {
@@ -42,7 +46,17 @@ const submit = route({
       headers: { Location: 'Where the task is.', 'Idempotent-Replayed': '`true` when the key was used before.' },
     },
   ],
-  problems: ['malformed_json', 'invalid_parameter', 'body_too_large', 'unsupported_media_type', 'validation_failed', 'idempotency_key_reused', 'too_many_open_tasks', 'unavailable', 'disk_full'],
+  problems: [
+    'malformed_json',
+    'invalid_parameter',
+    'body_too_large',
+    'unsupported_media_type',
+    'validation_failed',
+    'idempotency_key_reused',
+    'too_many_open_tasks',
+    'unavailable',
+    'disk_full',
+  ],
   handle: async (call, { submissions }) => {
     const header = call.header('idempotency-key');
     if (header === null) {
@@ -52,7 +66,8 @@ const submit = route({
       return answer;
     }
     const key = idempotencyKeyOf(header);
-    if (key === undefined) throw refuse('invalid_parameter', 'Idempotency-Key: must be 1 to 255 printable ASCII characters, bare or as a quoted string');
+    if (key === undefined)
+      throw refuse('invalid_parameter', 'Idempotency-Key: must be 1 to 255 printable ASCII characters, bare or as a quoted string');
     const { accepted, replayed } = await submissions.submitOnce(call.body, requesterOf(call), key);
     const answer = json(STATUS.accepted, accepted);
     answer.headers.location = `/api/v1/tasks/${accepted.task_id}`;
@@ -114,10 +129,25 @@ const cancel = route({
       status: STATUS.ok,
       description: 'What came of it.',
       schema: cancelAnswerSchema,
-      example: { task_id: EXAMPLES.accepted.task_id, outcome: 'cancelled', state: 'cancelled', status: 'cancelled', detail: 'the task was cancelled; nothing more will be done for it' },
+      example: {
+        task_id: EXAMPLES.accepted.task_id,
+        outcome: 'cancelled',
+        state: 'cancelled',
+        status: 'cancelled',
+        detail: 'the task was cancelled; nothing more will be done for it',
+      },
     },
   ],
-  problems: ['malformed_json', 'invalid_parameter', 'task_not_found', 'body_too_large', 'unsupported_media_type', 'validation_failed', 'unavailable', 'disk_full'],
+  problems: [
+    'malformed_json',
+    'invalid_parameter',
+    'task_not_found',
+    'body_too_large',
+    'unsupported_media_type',
+    'validation_failed',
+    'unavailable',
+    'disk_full',
+  ],
   handle: async (call, services) => json(STATUS.ok, await cancelTask(services, call.params.task_id, call.body, requesterOf(call))),
 });
 

@@ -3,7 +3,19 @@ import pino from 'pino';
 import type { Agents } from '../../processors/index.js';
 import { materialise } from '../../processors/index.js';
 import { memoryArtifactStore } from '../../processors/testing/index.js';
-import { type DataOf, type DatsEvent, dataschemaOf, type EventType, LIFECYCLE, newId, partitionOf, type Position, type Servers, serversSchema, type TaskView } from '../../schemas/index.js';
+import {
+  type DataOf,
+  type DatsEvent,
+  dataschemaOf,
+  type EventType,
+  LIFECYCLE,
+  newId,
+  type Position,
+  partitionOf,
+  type Servers,
+  serversSchema,
+  type TaskView,
+} from '../../schemas/index.js';
 import { eventOf, type Log, outgoing, type Recorded, type ViewStore } from '../../streams/index.js';
 import { openMemoryLog, openMemoryViewStore } from '../../streams/memory/index.js';
 import { createApp, type GatewayApp, type GatewayOptions } from '../app.js';
@@ -64,7 +76,11 @@ const AGENTS: Agents = {
   }),
 };
 
-const eventFor = <T extends EventType>(view: Pick<TaskView, 'task_id' | 'project_id'>, type: T, data: Omit<DataOf<T>, 'task_id'>): DatsEvent =>
+const eventFor = <T extends EventType>(
+  view: Pick<TaskView, 'task_id' | 'project_id'>,
+  type: T,
+  data: Omit<DataOf<T>, 'task_id'>,
+): DatsEvent =>
   ({
     specversion: '1.0',
     id: newId(),
@@ -86,7 +102,8 @@ export const recordsOf = async (log: Log, topic: Position['topic'], partition: n
   const { first, end } = await log.range(topic, partition);
   const records: Recorded[] = [];
   if (first >= end) return records;
-  for await (const batch of log.read({ topic, partition, offset: first }, new AbortController().signal, { until: end })) records.push(...batch);
+  for await (const batch of log.read({ topic, partition, offset: first }, new AbortController().signal, { until: end }))
+    records.push(...batch);
   return records;
 };
 
@@ -129,7 +146,11 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     views,
     health,
     post: async (path, body, headers = {}) =>
-      app.request(path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } }),
+      app.request(path, {
+        method: 'POST',
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+        headers: { 'content-type': 'application/json', ...headers },
+      }),
     submit: async (body) => {
       const response = await world.post('/api/v1/tasks', body);
       if (response.status !== 202) throw new Error(`refused: ${await response.text()}`);
@@ -142,7 +163,9 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     },
     task: async (taskId) => (await (await app.request(`/api/v1/tasks/${taskId}`)).json()) as TaskView,
     events: async (projectId = 'default') =>
-      (await recordsOf(inner, LIFECYCLE, partitionFor(projectId))).filter((record) => record.key === projectId).map((record) => eventOf(record)),
+      (await recordsOf(inner, LIFECYCLE, partitionFor(projectId)))
+        .filter((record) => record.key === projectId)
+        .map((record) => eventOf(record)),
     cancelling: () => {
       for (let partition = 0; partition < config.log.partitions; partition++) void answerCancels(inner, partition, stop.signal);
     },

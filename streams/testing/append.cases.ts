@@ -1,7 +1,7 @@
 // Contract: append, and what becomes visible of it (L1, L2).
 import { expect } from 'vitest';
 import { DLQ, isFault, LIFECYCLE, TELEMETRY } from '../../schemas/index.js';
-import { type Case, PARTITIONS } from '../log.contract.js';
+import { type Case, PARTITIONS } from './log-harness.js';
 import type { Outgoing } from '../log.js';
 import { keyIn, plain, readAll, record, text } from './log-driver.js';
 

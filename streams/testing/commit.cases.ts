@@ -1,7 +1,7 @@
 // Contract: commits (L3) and fencing (L4).
 import { expect } from 'vitest';
 import { isFault, LIFECYCLE, TELEMETRY, type Topic } from '../../schemas/index.js';
-import { type Case, type LogUnderTest, PARTITIONS } from '../log.contract.js';
+import { type Case, type LogUnderTest, PARTITIONS } from './log-harness.js';
 import type { Assignment, Log, Membership } from '../log.js';
 import { Collector, hold, keyIn, Latch, readAll, record, text } from './log-driver.js';
 

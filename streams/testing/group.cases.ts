@@ -1,7 +1,7 @@
 // Contract: groups, their members, and how partitions move between them (L4).
 import { expect } from 'vitest';
 import { LIFECYCLE, TELEMETRY } from '../../schemas/index.js';
-import { type Case, PARTITIONS } from '../log.contract.js';
+import { type Case, PARTITIONS } from './log-harness.js';
 import type { Log, Membership, Recorded } from '../log.js';
 import { Collector, consume, hold, keyIn, Latch, record } from './log-driver.js';
 
@@ -52,15 +52,18 @@ export const groupCases: readonly Case[] = [
       const log = await open();
       const busy = new Latch();
       const revoked = new Collector<number>();
+      const started = new Collector<number>();
       let holding = 0;
       const first = await log.join('group', [LIFECYCLE], async (assignment) => {
         holding += 1;
+        started.push(assignment.partition);
         await hold(assignment);
         revoked.push(assignment.partition);
         await busy.reached;
         await assignment.commit({ next: 0, outputs: [], states: new Map([['last', 'words']]) });
         holding -= 1;
       });
+      await started.until((items) => items.length === PARTITIONS);
       const taken = new Collector<string>();
       const second = await log.join('group', [LIFECYCLE], async (assignment) => {
         taken.push(Buffer.from((await assignment.state('last')) ?? []).toString());
@@ -122,11 +125,14 @@ export const groupCases: readonly Case[] = [
     'a revoked reader returns although more records come',
     async ({ open }) => {
       const log = await open();
+      const started = new Collector<number>();
       const ended = new Collector<number>();
       const membership = await log.join('group', [LIFECYCLE], async (assignment) => {
+        started.push(assignment.partition);
         for await (const _ of assignment.records());
         ended.push(assignment.partition);
       });
+      await started.until((items) => items.length === PARTITIONS);
       await fill(log, 0, 3);
       await membership.leave();
       expect([...ended.items].sort()).toEqual([0, 1, 2, 3]);

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { LIFECYCLE, TELEMETRY, type Topic } from '../../schemas/index.js';
-import type { Case, LogHarness } from '../log.contract.js';
-import { PARTITIONS } from '../log.contract.js';
+import type { Case, LogHarness } from './log-harness.js';
+import { PARTITIONS } from './log-harness.js';
 import type { Assignment, Log, Outgoing } from '../log.js';
 import { MemoryStore, openMemoryLog } from '../memory/index.js';
 import { Collector, hold, keyIn, plain, readAll, text } from './log-driver.js';

@@ -1,7 +1,7 @@
 // Contract: reading and following (L1, L5).
 import { expect } from 'vitest';
 import { LIFECYCLE, partitionOf } from '../../schemas/index.js';
-import { type Case, PARTITIONS } from '../log.contract.js';
+import { type Case, PARTITIONS } from './log-harness.js';
 import type { Recorded } from '../log.js';
 import { Collector, keyIn, readAll, record, take } from './log-driver.js';
 

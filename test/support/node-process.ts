@@ -1,4 +1,6 @@
 // A node as a process of its own, for tests that start, kill and restart it. Runs what `npm run build` made.
+//
+// Every process and folder that was made here is remembered: `cleanUp` in an `afterEach` or `afterAll` leaves nothing behind, whatever failed before.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,11 +8,37 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { eventually } from './eventually.js';
 
 export const ENTRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 /** Longest a node may take until it answers, in milliseconds. */
 const READY_LIMIT_MS = 30_000;
+/** What is kept of a process's standard error, in characters. */
+const ERRORS_KEPT = 40_000;
+
+export interface TestFolder {
+  readonly dir: string;
+  /** Path of its servers.yaml. */
+  readonly config: string;
+  remove(): void;
+}
+
+export interface NodeProcess {
+  readonly pid: number;
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
+  /** The newest of what it wrote to standard error. */
+  errors(): string;
+  /** Resolves when it has ended. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+}
+
+const processes = new Set<ChildProcess>();
+const folders = new Set<TestFolder>();
+// The last net: a test runner that is ended early must not leave nodes behind.
+process.once('exit', () => {
+  for (const child of processes) child.kill('SIGKILL');
+});
 
 export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -22,36 +50,41 @@ export const freePort = (): Promise<number> =>
     });
   });
 
-/** A folder of its own with a servers.yaml (and other files), removed by `remove`. */
-export const testFolder = (servers: object, files: Readonly<Record<string, string>> = {}): { readonly dir: string; readonly config: string; remove(): void } => {
+/** A folder of its own with a servers.yaml and other files. */
+export const testFolder = (servers: object, files: Readonly<Record<string, string>> = {}): TestFolder => {
   const dir = mkdtempSync(join(tmpdir(), 'dats-test-'));
   const config = join(dir, 'servers.yaml');
   writeFileSync(config, stringify(servers));
   for (const [name, content] of Object.entries(files)) writeFileSync(join(dir, name), content);
-  return { dir, config, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  const folder: TestFolder = {
+    dir,
+    config,
+    remove: () => {
+      folders.delete(folder);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  folders.add(folder);
+  return folder;
 };
-
-export interface NodeProcess {
-  readonly pid: number;
-  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
-  /** What it wrote to standard error so far. */
-  errors(): string;
-  kill(signal?: NodeJS.Signals): Promise<void>;
-}
 
 /** Starts `dats start` with a configuration. Does not wait until it answers: see `ready`. */
 export const startProcess = (config: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): NodeProcess => {
   if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there: run "npm run build" first`);
-  const child: ChildProcess = spawn(process.execPath, [ENTRY, 'start', '--config', config, ...args], {
+  const child = spawn(process.execPath, [ENTRY, 'start', '--config', config, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...env },
   });
+  processes.add(child);
   let errors = '';
-  child.stderr!.on('data', (chunk: Buffer) => {
-    errors = (errors + chunk.toString('utf8')).slice(-20_000);
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors = (errors + chunk.toString('utf8')).slice(-ERRORS_KEPT);
   });
   const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
+    child.once('close', (code, signal) => {
+      processes.delete(child);
+      resolve({ code, signal });
+    });
   });
   return {
     pid: child.pid!,
@@ -64,17 +97,26 @@ export const startProcess = (config: string, args: readonly string[] = [], env: 
   };
 };
 
+/** Ends every process and removes every folder that was made here. */
+export const cleanUp = async (): Promise<void> => {
+  const ends = [...processes].map((child) => new Promise((resolve) => child.once('close', resolve)));
+  for (const child of processes) child.kill('SIGKILL');
+  await Promise.all(ends);
+  for (const folder of folders) folder.remove();
+};
+
 /** Resolves when the node is ready; rejects when it exits before, or never is. */
 export const ready = async (url: string, node: NodeProcess): Promise<void> => {
   let gone: string | undefined;
   void node.exited.then(({ code, signal }) => {
-    gone = `it ended (code ${code}, signal ${signal}): ${node.errors()}`;
+    gone = `the node ended (code ${code}, signal ${signal}): ${node.errors()}`;
   });
-  for (const deadline = Date.now() + READY_LIMIT_MS; Date.now() < deadline; ) {
-    if (gone) throw new Error(gone);
-    const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`the node did not become ready within ${READY_LIMIT_MS} ms: ${node.errors()}`);
+  await eventually(
+    `a ready node at ${url}`,
+    READY_LIMIT_MS,
+    async () => gone !== undefined || (await fetch(`${url}/health/ready`)).ok,
+  ).catch((error) => {
+    throw new Error(`${error.message}: ${node.errors()}`, { cause: error });
+  });
+  if (gone !== undefined) throw new Error(gone);
 };

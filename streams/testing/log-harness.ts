@@ -1,0 +1,23 @@
+// What a test of a log gets to work with.
+import type { Log } from '../log.js';
+
+/** Partitions of every topic in the contract. */
+export const PARTITIONS = 4;
+
+/** One store; every `open` is one more process on it, as far as the adapter can tell. */
+export interface LogHarness {
+  /** `node` is the name of the process, default `node-1`. */
+  open(node?: string): Promise<Log>;
+  /** Takes the members of that node out of their groups, as if the process had died. */
+  expel(node: string): Promise<void>;
+  /** Removes the store. */
+  dispose(): Promise<void>;
+}
+
+/** A harness for one test: closes what the test opened. */
+export interface LogUnderTest {
+  open(node?: string): Promise<Log>;
+  expel(node: string): Promise<void>;
+}
+
+export type Case = readonly [name: string, run: (log: LogUnderTest) => Promise<void>];
