@@ -1,20 +1,18 @@
 // The process under test: a whole node, forked by the bench and by the peers' harness. It tells over IPC what it completed.
 //
-// Environment: APP_PORT; BENCH_DIR (its data; removed at the end), BENCH_STATUS_PORT (answers GET /tasks/<bench id> by asking the API).
+// Environment: APP_PORT; BENCH_DIR (its data; whoever forks it removes it); BENCH_STATUS_PORT (answers GET /tasks/<bench id> by asking the API).
 // Messages out: {ready}, {done: [bench id, monotonic ms, ...]} every BATCH_MS, {profile}. In: {profile: 'start'|'stop'}, {stop: true}.
 import { createServer } from 'node:http';
 import { Session } from 'node:inspector/promises';
 import { startBenchNode } from './bench-node.js';
 import { followCompletions } from './completions.js';
-import { freshDir, removeDir } from './places.js';
 
 /** Completions are told in batches, so that telling them costs the process next to nothing. */
 const BATCH_MS = 20;
 const PROFILE_INTERVAL_US = 200;
 
 const port = Number(process.env.APP_PORT);
-const dir = process.env.BENCH_DIR ?? (await freshDir('pipeline'));
-const node = await startBenchNode({ dir, port });
+const node = await startBenchNode({ dir: process.env.BENCH_DIR!, port });
 const stopping = new AbortController();
 const benchIds = new Map<string, string>();
 const taskIds = new Map<string, string>();
@@ -23,7 +21,6 @@ let done: (string | number)[] = [];
 const end = async (code: number): Promise<never> => {
   stopping.abort();
   await node.stop();
-  await removeDir(dir);
   process.exit(code);
 };
 const die = (why: unknown): void => {

@@ -5,6 +5,7 @@ import type { Profiler } from 'node:inspector';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { freshDir, removeDir } from './places.js';
 
 export const PIPELINE_APP = new URL('./pipeline-app.js', import.meta.url);
 /** How long a load may take to complete, in milliseconds. */
@@ -53,10 +54,12 @@ export interface PipelineProcess {
   stop(): Promise<void>;
 }
 
-/** @throws Error when it cannot start. */
-export const startPipeline = async (): Promise<PipelineProcess> => {
+/** With its data in `dir`, which stays; without, in a folder that goes with it. @throws Error when it cannot start. */
+export const startPipeline = async (dir?: string): Promise<PipelineProcess> => {
   const port = await freePort();
-  const child: ChildProcess = fork(fileURLToPath(PIPELINE_APP), [], { env: { ...process.env, APP_PORT: String(port), NODE_ENV: 'production' } });
+  const data = dir ?? (await freshDir('pipeline'));
+  const env = { ...process.env, APP_PORT: String(port), BENCH_DIR: data, NODE_ENV: 'production' };
+  const child: ChildProcess = fork(fileURLToPath(PIPELINE_APP), [], { env });
   const completed = new Map<string, number>();
   const died = new Promise<never>((_, reject) => {
     child.once('exit', (code, signal) => reject(new Error(`the pipeline process ended (${signal ?? code})`)));
@@ -108,12 +111,14 @@ export const startPipeline = async (): Promise<PipelineProcess> => {
       return profile;
     },
     stop: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const gone = once(child, 'exit');
-      child.send({ stop: true });
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-      await gone;
-      clearTimeout(timer);
+      if (child.exitCode === null && child.signalCode === null) {
+        const gone = once(child, 'exit');
+        child.send({ stop: true });
+        const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+        await gone;
+        clearTimeout(timer);
+      }
+      if (dir === undefined) await removeDir(data);
     },
   };
 };

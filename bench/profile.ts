@@ -18,14 +18,21 @@ const placeOf = (url: string): string => {
   return relative(ROOT, fileURLToPath(url)).replace(/^node_modules\//, '');
 };
 
+/** Native code has no place of its own: it is told with the script that called it. */
+const labelOf = (node: Profiler.ProfileNode, parents: ReadonlyMap<number, Profiler.ProfileNode>): string => {
+  const { functionName, url, lineNumber } = node.callFrame;
+  if (url !== '') return `${functionName || '(anonymous)'}  ${placeOf(url)}:${lineNumber + 1}`;
+  if (functionName.startsWith('(')) return functionName;
+  let caller = parents.get(node.id);
+  while (caller !== undefined && caller.callFrame.url === '') caller = parents.get(caller.id);
+  if (caller === undefined) return `native ${functionName}`;
+  return `native ${functionName} for ${caller.callFrame.functionName || '(anonymous)'}  ${placeOf(caller.callFrame.url)}:${caller.callFrame.lineNumber + 1}`;
+};
+
 /** Self time by function, in microseconds, largest first. */
 const selfTimes = (profile: Profiler.Profile): (readonly [string, number])[] => {
-  const nameOf = new Map(
-    profile.nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [
-      id,
-      url === '' ? functionName : `${functionName || '(anonymous)'}  ${placeOf(url)}:${lineNumber + 1}`,
-    ]),
-  );
+  const parents = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)));
+  const nameOf = new Map(profile.nodes.map((node) => [node.id, labelOf(node, parents)]));
   const times = new Map<string, number>();
   for (const [i, id] of profile.samples!.entries()) {
     const name = nameOf.get(id)!;
@@ -38,7 +45,7 @@ const selfTimes = (profile: Profiler.Profile): (readonly [string, number])[] => 
 const byFile = (times: readonly (readonly [string, number])[]): (readonly [string, number])[] => {
   const files = new Map<string, number>();
   for (const [name, us] of times) {
-    const file = name.split('  ')[1]?.replace(/:\d+$/, '') ?? name;
+    const file = name.slice(name.lastIndexOf('  ') + 2).replace(/:\d+$/, '');
     files.set(file, (files.get(file) ?? 0) + us);
   }
   return [...files].sort((a, b) => b[1] - a[1]);

@@ -70,7 +70,9 @@ const callOf = async (route: Route, c: Context, correlationId: string, limit: nu
     },
     header: (name) => request.headers.get(name),
     signal: () => request.signal,
-    disconnect: () => void (c.env as NodeBindings | undefined)?.outgoing?.destroy(),
+    disconnect: () => {
+      if (request.method !== 'HEAD') (c.env as NodeBindings | undefined)?.outgoing?.destroy();
+    },
   };
 };
 

@@ -64,6 +64,13 @@ export const serveGateway = async (app: GatewayApp, { host, port, logger }: Serv
   });
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_MS }, listener);
   server.on('clientError', refuseGarbage);
+  // Connections that were opened ahead and never used: Node does not count them as idle, so closing would wait for them.
+  const unused = new Set<Socket>();
+  server.on('connection', (socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  server.on('request', (request) => unused.delete(request.socket));
   const address = await listen(server, host, port);
   if (!isLoopback(host))
     logger?.warn({ host }, 'listening beyond loopback without authentication: whoever reaches this port can submit and read tasks');
@@ -73,7 +80,10 @@ export const serveGateway = async (app: GatewayApp, { host, port, logger }: Serv
     close: () => {
       closed ??= new Promise((resolve) => {
         const cut = setTimeout(() => server.closeAllConnections(), CLOSE_WAIT_MS);
-        const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
+        const sweep = setInterval(() => {
+          server.closeIdleConnections();
+          for (const socket of unused) socket.destroy();
+        }, CLOSE_SWEEP_MS);
         server.close(() => {
           clearTimeout(cut);
           clearInterval(sweep);

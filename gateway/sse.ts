@@ -138,6 +138,8 @@ export const eventStream = (
     },
     cancel: async () => {
       finish();
+      // The writer only stops writing when a client is gone; without this its half-open connection would stay until it times out.
+      options.disconnect();
       await iterator.return();
     },
   });

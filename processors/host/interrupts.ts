@@ -9,7 +9,7 @@ export const INTERRUPTING: ReadonlySet<string> = new Set(['dats.task.cancelled',
 
 export interface Interrupts {
   /** Registers a run; `undefined` when it is over before it began. Call the returned function when the run has ended. */
-  begin(taskId: string, attempt: number, controller: AbortController): (() => void) | undefined;
+  begin(taskId: string, attempt: number, stop: (reason: Error) => void): (() => void) | undefined;
   notice(event: DatsEvent): void;
 }
 
@@ -18,16 +18,16 @@ export class Interrupted extends Error {
 }
 
 export const newInterrupts = (): Interrupts => {
-  const running = new Map<string, Set<{ readonly attempt: number; readonly controller: AbortController }>>();
+  const running = new Map<string, Set<{ readonly attempt: number; readonly stop: (reason: Error) => void }>>();
   const over = new Set<string>();
   const remember = (key: string): void => {
     over.add(key);
     if (over.size > REMEMBERED) over.delete(over.values().next().value!);
   };
   return {
-    begin(taskId, attempt, controller) {
+    begin(taskId, attempt, stop) {
       if (over.size > 0 && (over.has(taskId) || over.has(`${taskId}/${attempt}`))) return undefined;
-      const run = { attempt, controller };
+      const run = { attempt, stop };
       const runs = running.get(taskId) ?? new Set();
       running.set(taskId, runs.add(run));
       return () => {
@@ -41,7 +41,7 @@ export const newInterrupts = (): Interrupts => {
       const attempt = event.type === 'dats.task.timedout' ? event.data.attempt : undefined;
       remember(attempt === undefined ? task_id : `${task_id}/${attempt}`);
       for (const run of running.get(task_id) ?? [])
-        if (attempt === undefined || run.attempt === attempt) run.controller.abort(new Interrupted(`${event.type} for task ${task_id}`));
+        if (attempt === undefined || run.attempt === attempt) run.stop(new Interrupted(`${event.type} for task ${task_id}`));
     },
   };
 };

@@ -8,6 +8,7 @@ import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, type Re
 import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
 import type { Decider } from '../decider.js';
 import { type Fold, type FoldOptions, openFold } from './fold.js';
+import { pause } from '../pause.js';
 import { race, type Step } from './next-step.js';
 
 export interface DeciderRun extends FoldOptions {
@@ -129,14 +130,3 @@ const commit = async (
     }
   }
 };
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });

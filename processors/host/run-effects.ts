@@ -18,7 +18,7 @@ import {
 import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../../streams/index.js';
 import { consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
 import { type Draft, say } from '../draft.js';
-import type { Effect, EffectPorts } from '../effect.js';
+import type { Effect, EffectContext, EffectPorts } from '../effect.js';
 import type { Interrupts } from './interrupts.js';
 import { stamp } from './stamp.js';
 
@@ -73,36 +73,38 @@ export const runEffects = (assignment: Assignment, run: EffectRun): Promise<void
 const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContext, run: EffectRun): Promise<readonly Outgoing[]> => {
   const { task_id, attempt, kind } = work.data;
   if (Date.parse(work.data.due) <= run.now()) return [];
-  const controller = new AbortController();
-  const ended = run.interrupts.begin(task_id, attempt, controller);
+  let unwanted = false;
+  const ended = run.interrupts.begin(task_id, attempt, (reason) => {
+    unwanted = true;
+    context.cancel(reason);
+  });
   if (!ended) return [];
-  const shutdown = context.signal;
-  const onShutdown = () => controller.abort(shutdown.reason);
-  shutdown.addEventListener('abort', onShutdown, { once: true });
   const record = (drafts: readonly Draft[]): readonly Outgoing[] => drafts.map((draft, i) => toRecord(draft, i, effect, work, run));
   try {
-    const drafts = await effect.run(work, run.ports, {
-      signal: controller.signal,
-      eventAt: (offset) => eventAt(run.log, work.projectid, offset),
-      emit: (early) => context.emit(record(early)),
-      onText: (text) => run.onText(task_id, text),
-      node: run.node,
-      worker: run.worker,
-      fence: `${context.epoch}-${context.attempt}`,
-    });
+    const drafts = await effect.run(work, run.ports, contextOf(work, context, run, record));
     return record([...drafts, ...run.takeCalls(task_id)]);
   } catch (error) {
-    if (shutdown.aborted) throw shutdown.reason;
-    if (controller.signal.aborted) return record(run.takeCalls(task_id));
+    if (unwanted) return record(run.takeCalls(task_id));
+    if (context.signal.aborted) throw context.signal.reason;
     const fault = toFault(error);
-    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts))
-      throw fault;
+    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts)) throw fault;
     return record([givenUp(kind, task_id, attempt, fault), ...run.takeCalls(task_id)]);
   } finally {
-    shutdown.removeEventListener('abort', onShutdown);
     ended();
   }
 };
+
+const contextOf = (work: WorkEventRecord, context: WorkContext, run: EffectRun, record: (drafts: readonly Draft[]) => readonly Outgoing[]): EffectContext => ({
+  get signal() {
+    return context.signal;
+  },
+  eventAt: (offset) => eventAt(run.log, work.projectid, offset),
+  emit: (early) => context.emit(record(early)),
+  onText: (text) => run.onText(work.data.task_id, text),
+  node: run.node,
+  worker: run.worker,
+  fence: `${context.epoch}-${context.attempt}`,
+});
 
 const givenUp = (kind: Work['kind'], task_id: string, attempt: number, fault: Fault): Draft =>
   say(

@@ -4,12 +4,16 @@
 // without a checkpoint it begins at the first event.
 import { type DatsEvent, type Fault, isTerminal, type TaskView, toFault } from '../../schemas/index.js';
 import { type Assignment, type Document, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { pause } from '../pause.js';
 import { emptyProject, type ProjectDoc, projectAfter } from './project-view.js';
 import { artifactViews, projectTask, taskDocument } from './task-view.js';
 
 export const VIEW = 'lifecycle';
 /** Tasks and projects held in memory, most recently used. */
 const CACHED = 20_000;
+/** A batch of so many records is load: then writes are at least FLUSH_MS apart. */
+const BUSY_RECORDS = 32;
+const FLUSH_MS = 20;
 
 export interface MaterialiseOptions {
   readonly log: Log;
@@ -47,6 +51,7 @@ export const openProjection = (views: ViewStore) => {
   const projects = new Map<string, Project>();
   const changed = new Map<string, Document>();
   const touchedTasks = new Set<string>();
+  const newTasks = new Set<string>();
   const touchedProjects = new Set<string>();
 
   const task = async (id: string): Promise<TaskView | undefined> => tasks.get(id) ?? (await views.get<TaskView>('task', id));
@@ -71,11 +76,12 @@ export const openProjection = (views: ViewStore) => {
     if (offset < counted.version) return;
     const stored = await task(event.data.task_id);
     // A submission shows its task before this fold comes to it: such a document is this very event, not counted yet. Any other was there first.
-    if (event.type === 'dats.task.created' && stored && stored.first_offset !== offset) return;
+    if (event.type === 'dats.task.created' && stored && stored.first_offset < offset) return;
     const before = event.type === 'dats.task.created' ? undefined : stored;
     const after = projectTask(before, event, offset);
     if (!after) return;
     put(after);
+    if (!before) newTasks.add(after.task_id);
     counted.doc = projectAfter(counted.doc, before, after);
     counted.version = offset + 1;
     touchedProjects.add(event.projectid);
@@ -99,13 +105,14 @@ export const openProjection = (views: ViewStore) => {
 
   const flush = (): Document[] => {
     const documents = [...changed.values()];
-    for (const id of touchedTasks) documents.push(taskDocument(tasks.get(id)!));
+    for (const id of touchedTasks) documents.push(taskDocument(tasks.get(id)!, newTasks.has(id)));
     for (const id of touchedProjects) {
       const { doc, version } = projects.get(id)!;
       documents.push({ collection: 'project', id, version, doc: { doc, version } });
     }
     changed.clear();
     touchedTasks.clear();
+    newTasks.clear();
     touchedProjects.clear();
     for (const cache of [tasks, projects])
       for (const id of cache.keys())
@@ -140,10 +147,13 @@ export const materialise = async (assignment: Assignment, options: MaterialiseOp
       }
     }
     const next = records.at(-1)!.offset + 1;
+    const began = performance.now();
     const written = views.put(projection.flush(), { view: VIEW, partition, next });
     if (next > committed) {
       committed = next;
       await Promise.all([written, assignment.commit({ next, outputs: [], states: new Map() })]);
     } else await written;
+    // Under load the events of some milliseconds share a write; a single event shows at once.
+    if (records.length >= BUSY_RECORDS) await pause(FLUSH_MS - (performance.now() - began), assignment.revoked);
   }
 };

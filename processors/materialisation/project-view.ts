@@ -2,8 +2,8 @@
 import type { ProjectStatus, TaskState, TaskView } from '../../schemas/index.js';
 import { statusOf } from '../../schemas/index.js';
 
-/** Durations remembered for the percentiles. */
-const DURATIONS = 256;
+/** Durations are counted in buckets that grow by this factor: the percentiles are right within 5 %. */
+const GROWTH = 1.1;
 /** Minutes over which the rate is told. */
 const RATE_MINUTES = 10;
 
@@ -11,13 +11,13 @@ export interface ProjectDoc {
   readonly project_id: string;
   readonly counts: Partial<Record<TaskState, number>>;
   readonly total: number;
-  /** Milliseconds from creation to completion, newest last. */
-  readonly durations: readonly number[];
+  /** Completed tasks by duration from creation to completion: bucket -> how many, bucket = log of the milliseconds to the base GROWTH. */
+  readonly durations: Readonly<Record<string, number>>;
   /** [minute since the epoch, completed in it], newest last. */
   readonly minutes: readonly (readonly [number, number])[];
 }
 
-export const emptyProject = (project_id: string): ProjectDoc => ({ project_id, counts: {}, total: 0, durations: [], minutes: [] });
+export const emptyProject = (project_id: string): ProjectDoc => ({ project_id, counts: {}, total: 0, durations: {}, minutes: [] });
 
 /** The project after one of its tasks went from `before` to `after`. */
 export const projectAfter = (doc: ProjectDoc, before: TaskView | undefined, after: TaskView): ProjectDoc => {
@@ -33,7 +33,8 @@ export const projectAfter = (doc: ProjectDoc, before: TaskView | undefined, afte
     last?.[0] === minute
       ? [...doc.minutes.slice(0, -1), [minute, last[1] + 1] as const]
       : [...doc.minutes, [minute, 1] as const].slice(-RATE_MINUTES);
-  return { ...next, minutes, durations: [...doc.durations.slice(-(DURATIONS - 1)), after.execution_time_ms ?? 0] };
+  const bucket = Math.round(Math.log(Math.max(1, after.execution_time_ms ?? 0)) / Math.log(GROWTH));
+  return { ...next, minutes, durations: { ...doc.durations, [bucket]: (doc.durations[bucket] ?? 0) + 1 } };
 };
 
 export interface ProjectContext {
@@ -44,8 +45,16 @@ export interface ProjectContext {
   readonly oldestOpen: string | null;
 }
 
-const percentile = (sorted: readonly number[], p: number): number | null =>
-  sorted.length === 0 ? null : sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))]!;
+/** In milliseconds; null when nothing was counted. */
+const percentile = (durations: ProjectDoc['durations'], p: number): number | null => {
+  const buckets = Object.entries(durations).map(([bucket, count]) => [Number(bucket), count] as const).sort((a, b) => a[0] - b[0]);
+  let rest = p * buckets.reduce((sum, [, count]) => sum + count, 0);
+  for (const [bucket, count] of buckets) {
+    rest -= count;
+    if (rest <= 0) return Math.round(GROWTH ** bucket);
+  }
+  return null;
+};
 
 /** As the API shows it. */
 export const projectStatus = (doc: ProjectDoc, context: ProjectContext): ProjectStatus => {
@@ -53,7 +62,6 @@ export const projectStatus = (doc: ProjectDoc, context: ProjectContext): Project
   const sum = (states: readonly TaskState[]) => entries.reduce((n, [state, count]) => n + (states.includes(state) ? count : 0), 0);
   const since = Math.floor(context.nowMs / 60_000) - RATE_MINUTES;
   const recent = doc.minutes.reduce((n, [minute, count]) => n + (minute > since ? count : 0), 0);
-  const sorted = [...doc.durations].sort((a, b) => a - b);
   return {
     project_id: doc.project_id,
     counts: Object.fromEntries(entries),
@@ -62,8 +70,8 @@ export const projectStatus = (doc: ProjectDoc, context: ProjectContext): Project
     queued: sum(['queued', 'waiting', 'retrying']),
     oldest_open: context.oldestOpen,
     completed_per_minute: recent / RATE_MINUTES,
-    duration_p50_ms: percentile(sorted, 0.5),
-    duration_p95_ms: percentile(sorted, 0.95),
+    duration_p50_ms: percentile(doc.durations, 0.5),
+    duration_p95_ms: percentile(doc.durations, 0.95),
     max_running: context.maxRunning,
     home: context.home,
   };

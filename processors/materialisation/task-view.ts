@@ -146,18 +146,15 @@ export const projectTask = (current: TaskView | undefined, event: DatsEvent, off
   return change ? { ...current, ...change, updated_at: event.time, last_offset: offset } : { ...current, last_offset: offset };
 };
 
-/** How a task's view is stored. */
-export const taskDocument = (view: TaskView): Document => ({
-  collection: 'task',
-  id: view.task_id,
-  version: view.last_offset + 1,
-  doc: view,
-  indexes: [
-    `project/${view.project_id}/${view.created_at}/${view.task_id}`,
-    `all/${view.created_at}/${view.task_id}`,
-    ...(view.parent_id === null ? [] : [`parent/${view.parent_id}/${view.created_at}/${view.task_id}`]),
-  ],
-});
+/** How a task's view is stored. Its index keys never change, so only the first write needs them. */
+export const taskDocument = (view: TaskView, first = true): Document => {
+  const document = { collection: 'task', id: view.task_id, version: view.last_offset + 1, doc: view };
+  if (!first) return document;
+  const when = `${view.created_at}/${view.task_id}`;
+  const indexes = [`project/${view.project_id}/${when}`, `all/${when}`];
+  if (view.parent_id !== null) indexes.push(`parent/${view.parent_id}/${when}`);
+  return { ...document, indexes };
+};
 
 /** The artifacts of an output, as the API shows them. */
 export const artifactViews = (event: EventOf<'dats.task.output.created'>, offset: number): readonly ArtifactView[] =>

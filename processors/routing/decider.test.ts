@@ -96,7 +96,7 @@ describe('routing', () => {
     const event = created('t', UNCLEAR);
     const outcome = given(asking, [event]).when(analyzed(event));
     outcome.thenNothing();
-    outcome.thenEntries({ t: { phase: 'done' } });
+    outcome.thenEntries({});
   });
 
   it('falls back on the signals when the analysis failed', () => {
@@ -152,7 +152,7 @@ describe('routing', () => {
     it('is done when the plan is there', () => {
       const outcome = given(asking, [event]).when(decomposed('t'));
       outcome.thenNothing();
-      outcome.thenEntries({ t: { phase: 'done' } });
+      outcome.thenEntries({});
     });
 
     it('asks for the plan of the lists when planning failed for a reason that may pass', () => {
@@ -264,7 +264,8 @@ describe('any history', () => {
           if (ended.has(id)) return;
           fold.take(event, offset);
           if (event.type === 'dats.task.completed' || event.type === 'dats.task.failed') ended.add(id);
-          expect(fold.take(structuredClone(event), offset)).toEqual([]);
+          // Nothing is kept of a task that nothing more is awaited for: see R3.
+          if (event.type !== 'dats.task.created') expect(fold.take(structuredClone(event), offset)).toEqual([]);
         });
       }),
       { numRuns: 300 },

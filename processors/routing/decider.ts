@@ -1,8 +1,8 @@
 // Routing as a decision: created -> analysed (at once, or after a model was asked) -> decomposed where that was wished.
 //
 // R1. No task gets stuck here: when asking a model fails or takes longer than `answerLimitMs`, the cheap signals (or the lists of the description) decide.
-// R2. What a repeated or late event finds already done is answered with nothing. R3. An entry per open task: a phase; only while a model is
-// asked, what is needed to do without it. Deleted at the terminal event.
+// R2. Of answers the first counts; later ones are answered with nothing. R3. An entry only while an answer or a plan is awaited: most tasks have
+// none. So a creation that is repeated afterwards is analysed again; scheduling takes the first analysis of a task only.
 // A transition is found by `evolve` and kept for the `decide` that follows; it is no part of the entries, because nothing survives on it.
 import { type DatsEvent, type EventOf, type EventType, TERMINAL_TYPES, type Work, workTopic } from '../../schemas/index.js';
 import type { Decider, StateEntries } from '../decider.js';
@@ -66,7 +66,11 @@ const CONSUMES: readonly EventType[] = [
 const DONE: Entry = { phase: 'done' };
 const millis = (time: string): number => Date.parse(time);
 
+/** Nothing more is to come from here for such a task. */
+const isSettled = (entry: Entry): boolean => entry.phase === 'done' || (entry.phase === 'analysed' && entry.decompose === undefined);
+
 const put = (state: RoutingState, task: string, entry: Entry): void => {
+  if (isSettled(entry)) return remove(state, task);
   state.tasks.set(task, entry);
   state.changed.set(task, entry);
   state.awaited.delete(task);

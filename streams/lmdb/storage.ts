@@ -37,7 +37,7 @@ export interface LmdbStorage {
 /** @throws Fault fatal `log_format` or `log_partitions` (see `openStore`). */
 export const openLmdbStorage = async (options: LmdbOptions): Promise<LmdbStorage> => {
   const { dir, node, partitions, maxBytes, now = Date.now, liveness = kernelLiveness() } = options;
-  const store = openStore(dir, partitions);
+  const store = await openStore(dir, partitions);
   let poke = () => {};
   const commits = new GroupCommit({ store, maxBytes, committed: () => poke() });
   const groups = new Groups(store, commits, liveness);

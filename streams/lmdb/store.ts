@@ -3,7 +3,9 @@
 // S1. `overlappingSync: false`: a write transaction resolves after fdatasync of the pages and the O_DSYNC write of the meta page, so what is
 // acknowledged is on disk (seen with strace: fdatasync, pwrite64 of the meta page, then the promise). S2. `eventTurnBatching: false`: with
 // batching, lmdb-js leaves a second promise behind that nobody holds, and a failed commit ends the process with an unhandled rejection.
-import { mkdirSync } from 'node:fs';
+// S3. A process opens an environment once, however often it opens the directory: opening takes the write lock synchronously, which would wait for
+// ever for a transaction of the same process whose callback needs this very thread.
+import { mkdirSync, realpathSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { Fault } from '../../schemas/index.js';
 
@@ -33,9 +35,38 @@ export interface Store {
   close(): Promise<void>;
 }
 
+interface Shared {
+  readonly store: Omit<Store, 'close'>;
+  users: number;
+}
+
+const shared = new Map<string, Shared>();
+const closing = new Map<string, Promise<void>>();
+
 /** @throws Fault fatal `log_format` or `log_partitions` when the directory was made by a newer build or with another partition count. */
-export const openStore = (dir: string, partitions: number): Store => {
+export const openStore = async (dir: string, partitions: number): Promise<Store> => {
   mkdirSync(dir, { recursive: true });
+  const path = realpathSync(dir);
+  while (closing.has(path)) await closing.get(path);
+  let entry = shared.get(path);
+  if (entry === undefined) {
+    entry = { store: openEnvironment(dir, partitions), users: 0 };
+    shared.set(path, entry);
+  } else if (entry.store.partitions !== partitions) throw otherPartitions(dir, entry.store.partitions, partitions);
+  entry.users += 1;
+  return { ...entry.store, close: () => release(path, entry) };
+};
+
+const release = async (path: string, entry: Shared): Promise<void> => {
+  entry.users -= 1;
+  if (entry.users > 0) return;
+  shared.delete(path);
+  const closed = entry.store.root.close().finally(() => closing.delete(path));
+  closing.set(path, closed);
+  await closed;
+};
+
+const openEnvironment = (dir: string, partitions: number): Omit<Store, 'close'> => {
   const root = open<Buffer, Buffer>({
     path: dir,
     noSubdir: false,
@@ -65,7 +96,6 @@ export const openStore = (dir: string, partitions: number): Store => {
     documents: database('documents'),
     indexes: database('indexes'),
     checkpoints: database('checkpoints'),
-    close: () => root.close(),
   };
 };
 
@@ -81,13 +111,15 @@ const checkMeta = (meta: Binary, dir: string, partitions: number): void => {
   const stored = JSON.parse(found.toString()) as { format: number; partitions: number };
   if (stored.format > FORMAT)
     throw new Fault('fatal', 'log_format', `${dir} has format ${stored.format}, this build knows up to ${FORMAT}; use the build that wrote it, or a newer one`);
-  if (stored.partitions !== partitions)
-    throw new Fault(
-      'fatal',
-      'log_partitions',
-      `${dir} was made with ${stored.partitions} partitions, but ${partitions} are configured; a key would change its partition and lose its order. Set partitions to ${stored.partitions}, or start with an empty directory`,
-    );
+  if (stored.partitions !== partitions) throw otherPartitions(dir, stored.partitions, partitions);
 };
+
+const otherPartitions = (dir: string, made: number, configured: number): Fault =>
+  new Fault(
+    'fatal',
+    'log_partitions',
+    `${dir} was made with ${made} partitions, but ${configured} are configured; a key would change its partition and lose its order. Set partitions to ${made}, or start with an empty directory`,
+  );
 
 export const readNumber = (bytes: Buffer | undefined): number => (bytes === undefined ? 0 : bytes.readDoubleLE(0));
 

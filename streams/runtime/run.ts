@@ -54,6 +54,12 @@ export class Run implements WorkContext {
     return this.#host.emit(this, outputs);
   }
 
+  cancel(reason: Error): void {
+    this.#abort ??= new AbortController();
+    this.#abort.abort(reason);
+  }
+
+  /** The partition is given up. */
   abort(): void {
     this.#aborted = true;
     this.#abort?.abort(givenUp());

@@ -10,6 +10,8 @@ import type { Timers } from './timers.js';
 export interface WorkContext {
   /** Aborts when the partition is given up and the time to finish is over. Made when first asked for. */
   readonly signal: AbortSignal;
+  /** Aborts `signal` with that reason: nobody wants the result any more. The run still ends as `run` says. */
+  cancel(reason: Error): void;
   /** From 1. */
   readonly attempt: number;
   /** The fencing token of the partition's owner. */

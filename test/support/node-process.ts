@@ -97,11 +97,16 @@ export const startProcess = (config: string, args: readonly string[] = [], env: 
   };
 };
 
-/** Ends every process and removes every folder that was made here. */
-export const cleanUp = async (): Promise<void> => {
+/** Ends every process that was started here. */
+export const endProcesses = async (): Promise<void> => {
   const ends = [...processes].map((child) => new Promise((resolve) => child.once('close', resolve)));
   for (const child of processes) child.kill('SIGKILL');
   await Promise.all(ends);
+};
+
+/** Ends every process and removes every folder that was made here. */
+export const cleanUp = async (): Promise<void> => {
+  await endProcesses();
   for (const folder of folders) folder.remove();
 };
 

@@ -1,0 +1,72 @@
+// `npm run bench -- [P1 P2 ...] [options]`: measures and prints one line per figure, then the machine. bench/README.md says what each figure means.
+import { parseArgs } from 'node:util';
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Figure, lineOf } from './figure.js';
+import { keyedFigures } from './keyed.js';
+import { machineLine } from './machine.js';
+import { benchWithPeers, installPeers, peersMissing } from './peers.js';
+import { benchPipeline } from './pipeline.js';
+import { cacheDir } from './places.js';
+import { benchReplay } from './replay.js';
+import { benchIdle, benchStart } from './standing.js';
+import { benchStreams } from './streams.js';
+
+const FIGURES = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6', 'P11', 'P12', 'P13'];
+const SIZES = {
+  quick: { tasks: 2_000, seconds: 5, replayTasks: 2_000, idleSeconds: 10, starts: 3, rounds: 1, peerTasks: 2_000 },
+  normal: { tasks: 20_000, seconds: 15, replayTasks: 33_000, idleSeconds: 60, starts: 5, rounds: 1, peerTasks: undefined },
+  full: { tasks: 20_000, seconds: 30, replayTasks: 33_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined },
+} as const;
+
+const HELP = `npm run bench -- [${FIGURES.join(' ')}] [--quick | --full] [--peers none|some|all] [--install-peers]
+  --peers      none; some: RabbitMQ classic and BullMQ appendfsync always (default); all: Restate and DBOS as well
+  --quick      small loads, for a look; --full: three interleaved rounds with the peers, five idle minutes
+  DATS_PEERS   folder of the peers' harness;  DATS_CACHE  where everything is kept (default ~/.cache/dats)
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+    peers: { type: 'string', default: 'some' },
+    'install-peers': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
+  const size = SIZES[values.quick ? 'quick' : values.full ? 'full' : 'normal'];
+  const results = join(cacheDir(), 'bench', 'figures.jsonl');
+  await mkdir(join(cacheDir(), 'bench'), { recursive: true });
+  const tell = async (figures: Promise<readonly Figure[]>): Promise<void> => {
+    for (const figure of await figures) {
+      say(lineOf(figure));
+      await appendFile(results, `${JSON.stringify({ at: new Date().toISOString(), ...figure })}\n`);
+    }
+  };
+  if (['P1', 'P2', 'P3', 'P4'].some((id) => wanted.has(id))) await tell(benchPipeline(wanted, size));
+  if (values.peers !== 'none' && (wanted.has('P1') || wanted.has('P4'))) {
+    const missing = peersMissing();
+    const options = { all: values.peers === 'all', rounds: size.rounds, tasks: size.peerTasks, hurried: values.quick };
+    if (missing === undefined) await tell(benchWithPeers(options, say));
+    else say(missing);
+  }
+  if (wanted.has('P5')) await tell(keyedFigures());
+  if (wanted.has('P6')) await tell(benchReplay(size.replayTasks));
+  if (wanted.has('P11')) await tell(benchStreams(size.seconds));
+  if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
+  if (wanted.has('P13')) await tell(benchStart(size.starts));
+  say(await machineLine());
+};
+
+const unknown = positionals.filter((id) => !FIGURES.includes(id));
+if (values.help) say(HELP);
+else if (unknown.length > 0 || !['none', 'some', 'all'].includes(values.peers)) {
+  process.stderr.write(`not known: ${[...unknown, `--peers ${values.peers}`].join(', ')}\n${HELP}`);
+  process.exitCode = 2;
+} else if (values['install-peers']) await installPeers();
+else await measure(new Set(positionals.length > 0 ? positionals : FIGURES));

@@ -1,0 +1,41 @@
+// Follows a project's events over a node that comes and goes: reconnects with the last position it has, and keeps every event it was sent.
+import type { Api, StreamedEvent } from './api.js';
+import { eventually } from './eventually.js';
+
+/** A node that is away longer than this is not coming back, in milliseconds. */
+const BACK_WITHIN_MS = 60_000;
+
+export interface Follower {
+  /** In the order received. */
+  readonly received: readonly { readonly position: string; readonly id: string; readonly type: string; readonly subject: string }[];
+  readonly reconnects: () => number;
+  /** Rejects when the node does not come back. */
+  readonly done: Promise<void>;
+  stop(): void;
+}
+
+export const follow = (api: Api, project: string, onEvent: (event: StreamedEvent) => void): Follower => {
+  const received: { position: string; id: string; type: string; subject: string }[] = [];
+  const stop = new AbortController();
+  let reconnects = -1;
+  const path = `/api/v1/projects/${project}/events?from=beginning`;
+  const once = async (): Promise<void> => {
+    reconnects++;
+    for await (const streamed of api.stream(path, { lastEventId: received.at(-1)?.position, signal: stop.signal })) {
+      received.push({ position: streamed.id, id: streamed.event.id, type: streamed.type, subject: streamed.event.subject });
+      onEvent(streamed);
+    }
+  };
+  const run = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      const before = received.length;
+      await eventually(`the event stream of ${project}`, BACK_WITHIN_MS, async () => {
+        await once().catch((error: unknown) => {
+          if (!stop.signal.aborted && received.length === before) throw error;
+        });
+        return true;
+      });
+    }
+  };
+  return { received, reconnects: () => reconnects, done: run(), stop: () => stop.abort() };
+};
