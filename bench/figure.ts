@@ -59,4 +59,3 @@ export const lineOf = (figure: Figure): string =>
   columnsOf(figure)
     .filter((column) => column !== '')
     .join(' | ');
-

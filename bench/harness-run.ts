@@ -1,5 +1,5 @@
 // Ours under the peers' harness: `node dist/bench/harness-run.js <common.mjs>`. The harness forks pipeline-app.js and drives it as it drives every peer.
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { freePort, PIPELINE_APP } from './pipeline-process.js';

@@ -1,7 +1,8 @@
 // `npm run bench -- [P1 P2 ...] [options]`: measures and prints one line per figure, then the machine. bench/README.md says what each figure means.
-import { parseArgs } from 'node:util';
+
 import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { type Figure, lineOf } from './figure.js';
 import { keyedFigures } from './keyed.js';
 import { machineLine } from './machine.js';
@@ -15,8 +16,8 @@ import { benchStreams } from './streams.js';
 const FIGURES = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6', 'P11', 'P12', 'P13'];
 const SIZES = {
   quick: { tasks: 2_000, seconds: 5, replayTasks: 2_000, idleSeconds: 10, starts: 3, rounds: 1, peerTasks: 2_000 },
-  normal: { tasks: 20_000, seconds: 15, replayTasks: 33_000, idleSeconds: 60, starts: 5, rounds: 1, peerTasks: undefined },
-  full: { tasks: 20_000, seconds: 30, replayTasks: 33_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined },
+  normal: { tasks: 20_000, seconds: 15, replayTasks: 43_000, idleSeconds: 60, starts: 5, rounds: 1, peerTasks: undefined },
+  full: { tasks: 20_000, seconds: 30, replayTasks: 43_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined },
 } as const;
 
 const HELP = `npm run bench -- [${FIGURES.join(' ')}] [--quick | --full] [--peers none|some|all] [--install-peers]

@@ -161,8 +161,10 @@ export const peersMissing = (): string | undefined => {
     : `peers not found: expected at ${peersSource()}, or where DATS_PEERS says`;
 };
 
-const medianOf = (rows: readonly Row[], field: 'tasks_per_s' | 'e2e_low_p50_ms' | 'e2e_low_p95_ms' | 'cpu_ms_per_task' | 'disk_flushes_per_task' | 'rss_mb'): number =>
-  median(rows.map((row) => row[field]));
+const medianOf = (
+  rows: readonly Row[],
+  field: 'tasks_per_s' | 'e2e_low_p50_ms' | 'e2e_low_p95_ms' | 'cpu_ms_per_task' | 'disk_flushes_per_task' | 'rss_mb',
+): number => median(rows.map((row) => row[field]));
 
 const noteOf = (rows: readonly Row[]): string => {
   const disturbed = Math.max(...rows.map((row) => row.other_cpu_cores));
@@ -192,9 +194,27 @@ const figuresOf = (rows: readonly Row[], at: Places, peers: readonly Peer[]): re
         peer: of('tasks_per_s'),
         note: `ours: ${noteOf(ours)}; ${peer.label}: ${noteOf(theirs)}`,
       },
-      { id: 'P1', what: `CPU beside ${peer.label}`, value: medianOf(ours, 'cpu_ms_per_task'), unit: 'ms/task', peer: of('cpu_ms_per_task') },
-      { id: 'P4', what: `submit to completed at 20/s, p50, beside ${peer.label}`, value: medianOf(ours, 'e2e_low_p50_ms'), unit: 'ms', peer: of('e2e_low_p50_ms') },
-      { id: 'P4', what: `submit to completed at 20/s, p95, beside ${peer.label}`, value: medianOf(ours, 'e2e_low_p95_ms'), unit: 'ms', peer: of('e2e_low_p95_ms') },
+      {
+        id: 'P1',
+        what: `CPU beside ${peer.label}`,
+        value: medianOf(ours, 'cpu_ms_per_task'),
+        unit: 'ms/task',
+        peer: of('cpu_ms_per_task'),
+      },
+      {
+        id: 'P4',
+        what: `submit to completed at 20/s, p50, beside ${peer.label}`,
+        value: medianOf(ours, 'e2e_low_p50_ms'),
+        unit: 'ms',
+        peer: of('e2e_low_p50_ms'),
+      },
+      {
+        id: 'P4',
+        what: `submit to completed at 20/s, p95, beside ${peer.label}`,
+        value: medianOf(ours, 'e2e_low_p95_ms'),
+        unit: 'ms',
+        peer: of('e2e_low_p95_ms'),
+      },
     );
   }
   return figures;

@@ -1,8 +1,8 @@
 // The forked pipeline as the bench sees it: started, fed, measured, stopped.
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Profiler } from 'node:inspector';
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { freshDir, removeDir } from './places.js';

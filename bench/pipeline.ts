@@ -87,7 +87,12 @@ const atManyConnections = async (pipeline: PipelineProcess, size: PipelineSize):
 };
 
 /** Queries of known tasks at a fixed rate for as long as the load runs. */
-const queriesDuring = async (pipeline: PipelineProcess, ids: readonly string[], seconds: number, load: Promise<unknown>): Promise<number> => {
+const queriesDuring = async (
+  pipeline: PipelineProcess,
+  ids: readonly string[],
+  seconds: number,
+  load: Promise<unknown>,
+): Promise<number> => {
   const requests = Array.from({ length: seconds * QUERIES_PER_SECOND }, (_, i) => ['GET', `/api/v1/tasks/${ids[i % ids.length]}`] as const);
   const [{ latencies }] = await Promise.all([driveOpen(pipeline.port, requests, QUERIES_PER_SECOND), load]);
   return percentile(latencies, 0.95);

@@ -45,7 +45,7 @@ const selfTimes = (profile: Profiler.Profile): (readonly [string, number])[] => 
 const byFile = (times: readonly (readonly [string, number])[]): (readonly [string, number])[] => {
   const files = new Map<string, number>();
   for (const [name, us] of times) {
-    const file = name.slice(name.lastIndexOf('  ') + 2).replace(/:\d+$/, '');
+    const file = name.split('  ').at(-1)!.replace(/:\d+$/, '');
     files.set(file, (files.get(file) ?? 0) + us);
   }
   return [...files].sort((a, b) => b[1] - a[1]);
@@ -61,12 +61,20 @@ const profilePipeline = async (tasks: number): Promise<void> => {
   const pipeline = await startPipeline();
   try {
     const warmUp = Array.from({ length: WARM_UP }, (_, i) => benchTask(i));
-    await driveClosed(pipeline.port, warmUp.map((task) => task.request), CONNECTIONS);
+    await driveClosed(
+      pipeline.port,
+      warmUp.map((task) => task.request),
+      CONNECTIONS,
+    );
     await pipeline.waitFor(WARM_UP);
     const work = Array.from({ length: tasks }, (_, i) => benchTask(i));
     await pipeline.startProfile();
     const cpuBefore = cpuMsOf(pipeline.pid);
-    const { begin, end } = await driveClosed(pipeline.port, work.map((task) => task.request), CONNECTIONS);
+    const { begin, end } = await driveClosed(
+      pipeline.port,
+      work.map((task) => task.request),
+      CONNECTIONS,
+    );
     await pipeline.waitFor(WARM_UP + tasks);
     const cpu = cpuMsOf(pipeline.pid) - cpuBefore;
     const profile = await pipeline.stopProfile();

@@ -1,8 +1,9 @@
 // P6, replay: a log that the real pipeline wrote, then every state and every view rebuilt from it, in a process that has not seen the log.
 //
 // R1. The rebuilt states are compared with the saved ones, and the rebuilt tasks are counted: a fast wrong replay is an error, not a figure.
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openFold, openRebuild } from '../processors/host/index.js';
 import { materialise, VIEW } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
@@ -25,7 +26,11 @@ const LOOK_MS = 5;
 const fillLog = async (dir: string, tasks: number): Promise<void> => {
   const pipeline = await startPipeline(dir);
   try {
-    await driveClosed(pipeline.port, Array.from({ length: tasks }, (_, i) => benchTask(i).request), CONNECTIONS);
+    await driveClosed(
+      pipeline.port,
+      Array.from({ length: tasks }, (_, i) => benchTask(i).request),
+      CONNECTIONS,
+    );
     await pipeline.waitFor(tasks);
   } finally {
     await pipeline.stop();
@@ -127,7 +132,13 @@ export const benchReplay = async (tasks: number): Promise<readonly Figure[]> => 
       const log = `${rebuilt.events} events of ${tasks} tasks`;
       return [
         { id: 'P6', what: `rebuild states and views, ${log}`, value: rate(rebuilt.ms + viewsMs), unit: 'events/s', target },
-        { id: 'P6', what: 'of it the states', value: rate(rebuilt.ms), unit: 'events/s', note: `${compared} states equal to the saved ones` },
+        {
+          id: 'P6',
+          what: 'of it the states',
+          value: rate(rebuilt.ms),
+          unit: 'events/s',
+          note: `${compared} states equal to the saved ones`,
+        },
         { id: 'P6', what: 'of it the views', value: rate(viewsMs), unit: 'events/s', note: `durable, ${counted} tasks` },
       ];
     } finally {

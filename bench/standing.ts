@@ -64,7 +64,9 @@ export const benchStart = async (times: number): Promise<readonly Figure[]> => {
     await node.stop();
   }
   const note = `${Math.min(...measured).toFixed(2)} to ${Math.max(...measured).toFixed(2)} s; without the build that npm start does first`;
-  return [{ id: 'P13', what: `start to ready, median of ${times}`, value: median(measured), unit: 's', target: { at: 'most', bound: 2 }, note }];
+  return [
+    { id: 'P13', what: `start to ready, median of ${times}`, value: median(measured), unit: 's', target: { at: 'most', bound: 2 }, note },
+  ];
 };
 
 export const benchIdle = async (seconds: number): Promise<readonly Figure[]> => {

@@ -3,10 +3,10 @@
 // An event bears the time at which it was made, in whole milliseconds, before it was appended and synced: so these ages are upper bounds of
 // "append to receipt", by the sync and by up to one millisecond.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from './completions.js';
 import { EventStream } from './event-stream.js';
 import type { Figure } from './figure.js';
 import { benchTask, driveClosed, driveOpen } from './load.js';
-import { monotonicMs } from './completions.js';
 import { type PipelineProcess, startPipeline } from './pipeline-process.js';
 import { percentile } from './statistics.js';
 
@@ -26,7 +26,11 @@ const agesWith = async (pipeline: PipelineProcess, count: number, seconds: numbe
     streams.push(await EventStream.open(pipeline.port, `/api/v1/projects/project-${i % PROJECTS}/events`, (age) => ages.push(age)));
   const before = pipeline.completed.size;
   const tasks = Array.from({ length: seconds * TASKS_PER_SECOND }, (_, i) => benchTask(i));
-  await driveOpen(pipeline.port, tasks.map((task) => task.request), TASKS_PER_SECOND);
+  await driveOpen(
+    pipeline.port,
+    tasks.map((task) => task.request),
+    TASKS_PER_SECOND,
+  );
   await pipeline.waitFor(before + tasks.length);
   await sleep(SETTLE_MS);
   for (const stream of streams) stream.close();
@@ -57,9 +61,16 @@ const firstEvents = async (pipeline: PipelineProcess, ids: readonly string[]): P
 export const benchStreams = async (seconds: number): Promise<readonly Figure[]> => {
   const pipeline = await startPipeline();
   try {
-    const { replies } = await driveClosed(pipeline.port, Array.from({ length: WARM_UP }, (_, i) => benchTask(i).request), 8);
+    const { replies } = await driveClosed(
+      pipeline.port,
+      Array.from({ length: WARM_UP }, (_, i) => benchTask(i).request),
+      8,
+    );
     await pipeline.waitFor(WARM_UP);
-    const first = await firstEvents(pipeline, replies.map((reply) => (JSON.parse(reply.body) as { task_id: string }).task_id));
+    const first = await firstEvents(
+      pipeline,
+      replies.map((reply) => (JSON.parse(reply.body) as { task_id: string }).task_id),
+    );
     const few = await agesWith(pipeline, 1, seconds);
     const many = await agesWith(pipeline, MANY, seconds);
     const what = `age of events at receipt, ${TASKS_PER_SECOND} tasks/s`;
@@ -67,7 +78,14 @@ export const benchStreams = async (seconds: number): Promise<readonly Figure[]> 
     return [
       { id: 'P11', what: 'first event of an opened stream, p95', value: percentile(first, 0.95), unit: 'ms', target },
       { id: 'P11', what: `${what}, 1 stream, p95`, value: percentile(few, 0.95), unit: 'ms', target, note: `${few.length} events` },
-      { id: 'P11', what: `${what}, ${MANY} streams, p95`, value: percentile(many, 0.95), unit: 'ms', target, note: `${many.length} events` },
+      {
+        id: 'P11',
+        what: `${what}, ${MANY} streams, p95`,
+        value: percentile(many, 0.95),
+        unit: 'ms',
+        target,
+        note: `${many.length} events`,
+      },
     ];
   } finally {
     await pipeline.stop();

@@ -1,18 +1,15 @@
 // Cancelling: one event that asks, then a bounded wait for what came of it.
 //
 // C1. The answer says what happened, not what was hoped: `cancelled`, `already_final`, or `requested` when it has not ended within the wait.
-// C2. When it says how the task ended, the next GET says the same, unless the wait ran out before the view was there.
-import { setTimeout as sleep } from 'node:timers/promises';
+// C2. When it says how the task ended, the next GET says the same.
 import { isTerminal, LIFECYCLE, newId, partitionOf, type TaskView } from '../schemas/index.js';
 import { outgoing } from '../streams/index.js';
 import { ANONYMOUS, cancelEvent, type Requester } from './commands.js';
-import { refuse } from './problem.js';
+import { isFinal, taskNow } from './reads.js';
 import type { Services } from './services.js';
 
 /** How long the answer waits for the task to end, unless told otherwise; milliseconds. */
 export const CANCEL_WAIT_MS = 2_000;
-/** Between two looks at the view, milliseconds. */
-const VIEW_POLL_MS = 10;
 
 export interface CancelAnswer {
   task_id: string;
@@ -22,15 +19,6 @@ export interface CancelAnswer {
   detail: string;
 }
 
-export const isFinal = (view: TaskView): boolean => view.status === 'completed' || view.status === 'failed' || view.status === 'cancelled';
-
-/** @throws Fault `task_not_found`. */
-export const taskView = async ({ deps }: Services, taskId: string): Promise<TaskView> => {
-  const view = await deps.views.get<TaskView>('task', taskId);
-  if (view === undefined) throw refuse('task_not_found', `there is no task "${taskId}"`);
-  return view;
-};
-
 export const cancelTask = async (
   services: Services,
   taskId: string,
@@ -38,7 +26,7 @@ export const cancelTask = async (
   requester: Requester,
 ): Promise<CancelAnswer> => {
   const { deps } = services;
-  const before = await taskView(services, taskId);
+  const before = await taskNow(deps, taskId);
   if (isFinal(before)) return answer(before, 'already_final');
   const event = cancelEvent({
     taskId,
@@ -52,26 +40,17 @@ export const cancelTask = async (
   });
   await deps.log.append([outgoing(LIFECYCLE, event)]);
   const wait = AbortSignal.any([AbortSignal.timeout(services.cancelWaitMs), services.closing]);
-  const end = await terminalOffset(services, before, wait);
-  const after = end === undefined ? await taskView(services, taskId) : await viewAt(services, taskId, end, wait);
+  await ended(services, before, wait);
+  const after = await taskNow(deps, taskId);
   if (!isFinal(after)) return answer(after, 'requested');
   return answer(after, after.state === 'cancelled' ? 'cancelled' : 'already_final');
 };
 
-/** Offset of the terminal event, looked for from what the view knew: it may have been on its way before the request. */
-const terminalOffset = async ({ tail, deps }: Services, view: TaskView, signal: AbortSignal): Promise<number | undefined> => {
+/** Resolves when the task has ended, or when `signal` aborts. Looks from what the view knew: the end may have been on its way before the request. */
+const ended = async ({ tail, deps }: Services, view: TaskView, signal: AbortSignal): Promise<void> => {
   const partition = partitionOf(view.project_id, deps.log.partitions(LIFECYCLE));
   for await (const batch of tail.follow({ partition, from: view.last_offset + 1, project: view.project_id, task: view.task_id }, signal))
-    for (const record of batch) if (isTerminal(record.type)) return record.offset;
-  return undefined;
-};
-
-const viewAt = async (services: Services, taskId: string, offset: number, signal: AbortSignal): Promise<TaskView> => {
-  for (;;) {
-    const view = await taskView(services, taskId);
-    if (view.last_offset >= offset || signal.aborted) return view;
-    await sleep(VIEW_POLL_MS, undefined, { signal }).catch(() => undefined);
-  }
+    if (batch.some((record) => isTerminal(record.type))) return;
 };
 
 const answer = (view: TaskView, outcome: CancelAnswer['outcome']): CancelAnswer => ({

@@ -1,14 +1,13 @@
-// Taking tasks: validate -> store what is large -> append (durable) -> view -> answer.
+// Taking tasks: validate -> store what is large -> append (durable) -> answer.
 //
-// T1. What was answered 202 is in the log on disk, and the next GET sees it. T2. A refusal leaves nothing but harmless claim checks behind.
+// T1. What was answered 202 is in the log on disk, and the next GET sees it (reads.ts). T2. A refusal leaves nothing but harmless claim checks behind.
 // T3. One Idempotency-Key of one submitter in one project makes one task: the task id is derived from the key, racing requests of this process share
 // one submission, and what another process appended is compared through the log. T4. What is kept for T3 is bounded.
 
 import type { z } from 'zod';
-import { inlineContent, projectTask, storeText, taskDocument } from '../processors/index.js';
+import { inlineContent, storeText } from '../processors/index.js';
 import {
   type ArtifactRef,
-  type ArtifactView,
   type acceptedSchema,
   derivedId,
   type EventOf,
@@ -17,21 +16,19 @@ import {
   newId,
   partitionOf,
   type SubmitTask,
-  type TaskView,
 } from '../schemas/index.js';
 import { eventOf, outgoing } from '../streams/index.js';
 import type { Backlog } from './backlog.js';
 import { ANONYMOUS, createdEvent, fingerprintOfBody, fingerprintOfCreated, misfitsOf, type Requester } from './commands.js';
 import type { GatewayDeps } from './deps.js';
 import { invalid, type Misfit, refuse } from './problem.js';
+import { findArtifact, findTask } from './reads.js';
 
 export type Accepted = z.infer<typeof acceptedSchema>;
 export type Created = EventOf<'dats.task.created'>;
 
 /** Keyed submissions whose answers are remembered word for word. */
 const REMEMBERED_LIMIT = 10_000;
-/** Below that of any event: such a write can make a view, never replace one. */
-const LOWEST_VERSION = 1;
 
 interface Remembered {
   readonly fingerprint: string;
@@ -55,12 +52,12 @@ export interface Submissions {
     taskId: string,
     batch?: { readonly dependsOn: readonly string[]; readonly siblings: ReadonlySet<string> },
   ): Promise<Ready>;
-  /** Appends all or none, and puts the views. `mayExist`: another process may have taken the same task; its view is then left alone. */
-  commit(ready: readonly Ready[], mayExist?: boolean): Promise<readonly Accepted[]>;
+  /** Appends all or none; they are on disk when it resolves. */
+  commit(ready: readonly Ready[]): Promise<readonly Accepted[]>;
 }
 
 export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissions => {
-  const { log, views, artifacts, config, now, logger } = deps;
+  const { log, artifacts, config, now } = deps;
   const models = new Set(config.models.map((model) => model.id));
   const remembered = new Map<string, Remembered>();
 
@@ -118,22 +115,8 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
     }
   };
 
-  const commit: Submissions['commit'] = async (ready, mayExist = false) => {
-    const positions = await log.append(ready.map(({ event }) => outgoing(LIFECYCLE, event)));
-    const documents = [];
-    for (let i = 0; i < ready.length; i++) {
-      const { offset } = positions[i]!;
-      const view = projectTask(undefined, ready[i]!.event, offset);
-      if (view === undefined) continue;
-      const document = taskDocument(view);
-      documents.push(mayExist ? { ...document, version: LOWEST_VERSION } : document);
-    }
-    try {
-      await views.put(documents);
-    } catch (err) {
-      // The tasks are on disk: refusing them now would make the caller send them twice. Materialisation writes the views again.
-      logger.error({ err, tasks: documents.length }, 'views of accepted tasks could not be written; materialisation will');
-    }
+  const commit: Submissions['commit'] = async (ready) => {
+    await log.append(ready.map(({ event }) => outgoing(LIFECYCLE, event)));
     return ready.map(({ event, position, estimatedCompletion }) => ({
       task_id: event.data.task_id,
       project_id: event.projectid,
@@ -144,9 +127,9 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
     }));
   };
 
-  const submitAs = async (body: SubmitTask, requester: Requester, taskId: string, mayExist: boolean): Promise<Accepted> => {
+  const submitAs = async (body: SubmitTask, requester: Requester, taskId: string): Promise<Accepted> => {
     const ready = await prepare(body, requester, taskId);
-    return (await commit([ready], mayExist))[0]!;
+    return (await commit([ready]))[0]!;
   };
 
   const remember = (taskId: string, entry: Remembered) => {
@@ -160,7 +143,7 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
   return {
     prepare,
     commit,
-    submit: (body, requester) => submitAs(body, requester, newId(), false),
+    submit: (body, requester) => submitAs(body, requester, newId()),
     submitOnce: async (body, requester, key) => {
       const taskId = derivedId(body.project_id, body.submitted_by ?? ANONYMOUS, key);
       const fingerprint = fingerprintOfBody(body);
@@ -173,7 +156,7 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
       const answer = (async () => {
         const earlier = await earlierAnswer(deps, taskId, fingerprint, key);
         replayed = earlier !== undefined;
-        return earlier ?? submitAs(body, requester, taskId, true);
+        return earlier ?? submitAs(body, requester, taskId);
       })();
       remember(taskId, { fingerprint, answer });
       return { accepted: await answer, replayed };
@@ -189,7 +172,7 @@ const reused = (key: string): Fault =>
 
 /** The answer to a submission that this process does not remember, from its view and its event. */
 const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: string, key: string): Promise<Accepted | undefined> => {
-  const view = await deps.views.get<TaskView>('task', taskId);
+  const view = await findTask(deps, taskId);
   if (view === undefined) return undefined;
   const partition = partitionOf(view.project_id, deps.log.partitions(LIFECYCLE));
   const record = await deps.log.get({ topic: LIFECYCLE, partition, offset: view.first_offset });
@@ -212,7 +195,7 @@ const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: str
 };
 
 const missingTasks = async (
-  { views }: GatewayDeps,
+  deps: GatewayDeps,
   projectId: string,
   ids: readonly string[],
   siblings: ReadonlySet<string> | undefined,
@@ -220,21 +203,16 @@ const missingTasks = async (
   const misfits: Misfit[] = [];
   for (const [i, id] of ids.entries()) {
     if (siblings?.has(id)) continue;
-    const view = await views.get<TaskView>('task', id);
+    const view = await findTask(deps, id);
     if (view?.project_id !== projectId) misfits.push({ path: ['depends_on', i], message: `no task "${id}" in project "${projectId}"` });
   }
   return misfits;
 };
 
-const resolveInputs = async (
-  { views }: GatewayDeps,
-  projectId: string,
-  ids: readonly string[],
-  misfits: Misfit[],
-): Promise<ArtifactRef[]> => {
+const resolveInputs = async (deps: GatewayDeps, projectId: string, ids: readonly string[], misfits: Misfit[]): Promise<ArtifactRef[]> => {
   const refs: ArtifactRef[] = [];
   for (const [i, id] of ids.entries()) {
-    const view = await views.get<ArtifactView>('artifact', id);
+    const view = await findArtifact(deps, id);
     if (view?.project_id !== projectId) misfits.push({ path: ['inputs', i], message: `no artifact "${id}" in project "${projectId}"` });
     else refs.push({ artifact_id: id, task_id: view.task_id, path: view.path, sha256: view.sha256, at: view.at });
   }

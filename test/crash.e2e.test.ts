@@ -1,8 +1,9 @@
 // SIGKILL at random points under load: nothing acknowledged is lost, nothing happens twice, every project's order holds (quality.md R1).
 //
-// DATS_SEED repeats the choices of a run; DATS_CRASH_KILLS sets the kills of each variant.
+// DATS_SEED repeats the choices of a run; DATS_CRASH_KILLS sets the kills of each variant; DATS_CRASH_KEEP names a folder for the data of a failed run.
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import type { TaskView } from '../schemas/index.js';
 import { type Api, apiOf, isFinal } from './support/api.js';
 import { eventually } from './support/eventually.js';
@@ -10,7 +11,7 @@ import { type Fleet, startFleet } from './support/fleet.js';
 import { type Follower, follow } from './support/follower.js';
 import { violationsOf } from './support/invariants.js';
 import { type Acknowledged, LOAD_SCRIPT, type Load, startLoad } from './support/load.js';
-import { cleanUp, freePort, type TestFolder, testFolder } from './support/node-process.js';
+import { cleanUp, freePort, standardErrors, type TestFolder, testFolder } from './support/node-process.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
 import { readWholeLog } from './support/whole-log.js';
 
@@ -68,6 +69,7 @@ const lifetime = (random: Random): Promise<void> => new Promise((resolve) => set
 const killUnderLoad = async ({ fleet, random, load, api }: World): Promise<void> => {
   const enough = new AbortController();
   const running = load.run(enough.signal);
+  running.catch(() => undefined);
   await eventually('the first acknowledged task', 60_000, () => load.acknowledged.length > 0);
   for (let kills = 0; kills < KILLS; kills++) {
     const before = load.acknowledged.length;
@@ -106,17 +108,26 @@ const misfitsOf = (tasks: readonly Acknowledged[], views: readonly TaskView[]): 
   });
 };
 
+/** What a failed run was about. */
+const showState = async ({ folder }: World, open: readonly Acknowledged[]): Promise<void> => {
+  console.error(
+    `${open.length} acknowledged tasks had not ended: ${open
+      .map(({ key, kind, task_id, project_id }) => `${key} ${kind} ${task_id} ${project_id}`)
+      .slice(0, 10)
+      .join(', ')}`,
+  );
+  if (process.env['DATS_CRASH_KEEP'] !== undefined) cpSync(folder.dir, process.env['DATS_CRASH_KEEP'], { recursive: true });
+};
+
 const crashes = async (members: readonly string[], seed: number): Promise<void> => {
   const world = await openWorld(members, seed);
   const { fleet, load, api, followers, ended, folder } = world;
   const began = performance.now();
+  const open = () => load.acknowledged.filter(({ task_id }) => !ended.has(task_id));
+  onTestFailed(() => showState(world, open()));
   try {
     await killUnderLoad(world);
-    const open = () => load.acknowledged.filter(({ task_id }) => !ended.has(task_id));
-    await eventually('the end of every acknowledged task', ENDED_WITHIN_MS, () => open().length === 0).catch((error) => {
-      const left = open().map(({ key, kind, task_id, project_id }) => `${key} ${kind} ${task_id} ${project_id}`);
-      throw new Error(`${error.message}; ${left.length} are open: ${left.slice(0, 10).join(', ')}\n${fleet.errors()}`);
-    });
+    await eventually('the end of every acknowledged task', ENDED_WITHIN_MS, () => open().length === 0);
     expect(load.surprises).toEqual([]);
     const tasks = load.acknowledged;
     const views = await viewsOf(
@@ -150,6 +161,7 @@ const crashes = async (members: readonly string[], seed: number): Promise<void> 
 };
 
 describe(`${KILLS} SIGKILLs under load`, () => {
+  beforeEach(() => onTestFailed(() => console.error(standardErrors().slice(-50_000))));
   afterEach(cleanUp);
 
   it('of a node in one process lose nothing and repeat nothing', () => crashes(['all'], testSeed('one process')));

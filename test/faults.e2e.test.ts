@@ -1,7 +1,7 @@
 // What goes wrong around a node, and what it makes of it: models, records, disks, signals, ports, load (quality.md R4 to R9).
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import { dataschemaOf, LIFECYCLE, newId, type Problem, partitionOf, type Topic, workTopic } from '../schemas/index.js';
 import type { Outgoing } from '../streams/index.js';
 import { openLmdbStorage } from '../streams/lmdb/index.js';
@@ -81,6 +81,7 @@ const ended = (api: Api, id: string, limitMs = FAR_MS) =>
   });
 const task = (script: string, change: object = {}) => ({ project_id: 'faults', description: `[script:${script}] do it`, ...change });
 
+beforeEach(() => onTestFailed(() => console.error(standardErrors())));
 afterEach(cleanUp);
 
 describe('a model', () => {
@@ -422,15 +423,11 @@ describe('an event stream', () => {
     let last: string | undefined;
     const open = new Set(ids);
     const listen = async (api: Api, enough: () => boolean): Promise<void> => {
-      const stop = new AbortController();
-      for await (const { id, event, type } of api.stream('/api/v1/projects/faults/events?from=beginning', {
-        lastEventId: last,
-        signal: stop.signal,
-      })) {
+      for await (const { id, event, type } of api.stream('/api/v1/projects/faults/events?from=beginning', { lastEventId: last })) {
         received.push(event.id);
         last = id;
         if (type === 'dats.task.completed') open.delete(event.subject);
-        if (enough()) return stop.abort();
+        if (enough()) return;
       }
     };
     let current = node;

@@ -5,6 +5,7 @@ import { loadText } from '../../processors/index.js';
 import { type ArtifactView, artifactViewSchema, Fault, type Language, LIFECYCLE, partitionOf } from '../../schemas/index.js';
 import { eventOf } from '../../streams/index.js';
 import { refuse, STATUS } from '../problem.js';
+import { findArtifact } from '../reads.js';
 import type { Services } from '../services.js';
 import { json, route } from '../table.js';
 import { EXAMPLES } from './examples.js';
@@ -21,7 +22,7 @@ const MEDIA: Readonly<Record<Language, string>> = {
 };
 
 const artifactView = async ({ deps }: Services, id: string): Promise<ArtifactView> => {
-  const view = await deps.views.get<ArtifactView>('artifact', id);
+  const view = await findArtifact(deps, id);
   if (view === undefined) throw refuse('artifact_not_found', `there is no artifact "${id}"`);
   return view;
 };

@@ -2,8 +2,8 @@
 
 import { z } from 'zod';
 import { EVENTS, isTerminal, LIFECYCLE, parsePosition, partitionOf, type TaskView } from '../../schemas/index.js';
-import { isFinal, taskView } from '../cancel.js';
 import { refuse, STATUS } from '../problem.js';
+import { isFinal, taskNow } from '../reads.js';
 import type { Services } from '../services.js';
 import { eventStream, frameOf, resetFrame, SSE_HEADERS } from '../sse.js';
 import { type Answer, type Call, route } from '../table.js';
@@ -105,7 +105,7 @@ const taskEvents = route({
   ],
   problems: ['invalid_parameter', 'task_not_found'],
   handle: async (call, services) => {
-    const view = await taskView(services, call.params.task_id);
+    const view = await taskNow(services.deps, call.params.task_id);
     const partition = partitionOf(view.project_id, services.deps.log.partitions(LIFECYCLE));
     const resume = resumeFrom(call, partition);
     const endAtTerminal = call.query.follow !== 'true';

@@ -5,6 +5,7 @@ import { projectViewSchema, statusOf, type TaskView } from '../../schemas/index.
 import type { ViewStore } from '../../streams/index.js';
 import { openTasks, projectFigures } from '../backlog.js';
 import { refuse, STATUS } from '../problem.js';
+import { caughtUp } from '../reads.js';
 import { json, route } from '../table.js';
 import { EXAMPLES } from './examples.js';
 
@@ -32,6 +33,7 @@ const status = route({
   problems: ['invalid_parameter', 'project_not_found'],
   handle: async (call, { deps }) => {
     const { project_id } = call.params;
+    await caughtUp(deps);
     const figures = await projectFigures(deps.views, deps.config, project_id, deps.now());
     if (figures === undefined) throw refuse('project_not_found', `project "${project_id}" has no task`);
     if (openTasks(figures) > 0) figures.oldest_open = await oldestOpen(deps.views, project_id);

@@ -2,10 +2,11 @@
 
 import { z } from 'zod';
 import { acceptedSchema, cancelSchema, STATES, STATUSES, submitTaskSchema, taskViewSchema } from '../../schemas/index.js';
-import { cancelTask, taskView } from '../cancel.js';
+import { cancelTask } from '../cancel.js';
 import { idempotencyKeyOf, type Requester } from '../commands.js';
 import { listTasks, nextLink, taskQuerySchema } from '../paging.js';
 import { refuse, STATUS } from '../problem.js';
+import { caughtUp, taskNow } from '../reads.js';
 import { type Call, json, route } from '../table.js';
 import { EXAMPLES } from './examples.js';
 
@@ -85,7 +86,7 @@ const get = route({
   params: taskParams,
   success: [{ status: STATUS.ok, description: 'The task.', schema: taskViewSchema, example: EXAMPLES.task }],
   problems: ['invalid_parameter', 'task_not_found'],
-  handle: async (call, services) => json(STATUS.ok, await taskView(services, call.params.task_id)),
+  handle: async (call, services) => json(STATUS.ok, await taskNow(services.deps, call.params.task_id)),
 });
 
 const list = route({
@@ -107,6 +108,7 @@ const list = route({
   ],
   problems: ['invalid_parameter'],
   handle: async (call, { deps }) => {
+    await caughtUp(deps);
     const page = await listTasks(deps.views, call.query);
     const answer = json(STATUS.ok, { tasks: page.tasks, next_cursor: page.next });
     if (page.next !== null) answer.headers.link = nextLink(call.target, page.next);

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { type DataOf, serversSchema } from '../../schemas/index.js';
+import type { Decider } from '../decider.js';
 import { routingDecider } from '../routing/index.js';
 import { schedulingDecider } from '../scheduling/index.js';
 import { creation, openWorld, output } from '../testing/pipeline-world.js';
-import type { Decider } from '../decider.js';
 
 const policy = serversSchema.parse({ version: 1 }).scheduling;
-const openPipeline = () => openWorld(() => [routingDecider({ askModelBelow: 0, modelAvailable: false }) as Decider, schedulingDecider(policy) as Decider]);
+const openPipeline = () =>
+  openWorld(() => [routingDecider({ askModelBelow: 0, modelAvailable: false }) as Decider, schedulingDecider(policy) as Decider]);
 const text = { sha256: '0'.repeat(64), bytes: 30, content: 'Write a Python function add(a, b)' };
 
 describe('deciders that share a partition', () => {
@@ -23,7 +24,12 @@ describe('deciders that share a partition', () => {
     world.append('dats.task.created', creation('a', { description: text, options: { decompose: true, qa_profile: 'none' } }));
     world.step();
     expect(world.work.map((w) => w.data.kind)).toEqual(['decompose']);
-    const children: DataOf<'dats.task.decomposed'>['children'] = ['a1', 'a2', 'a3'].map((task_id) => ({ task_id, title: task_id, description: text, depends_on: [] }));
+    const children: DataOf<'dats.task.decomposed'>['children'] = ['a1', 'a2', 'a3'].map((task_id) => ({
+      task_id,
+      title: task_id,
+      description: text,
+      depends_on: [],
+    }));
     world.append('dats.task.decomposed', { task_id: 'a', planner: { name: 'test', version: '1' }, children });
     world.step();
     expect(world.work.slice(1).map((w) => [w.data.kind, w.data.task_id])).toEqual(['a1', 'a2', 'a3'].map((id) => ['generate', id]));

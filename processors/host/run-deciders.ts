@@ -7,8 +7,8 @@ import { Fault, isFault, toFault } from '../../schemas/index.js';
 import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, type Recorded } from '../../streams/index.js';
 import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
 import type { Decider } from '../decider.js';
-import { type Fold, type FoldOptions, openFold } from './fold.js';
 import { pause } from '../pause.js';
+import { type Fold, type FoldOptions, openFold } from './fold.js';
 import { race, type Step } from './next-step.js';
 
 export interface DeciderRun extends FoldOptions {

@@ -87,14 +87,20 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
     if (unwanted) return record(run.takeCalls(task_id));
     if (context.signal.aborted) throw context.signal.reason;
     const fault = toFault(error);
-    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts)) throw fault;
+    if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts))
+      throw fault;
     return record([givenUp(kind, task_id, attempt, fault), ...run.takeCalls(task_id)]);
   } finally {
     ended();
   }
 };
 
-const contextOf = (work: WorkEventRecord, context: WorkContext, run: EffectRun, record: (drafts: readonly Draft[]) => readonly Outgoing[]): EffectContext => ({
+const contextOf = (
+  work: WorkEventRecord,
+  context: WorkContext,
+  run: EffectRun,
+  record: (drafts: readonly Draft[]) => readonly Outgoing[],
+): EffectContext => ({
   get signal() {
     return context.signal;
   },

@@ -47,7 +47,9 @@ export interface ProjectContext {
 
 /** In milliseconds; null when nothing was counted. */
 const percentile = (durations: ProjectDoc['durations'], p: number): number | null => {
-  const buckets = Object.entries(durations).map(([bucket, count]) => [Number(bucket), count] as const).sort((a, b) => a[0] - b[0]);
+  const buckets = Object.entries(durations)
+    .map(([bucket, count]) => [Number(bucket), count] as const)
+    .sort((a, b) => a[0] - b[0]);
   let rest = p * buckets.reduce((sum, [, count]) => sum + count, 0);
   for (const [bucket, count] of buckets) {
     rest -= count;

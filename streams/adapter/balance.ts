@@ -39,7 +39,11 @@ export const balance = (members: readonly Subscriber[], places: readonly Owned[]
     let least: Subscriber | undefined;
     for (const member of members) {
       if (!takes(member, place.topic)) continue;
-      if (least === undefined || load(member) < load(least) || (load(member) === load(least) && loadOf(member, place.topic) < loadOf(least, place.topic)))
+      if (
+        least === undefined ||
+        load(member) < load(least) ||
+        (load(member) === load(least) && loadOf(member, place.topic) < loadOf(least, place.topic))
+      )
         least = member;
     }
     if (least !== undefined) shares.get(least.id)!.push(place);
@@ -52,7 +56,11 @@ export const balance = (members: readonly Subscriber[], places: readonly Owned[]
 };
 
 /** Moves one partition from a member to another that has at least two fewer; false when there is no such pair. */
-const moveOne = (members: readonly Subscriber[], shares: Map<string, Place[]>, takes: (member: Subscriber, topic: Topic) => boolean): boolean => {
+const moveOne = (
+  members: readonly Subscriber[],
+  shares: Map<string, Place[]>,
+  takes: (member: Subscriber, topic: Topic) => boolean,
+): boolean => {
   let best: { from: Place[]; to: Place[]; place: Place; gap: number } | undefined;
   for (const giver of members) {
     for (const taker of members) {

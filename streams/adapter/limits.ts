@@ -19,10 +19,18 @@ export const recordTooLarge = (record: Outgoing, bytes: number): Fault =>
 export const logClosed = (): Fault => new Fault('fatal', 'log_closed', 'the log is closed; open it again before using it');
 
 export const offsetRegression = (where: string, next: number, committed: number): Fault =>
-  new Fault('terminal', 'offset_regression', `${where} is committed up to ${committed} and cannot go back to ${next}; commit an offset that is not lower`);
+  new Fault(
+    'terminal',
+    'offset_regression',
+    `${where} is committed up to ${committed} and cannot go back to ${next}; commit an offset that is not lower`,
+  );
 
 export const offsetBeyondEnd = (where: string, next: number, end: number): Fault =>
-  new Fault('terminal', 'offset_beyond_end', `${where} ends at ${end}, so ${next} cannot be committed; commit the offset after the last record that was read`);
+  new Fault(
+    'terminal',
+    'offset_beyond_end',
+    `${where} ends at ${end}, so ${next} cannot be committed; commit the offset after the last record that was read`,
+  );
 
 export const fencedOff = (where: string, epoch: number): Fault =>
   new Fault('fenced', 'fenced', `${where} has another owner than the one of epoch ${epoch}; drop this work, the new owner does it`);

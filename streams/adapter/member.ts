@@ -121,7 +121,8 @@ export class Member implements Membership {
     await Promise.resolve();
     try {
       await this.#onAssigned(assignment);
-      if (!revoke.signal.aborted) await new Promise<void>((resolve) => revoke.signal.addEventListener('abort', () => resolve(), { once: true }));
+      if (!revoke.signal.aborted)
+        await new Promise<void>((resolve) => revoke.signal.addEventListener('abort', () => resolve(), { once: true }));
     } catch (error) {
       if (!isFault(error, 'fenced')) this.#fail(error);
     }

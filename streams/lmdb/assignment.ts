@@ -19,7 +19,12 @@ export interface AssignmentDeps {
   readonly shard: (topic: Topic, partition: number) => Shard;
   readonly partitions: number;
   readonly now: () => number;
-  readonly read: (place: Place, from: number, signals: readonly AbortSignal[], maxBatch: number | undefined) => AsyncIterable<readonly Recorded[]>;
+  readonly read: (
+    place: Place,
+    from: number,
+    signals: readonly AbortSignal[],
+    maxBatch: number | undefined,
+  ) => AsyncIterable<readonly Recorded[]>;
 }
 
 export interface Owner extends Place {
@@ -36,7 +41,11 @@ const ENTRY_OVERHEAD_BYTES = 64;
 export const bytesOf = (records: readonly EncodedRecord[]): number => (records.at(-1)?.end ?? 0) + records.length * ENTRY_OVERHEAD_BYTES;
 
 /** Appends encoded records in a transaction. */
-export const appendAll = (txn: WriteTxn, deps: Pick<AssignmentDeps, 'shard' | 'partitions'>, records: readonly EncodedRecord[]): Position[] =>
+export const appendAll = (
+  txn: WriteTxn,
+  deps: Pick<AssignmentDeps, 'shard' | 'partitions'>,
+  records: readonly EncodedRecord[],
+): Position[] =>
   records.map((record) => {
     const { topic, key } = record.outgoing;
     const partition = partitionOf(key, deps.partitions);
@@ -44,7 +53,8 @@ export const appendAll = (txn: WriteTxn, deps: Pick<AssignmentDeps, 'shard' | 'p
   });
 
 /** @throws Fault terminal `record_too_large`. */
-export const encodeAll = (records: readonly Outgoing[], now: number): EncodedRecord[] => (records.length === 0 ? [] : encodeRecords(records, now));
+export const encodeAll = (records: readonly Outgoing[], now: number): EncodedRecord[] =>
+  records.length === 0 ? [] : encodeRecords(records, now);
 
 export const openAssignment = (deps: AssignmentDeps, owner: Owner): Assignment => {
   const { store, commits, claims, shard, now, read } = deps;

@@ -93,6 +93,8 @@ export class Claims {
   }
 
   #values<T>(prefix: Buffer): T[] {
-    return [...this.#store.groups.getRange({ start: prefix, end: afterPrefix(prefix) })].map(({ value }) => JSON.parse(value.toString()) as T);
+    return [...this.#store.groups.getRange({ start: prefix, end: afterPrefix(prefix) })].map(
+      ({ value }) => JSON.parse(value.toString()) as T,
+    );
   }
 }

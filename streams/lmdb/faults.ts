@@ -51,7 +51,12 @@ export const writeFault = async (error: unknown, dir: string): Promise<Fault> =>
   const code = (reason as { code?: unknown }).code;
   if (isFull(code, dir)) return diskFull(dir, 'the disk is full', reason);
   const said = reason instanceof Error ? reason.message : String(reason);
-  return new Fault('retryable', 'log_write_failed', `the log in ${dir} could not be written (${said}, code ${String(code)}); nothing was written, look at the disk`, {
-    cause: reason,
-  });
+  return new Fault(
+    'retryable',
+    'log_write_failed',
+    `the log in ${dir} could not be written (${said}, code ${String(code)}); nothing was written, look at the disk`,
+    {
+      cause: reason,
+    },
+  );
 };

@@ -123,7 +123,9 @@ export class GroupCommit {
   submit<T>(operation: Operation<T>): Promise<T> {
     if (this.#closed) return Promise.reject(logClosed());
     if (this.#waitingBytes + operation.bytes > WAITING_BYTES && this.#waiting.length > 0)
-      return Promise.reject(new Fault('retryable', 'log_busy', `${this.#waitingBytes} bytes wait to be written already; append more slowly`));
+      return Promise.reject(
+        new Fault('retryable', 'log_busy', `${this.#waitingBytes} bytes wait to be written already; append more slowly`),
+      );
     return new Promise((resolve, reject) => {
       this.#waiting.push({ operation, resolve: resolve as (result: unknown) => void, reject });
       this.#waitingBytes += operation.bytes;

@@ -100,7 +100,13 @@ export class LmdbLog implements Log {
       const shard = this.#shard(place.topic, place.partition);
       shard.refresh();
       const member = alive.find(({ id }) => id === owner);
-      return { ...place, committed, end: shard.known, lag: shard.known - committed, owner: member && `${member.node}:${member.process.pid}` };
+      return {
+        ...place,
+        committed,
+        end: shard.known,
+        lag: shard.known - committed,
+        owner: member && `${member.node}:${member.process.pid}`,
+      };
     });
   }
 
@@ -204,7 +210,8 @@ export class LmdbLog implements Log {
           if (claim.owner === member && claim.epoch === epoch) claims.writeClaim(key, { ...claim, owner: undefined });
         }),
       leave: () => this.#groups.unregister(group, member),
-      assignment: (place, epoch, committed, revoked) => openAssignment(this.#assignmentDeps, { ...place, group, member, epoch, committed, revoked }),
+      assignment: (place, epoch, committed, revoked) =>
+        openAssignment(this.#assignmentDeps, { ...place, group, member, epoch, committed, revoked }),
     };
   }
 }

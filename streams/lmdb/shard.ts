@@ -159,7 +159,13 @@ class Cursor {
     const { topic, partition, key } = this.#shard;
     const exact = this.#store.batches.get(batchKey(key, offset));
     if (exact !== undefined) return [offset, decodeBatch(topic, partition, offset, exact)];
-    for (const { key: found, value } of this.#store.batches.getRange({ start: batchKey(key, offset), end: batchKey(key, 0), inclusiveEnd: true, reverse: true, limit: 1 })) {
+    for (const { key: found, value } of this.#store.batches.getRange({
+      start: batchKey(key, offset),
+      end: batchKey(key, 0),
+      inclusiveEnd: true,
+      reverse: true,
+      limit: 1,
+    })) {
       const base = offsetIn(found);
       const records = decodeBatch(topic, partition, base, value);
       if (offset < base + records.length) return [base, records];

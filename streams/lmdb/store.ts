@@ -110,7 +110,11 @@ const checkMeta = (meta: Binary, dir: string, partitions: number): void => {
   if (found === undefined) return;
   const stored = JSON.parse(found.toString()) as { format: number; partitions: number };
   if (stored.format > FORMAT)
-    throw new Fault('fatal', 'log_format', `${dir} has format ${stored.format}, this build knows up to ${FORMAT}; use the build that wrote it, or a newer one`);
+    throw new Fault(
+      'fatal',
+      'log_format',
+      `${dir} has format ${stored.format}, this build knows up to ${FORMAT}; use the build that wrote it, or a newer one`,
+    );
   if (stored.partitions !== partitions) throw otherPartitions(dir, stored.partitions, partitions);
 };
 

@@ -40,7 +40,10 @@ export class LmdbViewStore implements ViewStore {
     return bytes.length === begin ? undefined : (JSON.parse(bytes.toString('utf8', begin, bytes.length)) as T);
   }
 
-  async put(documents: readonly Document[], checkpoint?: { readonly view: string; readonly partition: number; readonly next: number }): Promise<void> {
+  async put(
+    documents: readonly Document[],
+    checkpoint?: { readonly view: string; readonly partition: number; readonly next: number },
+  ): Promise<void> {
     const prepared = documents.map(prepare);
     const bytes = prepared.reduce((sum, { json, key }) => sum + json.length + key.length + ENTRY_OVERHEAD_BYTES, 0);
     await this.#commits.submit({
@@ -67,9 +70,17 @@ export class LmdbViewStore implements ViewStore {
     const last = afterPrefix(first);
     const own = Buffer.byteLength(collection) + 1;
     const past = after === undefined ? undefined : textKey(collection, `${after}${reverse ? '\0' : '\u0001'}`);
-    const start = reverse ? (past === undefined || Buffer.compare(past, last) > 0 ? last : past) : past === undefined || Buffer.compare(past, first) < 0 ? first : past;
+    const start = reverse
+      ? past === undefined || Buffer.compare(past, last) > 0
+        ? last
+        : past
+      : past === undefined || Buffer.compare(past, first) < 0
+        ? first
+        : past;
     const found: { key: string; id: string }[] = [];
-    const range = reverse ? { start, end: first, inclusiveEnd: true, reverse: true, exclusiveStart: true, limit } : { start, end: last, limit };
+    const range = reverse
+      ? { start, end: first, inclusiveEnd: true, reverse: true, exclusiveStart: true, limit }
+      : { start, end: last, limit };
     for (const { key, value } of this.#store.indexes.getRange(range)) {
       const id = value.toString();
       found.push({ key: key.toString('utf8', own, key.length - value.length - 1), id });

@@ -3,7 +3,7 @@
 // Every write happens in one synchronous step, so it is atomic (L2, L3), and readers never see half of it (L5).
 import { type Position, partitionOf, type Topic } from '../../schemas/index.js';
 import {
-  Bell,
+  type Bell,
   fencedOff,
   follow,
   type GroupStore,
@@ -58,7 +58,11 @@ class MemoryLog implements Log {
     return this.#write(this.#encode(records));
   }
 
-  async *read(from: Position, signal: AbortSignal, options: { until?: number; maxBatch?: number } = {}): AsyncGenerator<readonly Recorded[]> {
+  async *read(
+    from: Position,
+    signal: AbortSignal,
+    options: { until?: number; maxBatch?: number } = {},
+  ): AsyncGenerator<readonly Recorded[]> {
     yield* this.#follow(from, from.offset, [signal, this.#closed.signal], options);
   }
 
@@ -182,7 +186,12 @@ class MemoryLog implements Log {
     };
   }
 
-  #assignment(name: string, group: Group, id: string, base: Pick<Assignment, 'topic' | 'partition' | 'epoch' | 'committed' | 'revoked'>): Assignment {
+  #assignment(
+    name: string,
+    group: Group,
+    id: string,
+    base: Pick<Assignment, 'topic' | 'partition' | 'epoch' | 'committed' | 'revoked'>,
+  ): Assignment {
     const claim = group.claim(base);
     const where = `${name} on ${placeKey(base)}`;
     return {

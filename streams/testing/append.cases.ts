@@ -1,9 +1,9 @@
 // Contract: append, and what becomes visible of it (L1, L2).
 import { expect } from 'vitest';
 import { DLQ, isFault, LIFECYCLE, TELEMETRY } from '../../schemas/index.js';
-import { type Case, PARTITIONS } from './log-harness.js';
 import type { Outgoing } from '../log.js';
 import { keyIn, plain, readAll, record, text } from './log-driver.js';
+import { type Case, PARTITIONS } from './log-harness.js';
 
 export const appendCases: readonly Case[] = [
   [
@@ -23,7 +23,11 @@ export const appendCases: readonly Case[] = [
     async ({ open }) => {
       const log = await open();
       const keys = [0, 1, 2, 3].map((partition) => keyIn(partition, PARTITIONS));
-      const records = [...keys.map((key) => record('x', { key })), record('t', { topic: TELEMETRY, key: keys[2]! }), record('d', { topic: DLQ, key: keys[0]! })];
+      const records = [
+        ...keys.map((key) => record('x', { key })),
+        record('t', { topic: TELEMETRY, key: keys[2]! }),
+        record('d', { topic: DLQ, key: keys[0]! }),
+      ];
       const positions = await log.append(records);
       expect(positions.map((p) => [p.topic, p.partition])).toEqual([
         [LIFECYCLE, 0],
@@ -66,7 +70,8 @@ export const appendCases: readonly Case[] = [
     async ({ open }) => {
       const log = await open();
       expect(await log.append([])).toEqual([]);
-      for (let partition = 0; partition < PARTITIONS; partition++) expect(await log.range(LIFECYCLE, partition)).toEqual({ first: 0, end: 0 });
+      for (let partition = 0; partition < PARTITIONS; partition++)
+        expect(await log.range(LIFECYCLE, partition)).toEqual({ first: 0, end: 0 });
     },
   ],
   [
@@ -74,7 +79,12 @@ export const appendCases: readonly Case[] = [
     async ({ open }) => {
       const log = await open();
       const large = 'é'.repeat(2_000_000);
-      const positions = await log.append([record('small'), record('large', { value: large }), record('after'), record('bytes', { value: new Uint8Array(3_000_000).fill(7) })]);
+      const positions = await log.append([
+        record('small'),
+        record('large', { value: large }),
+        record('after'),
+        record('bytes', { value: new Uint8Array(3_000_000).fill(7) }),
+      ]);
       const read = await readAll(log, LIFECYCLE, positions[0]!.partition);
       expect(read.map((r) => r.type)).toEqual(['small', 'large', 'after', 'bytes']);
       expect(text(read[1]!.value) === large).toBe(true);
@@ -85,7 +95,9 @@ export const appendCases: readonly Case[] = [
     'a record above the limit is refused and nothing of its append is written',
     async ({ open }) => {
       const log = await open();
-      const fault = await log.append([record('fine'), record('huge', { value: new Uint8Array(8 * 1024 * 1024 + 1) })]).catch((error: unknown) => error);
+      const fault = await log
+        .append([record('fine'), record('huge', { value: new Uint8Array(8 * 1024 * 1024 + 1) })])
+        .catch((error: unknown) => error);
       expect(isFault(fault, 'terminal') && fault.code).toBe('record_too_large');
       const [position] = await log.append([record('next')]);
       expect((await readAll(log, LIFECYCLE, position!.partition)).map((r) => r.type)).toEqual(['next']);

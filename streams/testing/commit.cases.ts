@@ -1,14 +1,19 @@
 // Contract: commits (L3) and fencing (L4).
 import { expect } from 'vitest';
 import { isFault, LIFECYCLE, TELEMETRY, type Topic } from '../../schemas/index.js';
-import { type Case, type LogUnderTest, PARTITIONS } from './log-harness.js';
 import type { Assignment, Log, Membership } from '../log.js';
 import { Collector, hold, keyIn, Latch, readAll, record, text } from './log-driver.js';
+import { type Case, type LogUnderTest, PARTITIONS } from './log-harness.js';
 
 const KEY = keyIn(1, PARTITIONS);
 
 /** Joins alone and waits for one partition. */
-const own = async (log: Log, group = 'group', partition = 1, topic: Topic = LIFECYCLE): Promise<{ assignment: Assignment; membership: Membership }> => {
+const own = async (
+  log: Log,
+  group = 'group',
+  partition = 1,
+  topic: Topic = LIFECYCLE,
+): Promise<{ assignment: Assignment; membership: Membership }> => {
   const assigned = new Latch<Assignment>();
   const membership = await log.join(group, [topic], async (assignment) => {
     if (assignment.partition === partition) assigned.open(assignment);
@@ -93,7 +98,15 @@ export const commitCases: readonly Case[] = [
         ['b/10', 'v:b/10'],
         ['b/2', 'v:b/2'],
       ]);
-      await assignment.commit({ next: 0, outputs: [], states: new Map<string, string | null>([['b/10', null], ['b/1', 'new'], ['never', null]]) });
+      await assignment.commit({
+        next: 0,
+        outputs: [],
+        states: new Map<string, string | null>([
+          ['b/10', null],
+          ['b/1', 'new'],
+          ['never', null],
+        ]),
+      });
       expect(await states(assignment, 'b/')).toEqual([
         ['b/1', 'new'],
         ['b/2', 'v:b/2'],
@@ -135,7 +148,9 @@ export const commitCases: readonly Case[] = [
       await appendN(log, 4);
       const { assignment } = await own(log);
       await assignment.commit({ next: 3, ...none });
-      await expect(assignment.commit({ next: 2, outputs: [record('x', { key: KEY })], states: new Map([['s', 'x']]) })).rejects.toMatchObject({
+      await expect(
+        assignment.commit({ next: 2, outputs: [record('x', { key: KEY })], states: new Map([['s', 'x']]) }),
+      ).rejects.toMatchObject({
         kind: 'terminal',
         code: 'offset_regression',
       });
@@ -167,7 +182,9 @@ export const commitCases: readonly Case[] = [
       await appendN(log, 1);
       const { assignment } = await own(log);
       const huge = record('huge', { key: KEY, value: new Uint8Array(9 * 1024 * 1024) });
-      await expect(assignment.commit({ next: 1, outputs: [huge], states: new Map([['s', 'x']]) })).rejects.toMatchObject({ code: 'record_too_large' });
+      await expect(assignment.commit({ next: 1, outputs: [huge], states: new Map([['s', 'x']]) })).rejects.toMatchObject({
+        code: 'record_too_large',
+      });
       expect(await assignment.state('s')).toBeUndefined();
       expect((await log.lag('group', [LIFECYCLE]))[1]).toMatchObject({ committed: 0, end: 1 });
     },
@@ -179,7 +196,8 @@ export const commitCases: readonly Case[] = [
       const seen = new Collector<string>();
       const stop = new AbortController();
       const reading = (async () => {
-        for await (const batch of b.read({ topic: TELEMETRY, partition: 1, offset: 0 }, stop.signal)) seen.push(...batch.map((r) => r.type));
+        for await (const batch of b.read({ topic: TELEMETRY, partition: 1, offset: 0 }, stop.signal))
+          seen.push(...batch.map((r) => r.type));
       })();
       const { assignment } = await own(a);
       await assignment.commit({ next: 0, outputs: [record('t', { key: KEY, topic: TELEMETRY })], states: new Map() });

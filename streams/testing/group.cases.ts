@@ -1,17 +1,22 @@
 // Contract: groups, their members, and how partitions move between them (L4).
 import { expect } from 'vitest';
 import { LIFECYCLE, TELEMETRY } from '../../schemas/index.js';
-import { type Case, PARTITIONS } from './log-harness.js';
 import type { Log, Membership, Recorded } from '../log.js';
 import { Collector, consume, hold, keyIn, Latch, record } from './log-driver.js';
+import { type Case, PARTITIONS } from './log-harness.js';
 
 const keys = Array.from({ length: PARTITIONS }, (_, partition) => keyIn(partition, PARTITIONS));
 const fill = (log: Log, from: number, to: number) =>
-  Promise.all(Array.from({ length: to - from }, (_, i) => log.append(keys.map((key, partition) => record(`p${partition}-${from + i}`, { key })))));
+  Promise.all(
+    Array.from({ length: to - from }, (_, i) => log.append(keys.map((key, partition) => record(`p${partition}-${from + i}`, { key })))),
+  );
 const identity = (r: Recorded) => `${r.partition}-${r.offset}`;
 
 /** A member whose owned partitions can be waited for. */
-const joinCounting = async (log: Log, group = 'group'): Promise<{ membership: Membership; owned: Collector<number>; given: Collector<number>; mine: () => number[] }> => {
+const joinCounting = async (
+  log: Log,
+  group = 'group',
+): Promise<{ membership: Membership; owned: Collector<number>; given: Collector<number>; mine: () => number[] }> => {
   const owned = new Collector<number>();
   const given = new Collector<number>();
   const membership = await log.join(group, [LIFECYCLE], async (assignment) => {
@@ -19,7 +24,16 @@ const joinCounting = async (log: Log, group = 'group'): Promise<{ membership: Me
     await hold(assignment);
     given.push(assignment.partition);
   });
-  return { membership, owned, given, mine: () => membership.owned().map((place) => place.partition).sort() };
+  return {
+    membership,
+    owned,
+    given,
+    mine: () =>
+      membership
+        .owned()
+        .map((place) => place.partition)
+        .sort(),
+  };
 };
 
 export const groupCases: readonly Case[] = [

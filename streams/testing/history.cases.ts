@@ -2,18 +2,24 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { LIFECYCLE, TELEMETRY, type Topic } from '../../schemas/index.js';
-import type { Case, LogHarness } from './log-harness.js';
-import { PARTITIONS } from './log-harness.js';
 import type { Assignment, Log, Outgoing } from '../log.js';
 import { MemoryStore, openMemoryLog } from '../memory/index.js';
 import { Collector, hold, keyIn, plain, readAll, text } from './log-driver.js';
+import type { Case, LogHarness } from './log-harness.js';
+import { PARTITIONS } from './log-harness.js';
 
 const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY];
 const KEYS = Array.from({ length: PARTITIONS }, (_, partition) => keyIn(partition, PARTITIONS, 'ü'));
 
 type Step =
   | { readonly kind: 'append'; readonly records: readonly Outgoing[] }
-  | { readonly kind: 'commit'; readonly partition: number; readonly advance: number; readonly outputs: readonly Outgoing[]; readonly states: readonly (readonly [string, string | null])[] }
+  | {
+      readonly kind: 'commit';
+      readonly partition: number;
+      readonly advance: number;
+      readonly outputs: readonly Outgoing[];
+      readonly states: readonly (readonly [string, string | null])[];
+    }
   | { readonly kind: 'join' | 'leave' | 'reopen' }
   | { readonly kind: 'read'; readonly partition: number; readonly from: number };
 

@@ -3,7 +3,10 @@ import { LIFECYCLE, type Position, partitionOf, type Topic } from '../../schemas
 import type { Assignment, Log, Outgoing, Recorded } from '../log.js';
 
 /** A plain record; `type` is what it is told apart by. */
-export const record = (type: string, options: { key?: string; topic?: Topic; value?: Uint8Array | string; headers?: Record<string, string> } = {}): Outgoing => ({
+export const record = (
+  type: string,
+  options: { key?: string; topic?: Topic; value?: Uint8Array | string; headers?: Record<string, string> } = {},
+): Outgoing => ({
   topic: options.topic ?? LIFECYCLE,
   key: options.key ?? 'key',
   headers: { type, ...options.headers },

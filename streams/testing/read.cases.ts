@@ -1,9 +1,9 @@
 // Contract: reading and following (L1, L5).
 import { expect } from 'vitest';
 import { LIFECYCLE, partitionOf } from '../../schemas/index.js';
-import { type Case, PARTITIONS } from './log-harness.js';
 import type { Recorded } from '../log.js';
 import { Collector, keyIn, readAll, record, take } from './log-driver.js';
+import { type Case, PARTITIONS } from './log-harness.js';
 
 const here = { topic: LIFECYCLE, partition: partitionOf('key', PARTITIONS), offset: 0 } as const;
 const types = (records: readonly Recorded[]) => records.map((r) => r.type);

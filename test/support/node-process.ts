@@ -35,6 +35,8 @@ export interface NodeProcess {
 
 const processes = new Set<ChildProcess>();
 const folders = new Set<TestFolder>();
+/** Of every process since the last `cleanUp`. */
+let said: (() => string)[] = [];
 // The last net: a test runner that is ended early must not leave nodes behind.
 process.once('exit', () => {
   for (const child of processes) child.kill('SIGKILL');
@@ -86,6 +88,9 @@ export const startProcess = (config: string, args: readonly string[] = [], env: 
       resolve({ code, signal });
     });
   });
+  said.push(
+    () => `--- dats start ${args.join(' ')} (pid ${child.pid}, exit code ${child.exitCode}, signal ${child.signalCode})\n${errors}`,
+  );
   return {
     pid: child.pid!,
     exited,
@@ -97,6 +102,9 @@ export const startProcess = (config: string, args: readonly string[] = [], env: 
   };
 };
 
+/** What the processes wrote to standard error since the last `cleanUp`: to be shown when a test fails. */
+export const standardErrors = (): string => said.map((errors) => errors()).join('\n');
+
 /** Ends every process that was started here. */
 export const endProcesses = async (): Promise<void> => {
   const ends = [...processes].map((child) => new Promise((resolve) => child.once('close', resolve)));
@@ -107,6 +115,7 @@ export const endProcesses = async (): Promise<void> => {
 /** Ends every process and removes every folder that was made here. */
 export const cleanUp = async (): Promise<void> => {
   await endProcesses();
+  said = [];
   for (const folder of folders) folder.remove();
 };
 
