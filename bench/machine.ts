@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { freshDir, isInMemory, removeDir } from './places.js';
 import { median, percentile } from './statistics.js';
 
+/** Clock ticks a second in /proc, on every Linux there is. */
+export const TICKS = 100;
 const SYNCS = 200;
 const BLOCK_BYTES = 4_096;
 
@@ -24,15 +26,41 @@ const syncTimes = (dir: string): readonly number[] => {
   return times;
 };
 
-/** Cache flushes that reached the machine's disks so far: whoever else syncs counts as well. */
-export const diskFlushes = (): number => {
+export interface DiskUse {
+  /** Cache flushes that reached the machine's disks. */
+  readonly flushes: number;
+  readonly writtenKb: number;
+}
+
+const SECTOR_BYTES = 512;
+
+/** Of all disks of the machine so far: whoever else writes counts as well. */
+export const diskUse = (): DiskUse => {
   let flushes = 0;
+  let sectors = 0;
   for (const line of readFileSync('/proc/diskstats', 'latin1').split('\n')) {
     const fields = line.trim().split(/\s+/);
-    const name = fields[2] ?? '';
-    if (/^(vd|sd|xvd)[a-z]+$|^nvme\d+n\d+$/.test(name)) flushes += Number(fields[18] ?? 0);
+    if (!/^(vd|sd|xvd)[a-z]+$|^nvme\d+n\d+$/.test(fields[2] ?? '')) continue;
+    flushes += Number(fields[18] ?? 0);
+    sectors += Number(fields[9]);
   }
-  return flushes;
+  return { flushes, writtenKb: (sectors * SECTOR_BYTES) / 1_024 };
+};
+
+/** CPU time that the whole machine has used, in milliseconds. */
+const machineCpuMs = (): number => {
+  const line = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]!;
+  const [user, nice, system, , , irq, softirq, steal] = line.trim().split(/\s+/).slice(1).map(Number);
+  return ((user! + nice! + system! + irq! + softirq! + steal!) * 1_000) / TICKS;
+};
+
+/** Tells, when called, how many cores others than this process used since; `measuredMs` is the CPU time of the measured processes meanwhile. */
+export const watchOthers = (): ((measuredMs: number) => number) => {
+  const [all, own, begin] = [machineCpuMs(), process.cpuUsage(), performance.now()];
+  return (measuredMs) => {
+    const { user, system } = process.cpuUsage(own);
+    return Math.max(0, (machineCpuMs() - all - (user + system) / 1_000 - measuredMs) / (performance.now() - begin));
+  };
 };
 
 /** The line that closes a run. */

@@ -64,6 +64,9 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   say(await machineLine());
 };
 
+// The processes that are measured end when this one goes; its folders are removed at its exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
 const unknown = positionals.filter((id) => !FIGURES.includes(id));
 if (values.help) say(HELP);
 else if (unknown.length > 0 || !['none', 'some', 'all'].includes(values.peers)) {

@@ -7,6 +7,7 @@ import { chmod, cp, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endsWithUs } from './children.js';
 import type { Figure } from './figure.js';
 import { cacheDir } from './places.js';
 import { median } from './statistics.js';
@@ -89,7 +90,7 @@ const harnessEnv = (at: Places) => ({ ...process.env, PEERS_ROOT: at.root, PEERS
 
 const run = (command: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<void> =>
   new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'ignore', 'inherit'], timeout: RUN_MS });
+    const child = endsWithUs(spawn(command, args, { cwd, env, stdio: ['ignore', 'ignore', 'inherit'], timeout: RUN_MS }));
     child.once('error', reject);
     child.once('exit', (code, signal) =>
       code === 0 ? resolve() : reject(new Error(`${command} ${args.join(' ')} in ${cwd} ended with ${signal ?? code}`)),

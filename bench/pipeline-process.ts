@@ -5,14 +5,14 @@ import { readFileSync } from 'node:fs';
 import type { Profiler } from 'node:inspector';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { endsWithUs } from './children.js';
+import { TICKS } from './machine.js';
 import { freshDir, removeDir } from './places.js';
 
 export const PIPELINE_APP = new URL('./pipeline-app.js', import.meta.url);
 /** How long a load may take to complete, in milliseconds. */
 const COMPLETE_MS = 300_000;
 const STOP_MS = 10_000;
-/** Clock ticks a second in /proc, on every Linux there is. */
-const TICKS = 100;
 
 /** A port that was free a moment ago. */
 export const freePort = async (): Promise<number> => {
@@ -31,8 +31,18 @@ export const cpuMsOf = (pid: number): number => {
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS;
 };
 
-/** Resident memory of a process, in MB. */
-export const rssMbOf = (pid: number): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1_024;
+export interface MemoryUse {
+  /** Resident, in MB: with the pages of the log that happen to be mapped. */
+  readonly residentMb: number;
+  /** Of it its own: heap, buffers, stacks. */
+  readonly anonymousMb: number;
+}
+
+export const memoryOf = (pid: number): MemoryUse => {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const mb = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)![1]) / 1_024;
+  return { residentMb: mb('VmRSS'), anonymousMb: mb('RssAnon') };
+};
 
 interface Message {
   readonly ready?: true;
@@ -59,7 +69,7 @@ export const startPipeline = async (dir?: string): Promise<PipelineProcess> => {
   const port = await freePort();
   const data = dir ?? (await freshDir('pipeline'));
   const env = { ...process.env, APP_PORT: String(port), BENCH_DIR: data, NODE_ENV: 'production' };
-  const child: ChildProcess = fork(fileURLToPath(PIPELINE_APP), [], { env });
+  const child: ChildProcess = endsWithUs(fork(fileURLToPath(PIPELINE_APP), [], { env }));
   const completed = new Map<string, number>();
   const died = new Promise<never>((_, reject) => {
     child.once('exit', (code, signal) => reject(new Error(`the pipeline process ended (${signal ?? code})`)));

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Logger } from 'pino';
-import { newId } from '../schemas/index.js';
+import { Fault, newId } from '../schemas/index.js';
 import type { GatewayApp } from './app.js';
 import { problemAnswer, respond } from './dispatch.js';
 import { refuse } from './problem.js';
@@ -35,11 +35,30 @@ export interface ServedGateway {
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 
+const CANNOT_LISTEN: Readonly<Record<string, readonly [code: string, why: string]>> = {
+  EADDRINUSE: ['port_taken', 'is taken by another process; end that one, or choose another port'],
+  EACCES: ['port_denied', 'may not be used by this user; choose a port above 1023, or another user'],
+  EADDRNOTAVAIL: ['host_unknown', 'cannot be used, because this machine does not have the address; choose another host'],
+};
+
+const listenFault = (error: NodeJS.ErrnoException, host: string, port: number): unknown => {
+  const known = CANNOT_LISTEN[error.code ?? ''];
+  return known === undefined
+    ? error
+    : new Fault(
+        'fatal',
+        known[0],
+        `port ${port} of ${host} ${known[1]} (gateway.port and gateway.host of servers.yaml, --port and --host)`,
+        { cause: error },
+      );
+};
+
 const listen = (server: Server, host: string, port: number): Promise<AddressInfo> =>
   new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const refuse = (error: Error) => reject(listenFault(error, host, port));
+    server.once('error', refuse);
     server.listen(port, host, () => {
-      server.off('error', reject);
+      server.off('error', refuse);
       resolve(server.address() as AddressInfo);
     });
   });
@@ -54,7 +73,7 @@ const refuseGarbage = (_error: Error, socket: Socket) => {
   );
 };
 
-/** @throws the listen error (`EADDRINUSE`, `EACCES`, ...) as Node gives it. */
+/** @throws Fault fatal `port_taken`, `port_denied`, `host_unknown`; any other listen error as Node gives it. */
 export const serveGateway = async (app: GatewayApp, { host, port, logger }: ServeOptions): Promise<ServedGateway> => {
   const listener = getRequestListener((request, env) => app.fetch(request, env), {
     errorHandler: () => {

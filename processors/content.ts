@@ -10,7 +10,7 @@ const hash: typeof crypto.hash | undefined = crypto.hash;
 
 /** Lower-case hex SHA-256 of the text's UTF-8 bytes. */
 export const sha256Of: (text: string) => string =
-  hash === undefined ? (text) => crypto.createHash('sha256').update(text, 'utf8').digest('hex') : (text) => hash('sha256', text, 'hex');
+  hash === undefined ? (text) => crypto.hash('sha256', text, 'hex') : (text) => hash('sha256', text, 'hex');
 
 /** The content of a text that fits into an event; undefined when it is larger and has to go to the store. */
 export const inlineContent = (text: string): Content | undefined => {

@@ -3,7 +3,7 @@
 // DATS_SEED repeats the choices of a run; DATS_CRASH_KILLS sets the kills of each variant; DATS_CRASH_KEEP names a folder for the data of a failed run.
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { TaskView } from '../schemas/index.js';
 import { type Api, apiOf, isFinal } from './support/api.js';
 import { eventually } from './support/eventually.js';
@@ -11,7 +11,7 @@ import { type Fleet, startFleet } from './support/fleet.js';
 import { type Follower, follow } from './support/follower.js';
 import { violationsOf } from './support/invariants.js';
 import { type Acknowledged, LOAD_SCRIPT, type Load, startLoad } from './support/load.js';
-import { cleanUp, freePort, standardErrors, type TestFolder, testFolder } from './support/node-process.js';
+import { freePort, type TestFolder, testFolder, tidy } from './support/node-process.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
 import { readWholeLog } from './support/whole-log.js';
 
@@ -74,6 +74,7 @@ const killUnderLoad = async ({ fleet, random, load, api }: World): Promise<void>
   for (let kills = 0; kills < KILLS; kills++) {
     const before = load.acknowledged.length;
     await lifetime(random);
+    expect(fleet.deaths).toEqual([]);
     await fleet.crash(random.int(0, fleet.members.length - 1));
     // Every third kill waits for progress first, so that no run consists of starts alone.
     if (kills % 3 === 2) await eventually('progress between kills', 60_000, () => load.acknowledged.length > before);
@@ -109,7 +110,7 @@ const misfitsOf = (tasks: readonly Acknowledged[], views: readonly TaskView[]): 
 };
 
 /** What a failed run was about. */
-const showState = async ({ folder }: World, open: readonly Acknowledged[]): Promise<void> => {
+const showState = ({ folder }: World, open: readonly Acknowledged[]): void => {
   console.error(
     `${open.length} acknowledged tasks had not ended: ${open
       .map(({ key, kind, task_id, project_id }) => `${key} ${kind} ${task_id} ${project_id}`)
@@ -124,7 +125,6 @@ const crashes = async (members: readonly string[], seed: number): Promise<void> 
   const { fleet, load, api, followers, ended, folder } = world;
   const began = performance.now();
   const open = () => load.acknowledged.filter(({ task_id }) => !ended.has(task_id));
-  onTestFailed(() => showState(world, open()));
   try {
     await killUnderLoad(world);
     await eventually('the end of every acknowledged task', ENDED_WITHIN_MS, () => open().length === 0);
@@ -154,6 +154,9 @@ const crashes = async (members: readonly string[], seed: number): Promise<void> 
     console.info(
       `${members.length} process(es): ${KILLS} kills, ${tasks.length} tasks, ${events.length} events, ${reconnects} resumed streams, ${seconds} s`,
     );
+  } catch (error) {
+    showState(world, open());
+    throw error;
   } finally {
     for (const follower of followers) follower.stop();
     await Promise.allSettled(followers.map(({ done }) => done));
@@ -161,8 +164,7 @@ const crashes = async (members: readonly string[], seed: number): Promise<void> 
 };
 
 describe(`${KILLS} SIGKILLs under load`, () => {
-  beforeEach(() => onTestFailed(() => console.error(standardErrors().slice(-50_000))));
-  afterEach(cleanUp);
+  afterEach(tidy);
 
   it('of a node in one process lose nothing and repeat nothing', () => crashes(['all'], testSeed('one process')));
 

@@ -9,6 +9,9 @@ const untilEnded = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 
+/** How often the timer fires that holds the process open, in milliseconds: it need do nothing, only be there. */
+const HOLD_MS = 60_000;
+
 const serve = async (session: Session, options: Readonly<Record<string, unknown>>): Promise<number> => {
   const { io } = session;
   const { describeRoles, loadConfiguration, parseRoles } = await import('../../nodes/index.js');
@@ -23,6 +26,8 @@ const serve = async (session: Session, options: Readonly<Record<string, unknown>
 
   const startNode = await session.deps.loadStartNode();
   const node = await startNode({ configuration, roles, env, logLevel: env.DATS_LOG_LEVEL || (session.quiet ? 'warn' : 'info') });
+  // Without a gateway nothing else holds the process open: idle, it would simply end.
+  const hold = setInterval(() => {}, HOLD_MS);
   try {
     session.data({
       event: 'started',
@@ -40,6 +45,7 @@ const serve = async (session: Session, options: Readonly<Record<string, unknown>
     session.note('dats: ending; what is running is taken up again at the next start');
   } finally {
     await node.stop();
+    clearInterval(hold);
   }
   io.signal.throwIfAborted();
   return EXIT.ok;

@@ -3,7 +3,7 @@
 // R1. Nothing is visible before its commit: a crash anywhere repeats the batch from the last commit, with the same decisions.
 // R2. A record that is no event, or that a decider cannot take, becomes a dead letter in its turn; the partition goes on.
 // R3. A commit that fails for want of room or connection is tried again until it succeeds or the partition is revoked; nothing more is read meanwhile.
-import { Fault, isFault, toFault } from '../../schemas/index.js';
+import { EVENTS, Fault, isFault, toFault } from '../../schemas/index.js';
 import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, type Recorded } from '../../streams/index.js';
 import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
 import type { Decider } from '../decider.js';
@@ -66,7 +66,8 @@ const outputsOf = (fold: Fold, step: Exclude<Step, { kind: 'end' }>, next: numbe
   if (step.kind === 'due') return fold.tick(step.now, next - 1).map((said) => outgoing(said.topic, said.event, said.key));
   const outputs: Outgoing[] = [];
   for (const record of step.records) {
-    if (!fold.consumes.has(record.type) && record.type !== '') continue;
+    // Only what is known may be passed over unread: an unknown type is a dead letter.
+    if (!fold.consumes.has(record.type) && Object.hasOwn(EVENTS, record.type)) continue;
     let event: ReturnType<typeof eventOf>;
     try {
       event = eventOf(record);

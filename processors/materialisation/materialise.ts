@@ -6,14 +6,14 @@ import { type DatsEvent, type Fault, isTerminal, type TaskView, toFault } from '
 import { type Assignment, type Document, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
 import { pause } from '../pause.js';
 import { emptyProject, type ProjectDoc, projectAfter } from './project-view.js';
-import { artifactViews, projectTask, taskDocument } from './task-view.js';
+import { artifactViews, foldTask, type MutableTaskView, projectTask, taskDocument } from './task-view.js';
 
 export const VIEW = 'lifecycle';
 /** Tasks and projects held in memory, most recently used. */
 const CACHED = 20_000;
 /** A batch of so many records is load: then writes are at least FLUSH_MS apart. */
-const BUSY_RECORDS = 32;
-const FLUSH_MS = 20;
+const BUSY_RECORDS = 16;
+const FLUSH_MS = 50;
 
 export interface MaterialiseOptions {
   readonly log: Log;
@@ -47,14 +47,14 @@ interface Project {
 
 /** Folds records into documents; `flush` gives what changed. */
 export const openProjection = (views: ViewStore) => {
-  const tasks = new Map<string, TaskView>();
+  const tasks = new Map<string, MutableTaskView>();
   const projects = new Map<string, Project>();
   const changed = new Map<string, Document>();
   const touchedTasks = new Set<string>();
   const newTasks = new Set<string>();
   const touchedProjects = new Set<string>();
 
-  const task = async (id: string): Promise<TaskView | undefined> => tasks.get(id) ?? (await views.get<TaskView>('task', id));
+  const task = async (id: string): Promise<MutableTaskView | undefined> => tasks.get(id) ?? (await views.get<MutableTaskView>('task', id));
   const project = async (id: string): Promise<Project> => {
     const held = projects.get(id);
     if (held) return held;
@@ -64,7 +64,7 @@ export const openProjection = (views: ViewStore) => {
     return fresh;
   };
 
-  const put = (view: TaskView): void => {
+  const put = (view: MutableTaskView): void => {
     tasks.delete(view.task_id);
     tasks.set(view.task_id, view);
     touchedTasks.add(view.task_id);
@@ -75,13 +75,15 @@ export const openProjection = (views: ViewStore) => {
     const counted = await project(event.projectid);
     if (offset < counted.version) return;
     const stored = await task(event.data.task_id);
-    // A submission shows its task before this fold comes to it: such a document is this very event, not counted yet. Any other was there first.
-    if (event.type === 'dats.task.created' && stored && stored.first_offset < offset) return;
-    const before = event.type === 'dats.task.created' ? undefined : stored;
-    const after = projectTask(before, event, offset);
+    const fresh = event.type === 'dats.task.created';
+    // Two processes may have taken the same idempotent submission: the first one counts.
+    if (fresh && stored) return;
+    const before = fresh ? undefined : stored?.state;
+    if (stored && !fresh) foldTask(stored, event, offset);
+    const after = fresh ? projectTask(undefined, event, offset) : stored;
     if (!after) return;
     put(after);
-    if (!before) newTasks.add(after.task_id);
+    if (fresh) newTasks.add(after.task_id);
     counted.doc = projectAfter(counted.doc, before, after);
     counted.version = offset + 1;
     touchedProjects.add(event.projectid);

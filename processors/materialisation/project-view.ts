@@ -19,11 +19,11 @@ export interface ProjectDoc {
 
 export const emptyProject = (project_id: string): ProjectDoc => ({ project_id, counts: {}, total: 0, durations: {}, minutes: [] });
 
-/** The project after one of its tasks went from `before` to `after`. */
-export const projectAfter = (doc: ProjectDoc, before: TaskView | undefined, after: TaskView): ProjectDoc => {
-  if (before?.state === after.state) return doc;
+/** The project after one of its tasks went from the state `before` to `after`. */
+export const projectAfter = (doc: ProjectDoc, before: TaskState | undefined, after: TaskView): ProjectDoc => {
+  if (before === after.state) return doc;
   const counts = { ...doc.counts };
-  if (before) counts[before.state] = (counts[before.state] ?? 0) - 1;
+  if (before) counts[before] = (counts[before] ?? 0) - 1;
   counts[after.state] = (counts[after.state] ?? 0) + 1;
   const next = { ...doc, counts, total: doc.total + (before ? 0 : 1) };
   if (after.state !== 'completed' || after.completed_at === null) return next;

@@ -60,7 +60,7 @@ const titleOf = (text: string): string => {
   return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH - 1)}…` : line;
 };
 
-type Change = Partial<{ -readonly [K in keyof TaskView]: TaskView[K] }>;
+type Change = Partial<MutableTaskView>;
 
 const to = (state: TaskState, change: Change = {}): Change => ({ state, status: statusOf(state), ...change });
 
@@ -135,15 +135,28 @@ const verdictOf = (event: EventOf<'dats.task.validated' | 'dats.task.rejected'>)
 
 const FINAL: ReadonlySet<TaskState> = new Set<TaskState>(['completed', 'failed', 'cancelled']);
 
+/** A view that is being folded. */
+export type MutableTaskView = { -readonly [K in keyof TaskView]: TaskView[K] };
+
+/** Takes an event that stands at `offset` into a view, in place. Events at or below `last_offset` are in it already; after the end nothing changes it. */
+export const foldTask = (view: MutableTaskView, event: DatsEvent, offset: number): void => {
+  if (offset <= view.last_offset || FINAL.has(view.state)) return;
+  const change = changeOf(view, event);
+  view.last_offset = offset;
+  if (!change) return;
+  view.updated_at = event.time;
+  Object.assign(view, change);
+};
+
 /**
- * The view after `event`, which stands at `offset` of the task's partition; `current` unchanged when the event says nothing about it.
- * Events at or below `current.last_offset` are in it already.
+ * The view after `event`, which stands at `offset` of the task's partition: `current` is left as it is. Only its creation makes a view of nothing.
  */
 export const projectTask = (current: TaskView | undefined, event: DatsEvent, offset: number): TaskView | undefined => {
   if (event.type === 'dats.task.created') return current ?? created(event, offset);
-  if (!current || offset <= current.last_offset || FINAL.has(current.state)) return current;
-  const change = changeOf(current, event);
-  return change ? { ...current, ...change, updated_at: event.time, last_offset: offset } : { ...current, last_offset: offset };
+  if (!current) return undefined;
+  const next = { ...current };
+  foldTask(next, event, offset);
+  return next;
 };
 
 /** How a task's view is stored. Its index keys never change, so only the first write needs them. */

@@ -2,6 +2,7 @@
 //
 // F1. Reads ahead by nothing: the next batch is fetched when it is asked for. F2. A wake-up is never lost: the fetch that found nothing and
 // the registration for the next ring happen in one synchronous step. F3. A long catch-up lets timers and sockets run in between.
+import { setMaxListeners } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import type { Recorded } from '../log.js';
 import { DEFAULT_MAX_BATCH } from './limits.js';
@@ -44,6 +45,8 @@ export async function* follow(tail: Tail, from: number, options: FollowOptions):
   let wake = () => {};
   const woken = () => wake();
   const deaf = tail.bell.listen(woken);
+  // Any number of readers may share a signal; each takes its listener away when it ends.
+  setMaxListeners(0, ...signals);
   for (const signal of signals) signal.addEventListener('abort', woken);
   try {
     let next = from;

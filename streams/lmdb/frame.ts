@@ -1,7 +1,7 @@
 // How records lie in LMDB: one value holds a batch of records of one partition.
 //
 // batch  = u8 format, 3 zero bytes, u32 count, u32 CRC-32 of the rest, count records
-// record = u32 bytes that follow, f64 timestamp, u32 bytes of type, u32 of key, u32 of headers, then type, key, headers (JSON), value
+// record = u32 bytes that follow, f64 timestamp, u32 bytes of type, u32 of key, u32 of headers, then type, key, headers (see headers.ts), value
 // All numbers little-endian, all text UTF-8.
 //
 // F1. A batch is checked as a whole when it is read; a record is taken apart only as far as somebody looks at it.
@@ -10,6 +10,7 @@ import type { Topic } from '../../schemas/index.js';
 import { RECORD_LIMIT_BYTES, recordTooLarge } from '../adapter/index.js';
 import type { Outgoing, Recorded } from '../log.js';
 import { corrupt } from './faults.js';
+import { decodeHeaders, encodeHeaders } from './headers.js';
 
 const FORMAT = 1;
 const BATCH_HEAD = 12;
@@ -53,7 +54,7 @@ export const encodeRecords = (records: readonly Outgoing[], timestamp: number): 
 const encodeRecord = (record: Outgoing, timestamp: number, at: number): number => {
   const { key, value } = record;
   const type = record.headers.type ?? '';
-  const headers = JSON.stringify(record.headers);
+  const headers = encodeHeaders(record.headers);
   const body = at + RECORD_HEAD;
   const head = type + key + headers;
   const text = typeof value === 'string' ? head + value : head;
@@ -165,7 +166,7 @@ class StoredRecord implements Recorded {
   get headers(): Readonly<Record<string, string>> {
     if (this.#headers === undefined) {
       const begin = this.#at + RECORD_HEAD + this.#typeBytes + this.#keyBytes;
-      this.#headers = JSON.parse(this.#batch.toString('utf8', begin, begin + this.#headerBytes)) as Record<string, string>;
+      this.#headers = decodeHeaders(this.#batch.toString('utf8', begin, begin + this.#headerBytes));
     }
     return this.#headers;
   }

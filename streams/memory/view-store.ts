@@ -41,7 +41,7 @@ export const openMemoryViewStore = (): ViewStore => {
     put: async (documents, checkpoint) => {
       checkOpen();
       const texts = documents.map(({ doc }) => (doc === null ? undefined : JSON.stringify(doc)));
-      documents.forEach((document, at) => write(document, texts[at]));
+      for (const [at, document] of documents.entries()) write(document, texts[at]);
       if (checkpoint === undefined) return;
       const key = `${checkpoint.view}/${checkpoint.partition}`;
       checkpoints.set(key, Math.max(checkpoint.next, checkpoints.get(key) ?? 0));
@@ -56,7 +56,7 @@ export const openMemoryViewStore = (): ViewStore => {
       for (const [id, { indexes }] of collections.get(name) ?? []) {
         for (const key of indexes) if (key.startsWith(prefix)) found.push({ key, id });
       }
-      found.sort((a, b) => (reverse ? byBytes(b.key, a.key) : byBytes(a.key, b.key)));
+      found.sort((a, b) => (byBytes(a.key, b.key) || byBytes(a.id, b.id)) * (reverse ? -1 : 1));
       const rest = after === undefined ? found : found.filter(({ key }) => (reverse ? byBytes(key, after) < 0 : byBytes(key, after) > 0));
       return rest.slice(0, limit);
     },

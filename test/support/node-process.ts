@@ -70,12 +70,12 @@ export const testFolder = (servers: object, files: Readonly<Record<string, strin
   return folder;
 };
 
-/** Starts `dats start` with a configuration. Does not wait until it answers: see `ready`. */
+/** Starts `dats start` with a configuration; DATS_ variables are the test's own and not handed on. Does not wait until it answers: see `ready`. */
 export const startProcess = (config: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): NodeProcess => {
   if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there: run "npm run build" first`);
   const child = spawn(process.execPath, [ENTRY, 'start', '--config', config, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, ...env },
+    env: { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('DATS_'))), ...env },
   });
   processes.add(child);
   let errors = '';
@@ -102,8 +102,8 @@ export const startProcess = (config: string, args: readonly string[] = [], env: 
   };
 };
 
-/** What the processes wrote to standard error since the last `cleanUp`: to be shown when a test fails. */
-export const standardErrors = (): string => said.map((errors) => errors()).join('\n');
+/** What the processes wrote to standard error since the last `cleanUp`. */
+const standardErrors = (): string => said.map((errors) => errors()).join('\n');
 
 /** Ends every process that was started here. */
 export const endProcesses = async (): Promise<void> => {
@@ -133,4 +133,10 @@ export const ready = async (url: string, node: NodeProcess): Promise<void> => {
     throw new Error(`${error.message}: ${node.errors()}`, { cause: error });
   });
   if (gone !== undefined) throw new Error(gone);
+};
+
+/** For `afterEach`: cleans up, and after a failed test says first what the processes said. */
+export const tidy = async ({ task }: { readonly task: { readonly result?: { readonly state?: string } | undefined } }): Promise<void> => {
+  if (task.result?.state === 'fail') console.error(standardErrors());
+  await cleanUp();
 };

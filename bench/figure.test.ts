@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import { type Figure, isMet, lineOf } from './figure.js';
+import { percentile } from './statistics.js';
+
+const alone: Figure = { id: 'P2', what: 'submission, p50', value: 1.25, unit: 'ms', target: { at: 'most', bound: 1.5 } };
+const beside: Figure = {
+  id: 'P1',
+  what: 'throughput',
+  value: 5_000,
+  unit: 'tasks/s',
+  target: { at: 'least', bound: 2 },
+  peer: { name: 'RabbitMQ', version: '3.10.8', setting: 'classic', value: 3_000 },
+};
+
+test('a figure alone is judged by its value', () => {
+  expect(isMet(alone)).toBe(true);
+  expect(isMet({ ...alone, value: 1.6 })).toBe(false);
+});
+
+test('a figure with a peer is judged by the ratio, not by the value', () => {
+  expect(isMet(beside)).toBe(false);
+  expect(isMet({ ...beside, value: 6_000 })).toBe(true);
+});
+
+test('a figure without a target is told and not judged', () => {
+  const { target: _, ...told } = alone;
+  expect(isMet(told)).toBeUndefined();
+  expect(lineOf(told)).toContain('for information');
+});
+
+test('a value that could not be measured meets no target', () => {
+  expect(isMet({ ...alone, value: Number.NaN })).toBe(false);
+});
+
+test('a line holds ours, the target, the peer with version and setting, the ratio and the verdict', () => {
+  expect(lineOf(beside)).toBe(
+    'P1 | throughput | 5,000 tasks/s | target >= 2 x RabbitMQ | RabbitMQ 3.10.8 (classic) 3,000 tasks/s | ratio 1.67 | NOT MET',
+  );
+});
+
+test('a percentile is a measured value, whatever the order they came in', () => {
+  expect(percentile([5, 1, 4, 2, 3], 0.5)).toBe(3);
+  expect(percentile([5, 1, 4, 2, 3], 0.99)).toBe(5);
+  expect(percentile([], 0.5)).toBeNaN();
+});
