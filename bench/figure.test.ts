@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Figure, isMet, lineOf } from './figure.js';
+import { resultsPage } from './results.js';
 import { percentile } from './statistics.js';
 
 const alone: Figure = { id: 'P2', what: 'submission, p50', value: 1.25, unit: 'ms', target: { at: 'most', bound: 1.5 } };
@@ -42,4 +43,16 @@ test('a percentile is a measured value, whatever the order they came in', () => 
   expect(percentile([5, 1, 4, 2, 3], 0.5)).toBe(3);
   expect(percentile([5, 1, 4, 2, 3], 0.99)).toBe(5);
   expect(percentile([], 0.5)).toBeNaN();
+});
+
+test('the results page has a row for each figure, in the order of their ids', () => {
+  const page = resultsPage([{ ...alone, id: 'P11' }, beside, alone], 'machine | 2 cores', ['Disturbed.']);
+  expect(
+    page
+      .split('\n')
+      .filter((line) => line.startsWith('| P'))
+      .map((line) => line.split(' | ', 1)[0]),
+  ).toEqual(['| P1', '| P2', '| P11']);
+  expect(page).toContain('machine; 2 cores');
+  expect(page).toContain('Disturbed.');
 });

@@ -1,6 +1,6 @@
 // `npm run bench -- [P1 P2 ...] [options]`: measures and prints one line per figure, then the machine. bench/README.md says what each figure means.
 
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Figure, lineOf } from './figure.js';
@@ -10,6 +10,7 @@ import { benchWithPeers, installPeers, peersMissing } from './peers.js';
 import { benchPipeline } from './pipeline.js';
 import { cacheDir } from './places.js';
 import { benchReplay } from './replay.js';
+import { resultsPage } from './results.js';
 import { benchIdle, benchStart } from './standing.js';
 import { benchStreams } from './streams.js';
 
@@ -20,9 +21,12 @@ const SIZES = {
   full: { tasks: 20_000, seconds: 30, replayTasks: 43_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined },
 } as const;
 
+const RESULTS = new URL('../../bench/RESULTS.md', import.meta.url);
+
 const HELP = `npm run bench -- [${FIGURES.join(' ')}] [--quick | --full] [--peers none|some|all] [--install-peers]
   --peers      none; some: RabbitMQ classic and BullMQ appendfsync always (default); all: Restate and DBOS as well
   --quick      small loads, for a look; --full: three interleaved rounds with the peers, five idle minutes
+  --write      puts the figures of this run into bench/RESULTS.md
   DATS_PEERS   folder of the peers' harness;  DATS_CACHE  where everything is kept (default ~/.cache/dats)
 `;
 
@@ -33,6 +37,7 @@ const { values, positionals } = parseArgs({
     full: { type: 'boolean', default: false },
     peers: { type: 'string', default: 'some' },
     'install-peers': { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -43,9 +48,11 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   const size = SIZES[values.quick ? 'quick' : values.full ? 'full' : 'normal'];
   const results = join(cacheDir(), 'bench', 'figures.jsonl');
   await mkdir(join(cacheDir(), 'bench'), { recursive: true });
+  const told: Figure[] = [];
   const tell = async (figures: Promise<readonly Figure[]>): Promise<void> => {
     for (const figure of await figures) {
       say(lineOf(figure));
+      told.push(figure);
       await appendFile(results, `${JSON.stringify({ at: new Date().toISOString(), ...figure })}\n`);
     }
   };
@@ -61,7 +68,9 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));
-  say(await machineLine());
+  const machine = await machineLine();
+  say(machine);
+  if (values.write) await writeFile(RESULTS, resultsPage(told, machine, []));
 };
 
 // The processes that are measured end when this one goes; its folders are removed at its exit.

@@ -143,7 +143,9 @@ describe('the rooms', () => {
   });
 
   it('have no import cycle between files', () => {
-    const imports = grouped(inside, ({ from }) => from);
+    // What is imported as a type is gone when the program runs.
+    const values = inside.filter(({ typeOnly }) => !typeOnly);
+    const imports = grouped(values, ({ from }) => from);
     expect(cycleIn(FILES, (file) => (imports.get(file) ?? []).map((one) => one.file))).toBeUndefined();
   });
 

@@ -1,9 +1,10 @@
 // Keeps the read models: folds the lifecycle topic into tasks, artifacts and projects in the view store.
 //
 // M1. Documents and the checkpoint they cover are one write, so a crash repeats at most what was not written. M2. Everything here can be dropped:
-// without a checkpoint it begins at the first event.
-import { type DatsEvent, type Fault, isTerminal, type TaskView, toFault } from '../../schemas/index.js';
+// without a checkpoint it begins at the first event. M3. A write that fails for want of room is tried again; nothing more is read meanwhile.
+import { type DatsEvent, type Fault, isFault, isTerminal, type TaskView, toFault } from '../../schemas/index.js';
 import { type Assignment, type Document, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { backoffMs } from '../../streams/runtime/index.js';
 import { pause } from '../pause.js';
 import { emptyProject, type ProjectDoc, projectAfter } from './project-view.js';
 import { artifactViews, foldTask, type MutableTaskView, projectTask, taskDocument } from './task-view.js';
@@ -13,7 +14,10 @@ export const VIEW = 'lifecycle';
 const CACHED = 20_000;
 /** A batch of so many records is load: then writes are at least FLUSH_MS apart. */
 const BUSY_RECORDS = 16;
-const FLUSH_MS = 50;
+const FLUSH_MS = 100;
+
+/** Waits between the tries of a failing write, in milliseconds. */
+const WRITE_BACKOFF = { baseMs: 50, maxMs: 2_000 };
 
 export interface MaterialiseOptions {
   readonly log: Log;
@@ -150,12 +154,28 @@ export const materialise = async (assignment: Assignment, options: MaterialiseOp
     }
     const next = records.at(-1)!.offset + 1;
     const began = performance.now();
-    const written = views.put(projection.flush(), { view: VIEW, partition, next });
-    if (next > committed) {
-      committed = next;
-      await Promise.all([written, assignment.commit({ next, outputs: [], states: new Map() })]);
-    } else await written;
+    const documents = projection.flush();
+    const commits = next > committed;
+    committed = Math.max(committed, next);
+    await persist(assignment.revoked, options, async () => {
+      const written = views.put(documents, { view: VIEW, partition, next });
+      await (commits ? Promise.all([written, assignment.commit({ next, outputs: [], states: new Map() })]) : written);
+    });
     // Under load the events of some milliseconds share a write; a single event shows at once.
     if (records.length >= BUSY_RECORDS) await pause(FLUSH_MS - (performance.now() - began), assignment.revoked);
+  }
+};
+
+/** Until it is written, or the partition is revoked: a full disk must not end the views (M3). Writing the same twice changes nothing. */
+const persist = async (revoked: AbortSignal, options: MaterialiseOptions, write: () => Promise<void>): Promise<void> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await write();
+      return;
+    } catch (error) {
+      if (!isFault(error, 'retryable') || revoked.aborted) throw error;
+      options.onProblem?.(error);
+      await pause(backoffMs(attempt, WRITE_BACKOFF, Math.random), revoked);
+    }
   }
 };
