@@ -72,7 +72,7 @@ export const machineLine = async (): Promise<string> => {
     const warning = (await isInMemory(dir)) ? ' | WARNING: this folder is in memory, durable figures mean nothing' : '';
     return (
       `machine | ${cpus().length} cores (${cpus()[0]!.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB | node ${process.versions.node} | ` +
-      `${sync} in ${dir.slice(0, dir.lastIndexOf('/'))} | load average ${loadavg()[0]!.toFixed(1)} | ${new Date().toISOString().slice(0, 16)}Z${warning}`
+      `${sync} in the cache folder | load average ${loadavg()[0]!.toFixed(1)} | ${new Date().toISOString().slice(0, 16)}Z${warning}`
     );
   } finally {
     await removeDir(dir);

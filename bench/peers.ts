@@ -115,7 +115,7 @@ export const installPeers = async (): Promise<void> => {
   if (!existsSync(join(at.root, 'usr'))) await run('bash', ['get-servers.sh'], at.peers, env);
   for (const { name } of PEERS) {
     const cwd = join(at.peers, name);
-    const locked = existsSync(join(cwd, 'package-lock.json'));
+    const locked = existsSync(join(from, name, 'package-lock.json'));
     await run('npm', [locked ? 'ci' : 'install', '--no-audit', '--no-fund'], cwd, env);
   }
   process.stdout.write(`peers installed in ${at.peers}, their servers in ${at.root}\n`);

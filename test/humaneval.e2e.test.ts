@@ -1,12 +1,13 @@
 // 164 real programming problems with their tests, through the HTTP API and the sandbox. A third of the first answers is broken on purpose,
 // in six ways; every one must be rejected with its reason, and the second answer accepted.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TaskView } from '../schemas/index.js';
-import { freePort, type NodeProcess, ready, startProcess, testFolder } from './support/node-process.js';
+import { type Api, apiOf, isFinal } from './support/api.js';
+import { eventually } from './support/eventually.js';
+import { cleanUp, freePort, ready, startProcess, type TestFolder, testFolder } from './support/node-process.js';
 
 interface Problem {
   readonly task_id: string;
@@ -67,11 +68,10 @@ describe.runIf(there)('HumanEval', () => {
         .split('\n')
         .map((line) => JSON.parse(line) as Problem)
     : [];
-  let folder: ReturnType<typeof testFolder>;
-  let node: NodeProcess;
+  let folder: TestFolder;
   let canary: Server;
   let connections = 0;
-  let url: string;
+  let api: Api;
   const outside = '/usr/dats-canary';
 
   beforeAll(async () => {
@@ -90,7 +90,7 @@ describe.runIf(there)('HumanEval', () => {
       };
     });
     const http = await freePort();
-    url = `http://127.0.0.1:${http}`;
+    api = apiOf(`http://127.0.0.1:${http}`);
     folder = testFolder(
       {
         version: 1,
@@ -101,14 +101,13 @@ describe.runIf(there)('HumanEval', () => {
       },
       { 'script.json': JSON.stringify({ version: 1, rules }) },
     );
-    node = startProcess(folder.config);
-    await ready(url, node);
+    await ready(api.url, startProcess(folder.config));
   });
 
   afterAll(async () => {
-    await node?.kill();
+    await cleanUp();
+    rmSync(outside, { force: true });
     canary?.close();
-    folder?.remove();
   });
 
   it('completes all, rejects every broken answer with its reason, and the sandbox holds', async () => {
@@ -118,22 +117,16 @@ describe.runIf(there)('HumanEval', () => {
       project_id: 'humaneval',
       tests: { language: 'python', code: problem.test, entry_point: problem.entry_point, timeout_s: 5 },
     }));
-    const response = await fetch(`${url}/api/v1/tasks:batch`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(tasks),
-    });
-    const { results } = (await response.json()) as { results: { index: number; task?: { task_id: string }; problem?: unknown }[] };
-    expect(results.map((result) => result.problem).filter(Boolean)).toEqual([]);
-    const ids = results.map((result) => result.task!.task_id);
-
-    await ended(url, 'humaneval', new Set(ids));
-    const views = await Promise.all(ids.map(async (id) => (await (await fetch(`${url}/api/v1/tasks/${id}`)).json()) as TaskView));
+    const ids = await api.submittedAll(tasks);
+    await ended(api, 'humaneval', ids);
+    const views = await Promise.all(
+      ids.map((id) => eventually(`the final view of ${id}`, 10_000, () => api.task(id).then((view) => isFinal(view) && view))),
+    );
     expect(views.filter((view) => view.status !== 'completed').map((view) => [view.title, view.error, view.verdict?.reasons])).toEqual([]);
     const attempts = views.map((view, i) => [view.title, view.attempt, kindOf(i)] as const);
     expect(attempts.filter(([, attempt, kind]) => attempt !== (kind ? 2 : 1))).toEqual([]);
 
-    const rejections = await rejectionsOf(url, 'humaneval');
+    const rejections = await rejectionsOf(api, ids);
     expect(rejections.size).toBe(55);
     ids.forEach((id, i) => {
       const kind = kindOf(i);
@@ -145,45 +138,20 @@ describe.runIf(there)('HumanEval', () => {
   });
 });
 
-/** Data of a project's events of some types, from the first on, until `enough` says so. */
-const projectEvents = async (
-  url: string,
-  project: string,
-  types: string,
-  take: (event: { type: string; subject: string; data: never }) => boolean,
-): Promise<void> => {
-  const stop = new AbortController();
-  const response = await fetch(`${url}/api/v1/projects/${project}/events?from=beginning&types=${types}`, { signal: stop.signal });
-  const decoder = new TextDecoder();
-  let buffer = '';
-  try {
-    for await (const chunk of response.body!) {
-      buffer += decoder.decode(chunk as Uint8Array, { stream: true });
-      for (let end = buffer.indexOf('\n\n'); end >= 0; end = buffer.indexOf('\n\n')) {
-        const data = buffer
-          .slice(0, end)
-          .split('\n')
-          .find((line) => line.startsWith('data:'));
-        buffer = buffer.slice(end + 2);
-        if (data && take(JSON.parse(data.slice(5)))) return;
-      }
-    }
-  } finally {
-    stop.abort();
+const ended = async (api: Api, project: string, ids: readonly string[]): Promise<void> => {
+  const open = new Set(ids);
+  const types = 'dats.task.completed,dats.task.failed,dats.task.cancelled';
+  for await (const { event } of api.stream(`/api/v1/projects/${project}/events?from=beginning&types=${types}`)) {
+    open.delete(event.subject);
+    if (open.size === 0) return;
   }
 };
 
-const ended = (url: string, project: string, open: Set<string>): Promise<void> =>
-  projectEvents(url, project, 'dats.task.completed,dats.task.failed,dats.task.cancelled', (event) => {
-    open.delete(event.subject);
-    return open.size === 0;
-  });
-
-const rejectionsOf = async (url: string, project: string): Promise<Map<string, string>> => {
+/** Task -> reasons of its rejections. */
+const rejectionsOf = async (api: Api, ids: readonly string[]): Promise<Map<string, string>> => {
   const reasons = new Map<string, string>();
-  await projectEvents(url, project, 'dats.task.rejected', (event: { subject: string; data: { reasons: string[] } }) => {
-    reasons.set(event.subject, event.data.reasons.join('\n'));
-    return reasons.size === 55;
-  });
+  for (const id of ids)
+    for await (const { event } of api.stream(`/api/v1/tasks/${id}/events`))
+      if (event.type === 'dats.task.rejected') reasons.set(id, `${reasons.get(id) ?? ''}${event.data.reasons.join('\n')}`);
   return reasons;
 };

@@ -6,12 +6,12 @@ export const demo: Register = (program, run) => {
     .command('demo')
     .description('see it work: a whole node in this process, six tasks, no server, key or model needed')
     .option('--keep', 'keep the data folder and say where it is')
-    .option('--real', 'ask the models of servers.yaml; recorded answers only where none answers')
+    .option('--recorded', 'recorded answers only, though a model of servers.yaml may answer')
     .addHelpText('after', '\nExamples:\n  dats demo\n  dats demo --keep\n  dats demo --json | jq -r .type')
     .action(
       run(async (session, _args, options) => {
         const { runDemo } = await import('../demo/demo.js');
-        return runDemo(session, { keep: options.keep === true, real: options.real === true });
+        return runDemo(session, { keep: options.keep === true, recorded: options.recorded === true });
       }),
     );
 };

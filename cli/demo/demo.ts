@@ -21,8 +21,8 @@ import { bodyOfDemoTask, chooseTasks, type DemoTask, demoFolder, loadDemoTasks, 
 export interface DemoOptions {
   /** Keep the data folder. */
   readonly keep: boolean;
-  /** Ask the models of servers.yaml; the recorded answers only where none answers. */
-  readonly real: boolean;
+  /** Recorded answers only, though a model of servers.yaml may answer. */
+  readonly recorded: boolean;
 }
 
 const PROJECT = 'demo';
@@ -30,7 +30,7 @@ const PROJECT = 'demo';
 const LIMIT_MS = 30_000;
 const REAL_LIMIT_MS = 900_000;
 
-const configure = (session: Session, root: string, dataDir: string, real: boolean): Configuration => {
+const configure = (session: Session, root: string, dataDir: string, recordedOnly: boolean): Configuration => {
   const recorded: z.input<typeof modelConfigSchema> = {
     id: 'recorded',
     runner: 'scripted',
@@ -40,18 +40,18 @@ const configure = (session: Session, root: string, dataDir: string, real: boolea
     concurrency: 64,
     script: join(demoFolder(root), 'script.yaml'),
   };
-  const models = real
-    ? loadConfiguration({ env: session.io.env, cwd: session.io.cwd }).config.models.filter(
+  const models = recordedOnly
+    ? []
+    : loadConfiguration({ env: session.io.env, cwd: session.io.cwd }).config.models.filter(
         (model) => model.runner !== 'scripted' && model.id !== recorded.id,
-      )
-    : [];
+      );
   return configurationOf(
     {
       version: 1,
       node: { id: 'demo', data_dir: dataDir },
       gateway: { port: 0 },
       models: [...models, recorded],
-      scheduling: { backoff_base_ms: 200, ...(real ? {} : { timeout_s: LIMIT_MS / 1000 }) },
+      scheduling: { backoff_base_ms: 200 },
     },
     root,
   );
@@ -75,8 +75,8 @@ const introduce = async (
   session.say(
     `a whole node runs in this process at ${client.baseUrl}`,
     answering.length > 0
-      ? `answers   by ${answering.map((model) => `${model.id} (${model.runner})`).join(', ')}; recorded ones for tiers without a model`
-      : 'answers   recorded ones from cli/demo/script.yaml (scripted: no model is asked); dats demo --real asks the models of servers.yaml',
+      ? `answers   by ${answering.map((model) => `${model.id} (${model.runner})`).join(', ')}; recorded ones where none answers (dats demo --recorded: only those)`
+      : 'answers   recorded ones from cli/demo/script.yaml: no model of servers.yaml answers, so none is asked',
     `sandbox   ${sandbox?.ok === true ? (sandbox.detail ?? 'there') : `not there: ${sandbox?.detail ?? 'no sandbox works on this machine'}`}`,
     `python    ${python ?? 'not there'}`,
   );
@@ -158,8 +158,28 @@ const showArtifacts = async (session: Session, client: DatsClient, outcomes: rea
   }
 };
 
-const show = async (session: Session, client: DatsClient, root: string, signal: AbortSignal): Promise<number> => {
-  const { there, recorded } = await introduce(session, client, signal);
+const show = async (session: Session, client: DatsClient, root: string, interrupted: AbortSignal): Promise<number> => {
+  const { there, recorded } = await introduce(session, client, interrupted);
+  const limitMs = recorded ? LIMIT_MS : REAL_LIMIT_MS;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(tooLate(limitMs)), limitMs);
+  try {
+    return await play(session, client, root, { there, recorded }, AbortSignal.any([interrupted, late.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const tooLate = (limitMs: number): Fault =>
+  new Fault('terminal', 'demo_late', `the demo did not end within ${duration(limitMs)}; the last lines above show where it stands`);
+
+const play = async (
+  session: Session,
+  client: DatsClient,
+  root: string,
+  { there, recorded }: Awaited<ReturnType<typeof introduce>>,
+  signal: AbortSignal,
+): Promise<number> => {
   const { tasks, remarks } = chooseTasks(loadDemoTasks(root), there);
   session.say(...remarks, '');
   const screen = openEventScreen(session, session.io.now(), 22);
@@ -197,28 +217,17 @@ const show = async (session: Session, client: DatsClient, root: string, signal: 
 
 export const runDemo = async (session: Session, options: DemoOptions): Promise<number> => {
   const root = packageRoot();
-  const limitMs = options.real ? REAL_LIMIT_MS : LIMIT_MS;
-  const late = new AbortController();
-  const timer = setTimeout(
-    () =>
-      late.abort(
-        new Fault('terminal', 'demo_late', `the demo did not end within ${duration(limitMs)}; the last lines above show where it stands`),
-      ),
-    limitMs,
-  );
-  const signal = AbortSignal.any([session.io.signal, late.signal]);
   const dataDir = await mkdtemp(join(tmpdir(), 'dats-demo-'));
   try {
     const startNode = await session.deps.loadStartNode();
-    const node = await startNode({ configuration: configure(session, root, dataDir, options.real), env: session.io.env });
+    const node = await startNode({ configuration: configure(session, root, dataDir, options.recorded), env: session.io.env });
     try {
       if (node.url === undefined) throw new Fault('fatal', 'no_gateway', 'the node of the demo started without its gateway');
-      return await show(session, createClient({ baseUrl: node.url }), root, signal);
+      return await show(session, createClient({ baseUrl: node.url }), root, session.io.signal);
     } finally {
       await node.stop();
     }
   } finally {
-    clearTimeout(timer);
     if (options.keep)
       session.say(`its log, views and artifacts are kept in ${dataDir}; look around with: dats start --data-dir ${dataDir}`);
     else await rm(dataDir, { recursive: true, force: true });

@@ -1,9 +1,13 @@
 // Limits that every adapter keeps, and the checks of what a caller hands in.
-import { Fault } from '../../schemas/index.js';
+import { DLQ, Fault, type Topic } from '../../schemas/index.js';
 import type { Outgoing } from '../log.js';
 
 /** Largest record, key and headers included, in bytes. */
 export const RECORD_LIMIT_BYTES = 8 * 1024 * 1024;
+/** A dead letter is its record and the reason: what it may have beyond the largest record, in bytes. */
+const LETTER_ROOM_BYTES = 64 * 1024;
+
+export const recordLimitBytes = (topic: Topic): number => (topic === DLQ ? RECORD_LIMIT_BYTES + LETTER_ROOM_BYTES : RECORD_LIMIT_BYTES);
 /** Records in a batch handed to a reader, unless it asks for another number. */
 export const DEFAULT_MAX_BATCH = 1024;
 /** How long `leave` and `close` wait for handlers to return before the partitions are given up under them, in milliseconds. */
@@ -13,7 +17,7 @@ export const recordTooLarge = (record: Outgoing, bytes: number): Fault =>
   new Fault(
     'terminal',
     'record_too_large',
-    `a record for ${record.topic} has ${bytes} bytes, the limit is ${RECORD_LIMIT_BYTES}; put its content into the artifact store and append a reference`,
+    `a record for ${record.topic} has ${bytes} bytes, the limit is ${recordLimitBytes(record.topic)}; put its content into the artifact store and append a reference`,
   );
 
 export const logClosed = (): Fault => new Fault('fatal', 'log_closed', 'the log is closed; open it again before using it');

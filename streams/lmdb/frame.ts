@@ -7,7 +7,7 @@
 // F1. A batch is checked as a whole when it is read; a record is taken apart only as far as somebody looks at it.
 import * as zlib from 'node:zlib';
 import type { Topic } from '../../schemas/index.js';
-import { RECORD_LIMIT_BYTES, recordTooLarge } from '../adapter/index.js';
+import { recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Outgoing, Recorded } from '../log.js';
 import { corrupt } from './faults.js';
 import { decodeHeaders, encodeHeaders } from './headers.js';
@@ -59,7 +59,7 @@ const encodeRecord = (record: Outgoing, timestamp: number, at: number): number =
   const head = type + key + headers;
   const text = typeof value === 'string' ? head + value : head;
   const atMost = text.length * 3 + (typeof value === 'string' ? 0 : value.byteLength);
-  if (atMost > RECORD_LIMIT_BYTES) checkSize(record, headers);
+  if (atMost > recordLimitBytes(record.topic)) checkSize(record, headers);
   room(body + atMost, at);
   const written = scratch.write(text, body);
   const ascii = written === text.length;
@@ -76,7 +76,7 @@ const encodeRecord = (record: Outgoing, timestamp: number, at: number): number =
 
 const checkSize = (record: Outgoing, headers: string): void => {
   const bytes = Buffer.byteLength(record.key) + Buffer.byteLength(headers) + Buffer.byteLength(record.value);
-  if (bytes > RECORD_LIMIT_BYTES) throw recordTooLarge(record, bytes);
+  if (bytes > recordLimitBytes(record.topic)) throw recordTooLarge(record, bytes);
 };
 
 let frame = Buffer.allocUnsafeSlow(BATCH_BYTES * 2);

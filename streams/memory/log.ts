@@ -14,7 +14,7 @@ import {
   offsetRegression,
   type Place,
   placeKey,
-  RECORD_LIMIT_BYTES,
+  recordLimitBytes,
   recordTooLarge,
 } from '../adapter/index.js';
 import type { Assignment, Commit, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
@@ -126,7 +126,7 @@ class MemoryLog implements Log {
       const headers = JSON.stringify(record.headers);
       const value = Buffer.from(record.value as Uint8Array);
       const bytes = Buffer.byteLength(record.key) + Buffer.byteLength(headers) + value.byteLength;
-      if (bytes > RECORD_LIMIT_BYTES) throw recordTooLarge(record, bytes);
+      if (bytes > recordLimitBytes(record.topic)) throw recordTooLarge(record, bytes);
       const { topic, key } = record;
       return { topic, partition: partitionOf(key, this.#partitions), key, headers, value, timestamp: this.#now() };
     });

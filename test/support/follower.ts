@@ -8,6 +8,7 @@ const BACK_WITHIN_MS = 60_000;
 export interface Follower {
   /** In the order received. */
   readonly received: readonly { readonly position: string; readonly id: string; readonly type: string; readonly subject: string }[];
+  /** Times that it went on after a break. */
   readonly reconnects: () => number;
   /** Rejects when the node does not come back. */
   readonly done: Promise<void>;
@@ -17,11 +18,13 @@ export interface Follower {
 export const follow = (api: Api, project: string, onEvent: (event: StreamedEvent) => void): Follower => {
   const received: { position: string; id: string; type: string; subject: string }[] = [];
   const stop = new AbortController();
-  let reconnects = -1;
+  let connections = 0;
   const path = `/api/v1/projects/${project}/events?from=beginning`;
   const once = async (): Promise<void> => {
-    reconnects++;
+    let first = true;
     for await (const streamed of api.stream(path, { lastEventId: received.at(-1)?.position, signal: stop.signal })) {
+      if (first) connections++;
+      first = false;
       received.push({ position: streamed.id, id: streamed.event.id, type: streamed.type, subject: streamed.event.subject });
       onEvent(streamed);
     }
@@ -37,5 +40,5 @@ export const follow = (api: Api, project: string, onEvent: (event: StreamedEvent
       });
     }
   };
-  return { received, reconnects: () => reconnects, done: run(), stop: () => stop.abort() };
+  return { received, reconnects: () => Math.max(0, connections - 1), done: run(), stop: () => stop.abort() };
 };
