@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -57,11 +57,14 @@ describe('the artifact store on disk', () => {
     expect(new TextDecoder().decode(await store.get(HELLO))).toBe('hello');
   });
 
-  it('removes at open what a crash left half-written', async () => {
+  it('removes at open what a crash left half-written long ago, and leaves alone what another process is writing', async () => {
     mkdirSync(join(dir, 'incoming'));
     writeFileSync(join(dir, 'incoming', 'half'), 'hel');
+    writeFileSync(join(dir, 'incoming', 'young'), 'hel');
+    const longAgo = new Date(Date.now() - 2 * 60 * 60 * 1000);
+    utimesSync(join(dir, 'incoming', 'half'), longAgo, longAgo);
     await openArtifactFiles(dir);
-    expect(readdirSync(join(dir, 'incoming'))).toEqual([]);
+    expect(readdirSync(join(dir, 'incoming'))).toEqual(['young']);
   });
 
   it('a full disk is a retryable fault, leaves nothing behind, and works again when there is room', async () => {

@@ -1,15 +1,18 @@
 // The artifact store on disk: one file per content, named by its digest (`ab/cdef...`).
 //
 // B1-B3 of artifact-store.ts. F1. A file appears under its name only when it is whole and on disk: written beside, synced, renamed, folder synced.
-// F2. What fails, or a crash left half-written, leaves nothing behind: temporary files live in a folder of their own that is emptied at open.
+// F2. What fails leaves nothing behind. Temporary files live in a folder of their own; what a crash left there is removed at a later open, once it is
+// ABANDONED_MS old: younger ones may be another process's, for several processes share one store.
 import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, sha256Schema } from '../schemas/index.js';
 import type { ArtifactStore } from './artifact-store.js';
 
 const TEMPORARY = 'incoming';
+/** No write takes so long, in milliseconds: an older temporary file is nobody's. */
+const ABANDONED_MS = 60 * 60 * 1000;
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 const FULL: readonly unknown[] = ['ENOSPC', 'EDQUOT'];
@@ -35,17 +38,26 @@ async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
+async function removeAbandoned(incoming: string): Promise<void> {
+  for (const name of await readdir(incoming)) {
+    const path = join(incoming, name);
+    // Whoever wrote it may be done with it by now.
+    const written = await stat(path).catch(() => undefined);
+    if (written !== undefined && Date.now() - written.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
+}
+
 export interface ArtifactFilesOptions {
   /** How a file is written durably; tests give one that fails. */
   readonly write?: (path: string, bytes: Uint8Array) => Promise<void>;
 }
 
-/** Opens the store in `dir`, which one process owns. @throws Fault retryable `disk_full`. */
+/** Opens the store in `dir`, which several processes may share. @throws Fault retryable `disk_full`. */
 export async function openArtifactFiles(dir: string, options: ArtifactFilesOptions = {}): Promise<ArtifactStore> {
   const writeFile = options.write ?? writeDurably;
   const incoming = join(dir, TEMPORARY);
-  await rm(incoming, { recursive: true, force: true });
   await mkdir(incoming, { recursive: true, mode: 0o700 });
+  await removeAbandoned(incoming);
   /** Puts of the same bytes at the same time share one write. */
   const writing = new Map<string, Promise<void>>();
 
