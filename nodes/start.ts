@@ -11,13 +11,13 @@ import { type ModelGateway, openModelGateway } from '../models/index.js';
 import { openArtifactFiles } from '../processors/artifact-files.js';
 import { generateEffect } from '../processors/generation/index.js';
 import { newInterrupts, runDeciders, runEffects } from '../processors/host/index.js';
-import { materialise } from '../processors/index.js';
+import { type ArtifactStore, type Decider, materialise } from '../processors/index.js';
 import { qaEffect } from '../processors/qa/effect.js';
-import { openSandbox } from '../processors/qa/index.js';
+import { openSandbox, type Sandbox } from '../processors/qa/index.js';
 import { analyseEffect, createAgents, decomposeEffect, routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { type Lane, LIFECYCLE, type Servers, workTopic } from '../schemas/index.js';
-import type { Log, Membership, ViewStore } from '../streams/index.js';
+import type { Log, ViewStore } from '../streams/index.js';
 import { openLmdbStorage } from '../streams/lmdb/index.js';
 import { openMemoryLog, openMemoryViewStore } from '../streams/memory/index.js';
 import { Slots } from '../streams/runtime/index.js';
@@ -25,7 +25,7 @@ import { healthOf } from './health.js';
 import { followInterrupts } from './interrupt-tail.js';
 import { silentLogger } from './logger.js';
 import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
-import { openTelemetrySink } from './telemetry.js';
+import { openTelemetrySink, type TelemetrySink } from './telemetry.js';
 import { VERSION } from './version.js';
 
 export interface NodeOptions {
@@ -78,87 +78,123 @@ const openStorage = async (config: Servers): Promise<Storage> => {
   return openLmdbStorage({ dir, node, partitions });
 };
 
-/** A node, ready when the promise resolves. @throws Fault when a store cannot be opened or the port is taken. */
-export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
-  const { config, configVersion, roles = ALL_ROLES, env = process.env, logger = silentLogger(), now = Date.now } = options;
-  const node = config.node.id;
-  const storage = await openStorage(config);
-  const { log, views } = storage;
-  const problem = (where: string) => (error: unknown) => logger.warn({ err: error, where }, 'problem');
+/** What the parts of a node have in common, and how they are ended: in the order opposite to their start. */
+interface Starting {
+  readonly options: Required<Pick<NodeOptions, 'config' | 'configVersion' | 'baseDir' | 'roles' | 'env' | 'logger' | 'now'>>;
+  readonly log: Log;
+  readonly views: ViewStore;
+  readonly artifacts: ArtifactStore;
+  readonly models: ModelGateway;
+  readonly telemetry: TelemetrySink;
+  readonly problem: (where: string) => (error: unknown) => void;
+  /** Joins a group; a handler that fails for good ends the node. */
+  serve(...args: Parameters<Log['join']>): Promise<void>;
+  atEnd(close: () => Promise<unknown>): void;
+}
 
-  const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
-  const telemetry = openTelemetrySink({ log, node, configVersion, now, onProblem: problem('telemetry') });
-  const models = await openModelGateway({ models: config.models, baseDir: options.baseDir, env, node, onCall: telemetry.onCall });
-  const routing = {
-    askModelBelow: config.routing.ask_model_below,
-    modelAvailable: config.models.some((model) => model.runner !== 'scripted'),
+const routingOf = (config: Servers) => ({
+  askModelBelow: config.routing.ask_model_below,
+  modelAvailable: config.models.some((model) => model.runner !== 'scripted'),
+});
+
+const startDeciders = async ({ options, log, views, problem, serve }: Starting): Promise<void> => {
+  const { config, configVersion, now } = options;
+  const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
+  const run = {
+    group: GROUPS.deciders,
+    source: `/deciders/${GROUPS.deciders}`,
+    configVersion,
+    now,
+    deciders,
+    onProblem: problem('deciders'),
   };
+  await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, run));
+  await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
+};
 
+const startWorkers = async ({ options, log, models, artifacts, telemetry, problem, serve, atEnd }: Starting): Promise<Sandbox> => {
+  const { config, configVersion, env, now, roles } = options;
+  const node = config.node.id;
+  const sandbox = await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env });
+  const interrupts = newInterrupts();
   const stopping = new AbortController();
   // Every partition that is followed listens to it.
   setMaxListeners(0, stopping.signal);
-  const memberships: Membership[] = [];
+  const following = followInterrupts(log, interrupts, stopping.signal, problem('interrupts'));
+  atEnd(() => {
+    stopping.abort();
+    return following;
+  });
+  const { timeout_s, memory_bytes, processes, output_bytes, disk_bytes } = config.sandbox;
+  const limits = { timeout_ms: timeout_s * 1000, memory_bytes, processes, output_bytes, disk_bytes };
+  const shared = {
+    group: GROUPS.workers,
+    effects: [generateEffect(), qaEffect, analyseEffect(), decomposeEffect()],
+    ports: { models, artifacts, checks: { sandbox, limits } },
+    log,
+    interrupts,
+    node,
+    worker: `${node}:${process.pid}`,
+    configVersion,
+    now,
+    takeCalls: telemetry.take,
+    onText: () => {},
+    drainMs: DRAIN_MS,
+  };
+  const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
+  await serve(GROUPS.workers, roles.workers.map(workTopic), (assignment) => {
+    const lane = assignment.topic.slice('dats.work.'.length) as Lane;
+    return runEffects(assignment, { ...shared, slots: slots.get(lane)! });
+  });
+  return sandbox;
+};
+
+/** A node, ready when the promise resolves. @throws Fault when a store cannot be opened or the port is taken; then nothing is left open. */
+export const startNode = async (request: NodeOptions): Promise<RunningNode> => {
+  const ends: (() => Promise<unknown>)[] = [];
+  const end = async (): Promise<void> => {
+    for (let close = ends.pop(); close !== undefined; close = ends.pop()) await close();
+  };
+  try {
+    const node = await startParts(request, (close) => void ends.push(close));
+    let stopped: Promise<void> | undefined;
+    return { ...node, stop: () => (stopped ??= end()) };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+};
+
+const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promise<Omit<RunningNode, 'stop'>> => {
+  const { config, configVersion, baseDir, roles = ALL_ROLES, env = process.env, logger = silentLogger(), now = Date.now } = request;
+  const options = { config, configVersion, baseDir, roles, env, logger, now };
+  const problem = (where: string) => (error: unknown) => logger.warn({ err: error, where }, 'problem');
+  const { log, views, close } = await openStorage(config);
+  atEnd(close);
+  const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
+  const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
+  const models = await openModelGateway({ models: config.models, baseDir, env, node: config.node.id, onCall: telemetry.onCall });
+  atEnd(() => models.close());
+
   let fail!: (error: unknown) => void;
   const failed = new Promise<unknown>((resolve) => {
     fail = resolve;
   });
-  const background: Promise<void>[] = [];
-  const join_ = async (...args: Parameters<Log['join']>): Promise<void> => {
+  const serve: Starting['serve'] = async (...args) => {
     const membership = await log.join(...args);
     membership.done.catch(fail);
-    memberships.push(membership);
+    atEnd(() => membership.leave().catch(problem('leave')));
   };
-
-  if (roles.deciders) {
-    const deciders = () => [routingDecider(routing), schedulingDecider(config.scheduling)];
-    const run = { group: GROUPS.deciders, source: `/deciders/${GROUPS.deciders}`, configVersion, now, onProblem: problem('deciders') };
-    await join_(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, deciders: deciders() as never }));
-    await join_(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
-  }
-  const sandbox = roles.workers.includes('qa')
-    ? await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env })
-    : undefined;
-  if (roles.workers.length > 0) {
-    const interrupts = newInterrupts();
-    background.push(followInterrupts(log, interrupts, stopping.signal, problem('interrupts')));
-    const { timeout_s, memory_bytes, processes, output_bytes, disk_bytes } = config.sandbox;
-    const checks = { sandbox: sandbox!, limits: { timeout_ms: timeout_s * 1000, memory_bytes, processes, output_bytes, disk_bytes } };
-    const effects = [generateEffect(), qaEffect, analyseEffect(), decomposeEffect()];
-    const shared = {
-      group: GROUPS.workers,
-      effects,
-      ports: { models, artifacts, checks },
-      log,
-      interrupts,
-      node,
-      configVersion,
-      now,
-      takeCalls: telemetry.take,
-      onText: () => {},
-      drainMs: DRAIN_MS,
-    };
-    const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
-    const worker = `${node}:${process.pid}`;
-    await join_(GROUPS.workers, roles.workers.map(workTopic), (assignment) => {
-      const lane = assignment.topic.slice('dats.work.'.length) as Lane;
-      return runEffects(assignment, { ...shared, worker, slots: slots.get(lane)! });
-    });
-  }
+  const starting: Starting = { options, log, views, artifacts, models, telemetry, problem, serve, atEnd };
+  if (roles.deciders) await startDeciders(starting);
+  const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
 
   const health = healthOf({ log, views, models, sandbox, config, roles, groups: GROUPS });
-  const agents = createAgents({ models, options: routing, now });
+  const agents = createAgents({ models, options: routingOf(config), now });
   const app = createApp({ config, configVersion, log, views, artifacts, agents, models, health, now, logger, version: VERSION });
-  const server = roles.gateway ? await serveGateway(app, { host: config.gateway.host, port: config.gateway.port }) : undefined;
+  const { host, port } = config.gateway;
+  const server = roles.gateway ? await serveGateway(app, { host, port, logger }) : undefined;
+  if (server) atEnd(() => server.close());
   logger.info({ roles: describeRoles(roles), url: server?.url }, 'ready');
-
-  const stop = async (): Promise<void> => {
-    await server?.close();
-    stopping.abort();
-    await Promise.all(memberships.map((membership) => membership.leave().catch(problem('leave'))));
-    await Promise.all(background);
-    await models.close();
-    await storage.close();
-  };
-  let stopped: Promise<void> | undefined;
-  return { url: server?.url, roles, log, models, health, failed, stop: () => (stopped ??= stop()) };
+  return { url: server?.url, roles, log, models, health, failed };
 };

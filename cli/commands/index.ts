@@ -6,6 +6,7 @@ import { config } from './config.js';
 import { demo } from './demo.js';
 import { dlq } from './dlq.js';
 import { cancel, get, health, list, models, status } from './queries.js';
+import { schemas } from './schemas.js';
 import { start } from './start.js';
 import { submit } from './submit.js';
 import { watch } from './watch.js';
@@ -25,4 +26,5 @@ export const COMMANDS: readonly Register[] = [
   health,
   demo,
   config,
+  schemas,
 ];

@@ -1,4 +1,5 @@
 // The log on LMDB: one machine, any number of processes on one directory. The port, put together from its parts.
+import { setMaxListeners } from 'node:events';
 import type { Position, Topic } from '../../schemas/index.js';
 import { follow, type GroupStore, type GroupView, logClosed, Member, type Place } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
@@ -34,6 +35,8 @@ export class LmdbLog implements Log {
 
   constructor({ store, commits, groups, node, now, release }: LmdbLogDeps) {
     this.#release = release;
+    // Every reader listens to it.
+    setMaxListeners(0, this.#stopped.signal);
     this.#store = store;
     this.#commits = commits;
     this.#groups = groups;
