@@ -1,4 +1,4 @@
-// After a build in a checkout: makes `npx dats` find the command, as it does where the package is installed.
+// After a build in a checkout: makes `npx dats` find the command. A `bin` in package.json would not: npx then tries to install the checkout into its cache.
 import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 
 const target = new URL('../dist/cli/main.js', import.meta.url);
