@@ -23,7 +23,12 @@ for (const { name, version, dev } of missing) {
   const words = name.split('/').at(-1).split('-');
   const os = OS.find((word) => words.includes(word));
   const cpu = CPU.find((word) => words.includes(word));
-  const libc = words.includes('musl') || words.includes('musleabihf') ? 'musl' : words.includes('gnu') || words.includes('gnueabihf') ? 'glibc' : undefined;
+  const libc =
+    words.includes('musl') || words.includes('musleabihf')
+      ? 'musl'
+      : words.includes('gnu') || words.includes('gnueabihf')
+        ? 'glibc'
+        : undefined;
   lock.packages[`node_modules/${name}`] = {
     version,
     ...(cpu ? { cpu: [cpu] } : {}),

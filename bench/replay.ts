@@ -4,7 +4,7 @@
 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openFold, openRebuild } from '../processors/host/index.js';
+import { deadLettersOf, openFold, rebuildPartition } from '../processors/host/index.js';
 import { materialise, VIEW } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
@@ -51,18 +51,13 @@ const rebuildStates = async (log: Log, config: Servers): Promise<Rebuilt> => {
   const lags = await log.lag(GROUP, [LIFECYCLE]);
   const states: ReadonlyMap<string, string | null>[] = [];
   let events = 0;
+  const never = new AbortController().signal;
   const begin = performance.now();
+  const deadLetters = await deadLettersOf(log, GROUP, LIFECYCLE, never);
   for (const { partition, committed, end } of lags) {
     const fold = openFold(deciders(config), [], { source: SOURCE, configVersion: 'bench', now: Date.now });
-    const rebuild = openRebuild(fold, SOURCE);
-    const { first } = await log.range(LIFECYCLE, partition);
-    const never = new AbortController().signal;
-    for await (const records of log.read({ topic: LIFECYCLE, partition, offset: first }, never, { until: end }))
-      for (const record of records) {
-        rebuild.take(record);
-        events++;
-      }
-    rebuild.finish(committed);
+    const from = { source: SOURCE, deadLetters: deadLetters?.(partition), committed, end };
+    events += await rebuildPartition(log, fold, { topic: LIFECYCLE, partition }, from, never);
     states[partition] = fold.changes();
   }
   return { events, ms: performance.now() - begin, states };

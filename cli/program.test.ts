@@ -139,6 +139,7 @@ describe('exit code 0', () => {
       'health',
       'demo',
       'config',
+      'schemas',
     ]);
     for (const command of commands.filter((name) => name !== 'config'))
       expect((await dats([command, '--help'])).out).toContain('Examples:');

@@ -1,6 +1,6 @@
 // From a submission to its event. Pure: what needs I/O (contents, references, limits) is handed in.
 import canonicalize from 'canonicalize';
-import { sha256Of } from '../processors/index.js';
+import { isoOf, sha256Of } from '../processors/index.js';
 import {
   type ArtifactRef,
   type Content,
@@ -92,7 +92,7 @@ export const createdEvent = (prepared: Prepared): EventOf<'dats.task.created'> =
     id: eventId,
     source: SOURCE,
     type: 'dats.task.created',
-    time: new Date(prepared.now).toISOString(),
+    time: isoOf(prepared.now),
     subject: taskId,
     datacontenttype: 'application/json',
     dataschema: CREATED_SCHEMA,

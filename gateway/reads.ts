@@ -14,7 +14,7 @@ type Sources = Pick<GatewayDeps, 'log' | 'views'>;
 /** Records that a read folds at most in a partition; views that are further behind show old states for a while, and the newest tasks all the same. */
 const TAIL_RECORDS = 20_000;
 /** How long a list or a miss waits for the views, in milliseconds, and between two looks. */
-const CATCH_UP_MS = 100;
+const CATCH_UP_MS = 500;
 const LOOK_MS = 2;
 
 export const isFinal = (view: TaskView): boolean => view.status === 'completed' || view.status === 'failed' || view.status === 'cancelled';

@@ -16,6 +16,8 @@ export interface ModelCallDeps {
   readonly clock: Clock;
   readonly node: string;
   readonly onCall: (call: ModelCall) => void;
+  /** Told of text as it comes, instead of `ask.onText`. */
+  readonly onText?: ((text: string) => void) | undefined;
 }
 
 type Done = Extract<GenerateChunk, { kind: 'done' }>;
@@ -59,6 +61,7 @@ const usedBy = (request: GenerateRequest, text: string): Tokens =>
 /** @throws what the runner threw, or the signal's reason; `onText` may have been given some text by then. */
 export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decision, signal: AbortSignal): Promise<Answer> => {
   const { config, runner, clock } = deps;
+  const onText = deps.onText ?? ask.onText;
   const request = requestOf(ask, config);
   const started = clock.now();
   let first: number | undefined;
@@ -95,7 +98,7 @@ export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decisio
       if (chunk.kind === 'done') done = chunk;
       else {
         text += chunk.text;
-        ask.onText?.(chunk.text);
+        onText?.(chunk.text);
       }
     }
     if (done === undefined) throw modelFault(config.id, 'model_garbage', { detail: 'the stream ended without its end' });

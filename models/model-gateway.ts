@@ -105,11 +105,12 @@ class OpenedGateway implements ModelGateway {
     let calls = 0;
     let last: Fault | undefined;
     let said = false;
-    const onText = (text: string): void => {
-      said = true;
-      ask.onText?.(text);
-    };
-    const asking: Ask = ask.onText === undefined ? ask : { ...ask, onText };
+    const onText =
+      ask.onText &&
+      ((text: string): void => {
+        said = true;
+        ask.onText?.(text);
+      });
     while (calls < MOST_CALLS_PER_ASK) {
       const decision = this.#choose(ask, tried);
       if (decision.chosen === undefined) throw last ?? noModel(ask, decision, this.#lines);
@@ -134,7 +135,7 @@ class OpenedGateway implements ModelGateway {
           said = false;
           ask.onRestart?.();
         }
-        return await this.#call(line, pass, asking, decision, signal);
+        return await this.#call(line, pass, ask, onText, decision, signal);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (!isFault(error) || error.code === 'model_rejected') throw error;
@@ -167,11 +168,18 @@ class OpenedGateway implements ModelGateway {
     return choose(candidates, ask);
   }
 
-  async #call(line: ModelLine, pass: number, ask: Ask, decision: Decision, signal: AbortSignal): Promise<Answer> {
+  async #call(
+    line: ModelLine,
+    pass: number,
+    ask: Ask,
+    onText: ((text: string) => void) | undefined,
+    decision: Decision,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { config, runner, breaker } = line;
     try {
       const answer = await callModel(
-        { config, runner, clock: this.#clock, node: this.#options.node, onCall: (call) => this.#record(call) },
+        { config, runner, clock: this.#clock, node: this.#options.node, onText, onCall: (call) => this.#record(call) },
         ask,
         decision,
         signal,

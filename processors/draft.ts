@@ -23,10 +23,16 @@ export interface Chain {
 /** A draft of any type; narrow it by `type`. */
 export type Draft = { [T in EventType]: DraftOf<T> }[EventType];
 
+// The makers below write each literal out: drafts are made a dozen times a task, and a spread costs several times as much.
+
 /** A draft for the lifecycle topic. */
 export const say = <T extends EventType>(type: T, subject: string, data: DataOf<T>, id?: string): Draft =>
-  ({ type, subject, data, topic: LIFECYCLE, ...(id === undefined ? {} : { id }) }) as unknown as Draft;
+  (id === undefined ? { type, subject, data, topic: LIFECYCLE } : { type, subject, data, topic: LIFECYCLE, id }) as unknown as Draft;
 
 /** A draft for another topic, under its own key. */
 export const sayOn = <T extends EventType>(topic: Topic, key: string, type: T, subject: string, data: DataOf<T>): Draft =>
   ({ type, subject, data, topic, key }) as unknown as Draft;
+
+/** A decider's draft as part of another chain than its cause's. */
+export const inChain = (chain: Chain, { type, subject, data, topic, key }: Draft): Draft =>
+  (key === undefined ? { type, subject, data, topic, chain } : { type, subject, data, topic, key, chain }) as unknown as Draft;

@@ -4,5 +4,6 @@ export * from './content.js';
 export * from './decider.js';
 export * from './draft.js';
 export * from './effect.js';
+export * from './iso-time.js';
 export * from './materialisation/index.js';
 export * from './task-spec.js';

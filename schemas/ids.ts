@@ -27,7 +27,9 @@ export const newId = (): string => {
 export const derivedId = (...parts: readonly (string | number)[]): string => {
   const name = parts.join('\u001f');
   const fits = NAMESPACE.length + name.length * 3 <= ROOM_BYTES;
-  const bytes = fits ? scratch.subarray(0, NAMESPACE.length + scratch.write(name, NAMESPACE.length)) : Buffer.concat([NAMESPACE, Buffer.from(name)]);
+  const bytes = fits
+    ? scratch.subarray(0, NAMESPACE.length + scratch.write(name, NAMESPACE.length))
+    : Buffer.concat([NAMESPACE, Buffer.from(name)]);
   const hex = hash('sha1', bytes, 'hex');
   const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]!;
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decode, EVENTS, encode, eventSchemas, Fault } from './index.js';
+import { decode, decodeWritten, EVENTS, encode, eventSchemas, Fault } from './index.js';
 
 interface Fixture {
   readonly headers: Record<string, string>;
@@ -48,6 +48,27 @@ describe('registry', () => {
 
   it('decodes bytes as well as text', () => {
     expect(decode(created.headers, Buffer.from(JSON.stringify(created.data)))).toEqual({ ...created.headers, data: created.data });
+  });
+
+  it.each([...fixtures])('takes %s out of the log without checking its data, as the same event', (_name, { headers, data }) => {
+    expect(decodeWritten({ ...headers, 'dlq.retried_from': 'x' }, JSON.stringify(data))).toEqual(decode(headers, JSON.stringify(data)));
+  });
+
+  it('refuses a written record that is no event, as ever', () => {
+    expect(decodeWritten(created.headers, '{"task_id":1}').data).toEqual({ task_id: 1 });
+    expect(codeOf(() => decodeWritten(created.headers, '{"task_id":'))).toBe('terminal not_json');
+    for (const data of ['null', '1', '"text"']) expect(codeOf(() => decodeWritten(created.headers, data))).toBe('terminal bad_event');
+    expect(codeOf(() => decodeWritten({ ...created.headers, id: '' }, JSON.stringify(created.data)))).toBe('terminal bad_event');
+    expect(codeOf(() => decodeWritten({ ...created.headers, dataschema: 'urn:dats:task.created:99' }, '{}'))).toBe(
+      'terminal unknown_version',
+    );
+    expect(codeOf(() => decodeWritten({ ...created.headers, type: 'x.task.created' }, '{}'))).toBe('terminal unknown_type');
+  });
+
+  it('leaves out headers that are no attributes, and optional attributes that are not there', () => {
+    const { causationid: _1, traceparent: _2, afteroffset: _3, ...required } = created.headers;
+    const event = decode({ ...required, 'dlq.retried_from': 'x' }, JSON.stringify(created.data));
+    expect(Object.keys(event).sort()).toEqual([...Object.keys(required), 'data'].sort());
   });
 
   it('gives a JSON Schema for every event version', () => {

@@ -1,12 +1,28 @@
 // From event to record and back.
-import { type DatsEvent, decode, encode, type Topic } from '../schemas/index.js';
+import { attributesOf, type DatsEvent, decode, type Topic } from '../schemas/index.js';
 import type { Outgoing, Recorded } from './log.js';
 
+/** A record made from an event. Its headers are the event's attributes, put together only when somebody asks for them as such. */
+export class EventRecord implements Outgoing {
+  readonly topic: Topic;
+  readonly key: string;
+  readonly value: string;
+  readonly event: DatsEvent;
+
+  constructor(topic: Topic, key: string, event: DatsEvent) {
+    this.topic = topic;
+    this.key = key;
+    this.value = JSON.stringify(event.data);
+    this.event = event;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return attributesOf(this.event);
+  }
+}
+
 /** The record that carries `event`; `key` defaults to its project. */
-export const outgoing = (topic: Topic, event: DatsEvent, key: string = event.projectid): Outgoing => {
-  const { headers, value } = encode(event);
-  return { topic, key, headers, value, event };
-};
+export const outgoing = (topic: Topic, event: DatsEvent, key: string = event.projectid): Outgoing => new EventRecord(topic, key, event);
 
 /**
  * The event of a record.

@@ -95,7 +95,7 @@ const prepare = (material: GenerationMaterial, options: GenerationOptions): Prep
 
 const askFor = (work: Work, { prompt, title }: Prepared, sampling: Sampling, context: EffectContext): Ask => {
   const { task_id, attempt, tier, domain, model } = work.data;
-  return {
+  const ask: { -readonly [K in keyof Ask]: Ask[K] } = {
     messages: prompt.messages,
     purpose: 'generate',
     tier,
@@ -106,9 +106,10 @@ const askFor = (work: Work, { prompt, title }: Prepared, sampling: Sampling, con
     seed: sampling.seed!,
     hints: { task: title, purpose: 'generate', tier, attempt },
     onText: context.onText,
-    ...(sampling.max_tokens === undefined ? {} : { max_tokens: sampling.max_tokens }),
-    ...(model === undefined ? {} : { model }),
   };
+  if (sampling.max_tokens !== undefined) ask.max_tokens = sampling.max_tokens;
+  if (model !== undefined) ask.model = model;
+  return ask;
 };
 
 const artifactsOf = async (store: ArtifactStore, work: Work, files: readonly TextFile[]): Promise<Artifact[]> => {
@@ -123,29 +124,25 @@ const artifactsOf = async (store: ArtifactStore, work: Work, files: readonly Tex
 
 const outputOf = (work: Work, answer: Answer, prompt: Prompt, sampling: Sampling, artifacts: Artifact[], fence: string): Draft => {
   const { task_id, attempt } = work.data;
-  return say(
-    'dats.task.output.created',
+  const output: DataOf<'dats.task.output.created'> = {
     task_id,
-    {
-      task_id,
-      attempt,
-      artifacts,
-      model: answer.model,
-      provider: answer.provider,
-      ...(answer.model_digest === undefined ? {} : { model_digest: answer.model_digest }),
-      scripted: answer.scripted,
-      tokens_in: answer.input_tokens,
-      tokens_out: answer.output_tokens,
-      duration_ms: answer.duration_ms,
-      prompt_version: prompt.version,
-      prompt_sha256: prompt.sha256,
-      sampling,
-      consumed: work.data.context.inputs,
-      omitted: [...prompt.omitted],
-      fence,
-    },
-    derivedId(task_id, attempt, 'generate'),
-  );
+    attempt,
+    artifacts,
+    model: answer.model,
+    provider: answer.provider,
+    scripted: answer.scripted,
+    tokens_in: answer.input_tokens,
+    tokens_out: answer.output_tokens,
+    duration_ms: answer.duration_ms,
+    prompt_version: prompt.version,
+    prompt_sha256: prompt.sha256,
+    sampling,
+    consumed: work.data.context.inputs,
+    omitted: [...prompt.omitted],
+    fence,
+  };
+  if (answer.model_digest !== undefined) output.model_digest = answer.model_digest;
+  return say('dats.task.output.created', task_id, output, derivedId(task_id, attempt, 'generate'));
 };
 
 /** A model's fault is an outcome; everything else is not ours to judge. */

@@ -6,6 +6,7 @@
 import { type DatsEvent, Fault, type Topic } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
 import type { Draft } from '../draft.js';
+import { isoOf } from '../iso-time.js';
 import { type Stamp, stamp } from './stamp.js';
 
 /** More answers than this to one event is a loop between deciders. */
@@ -59,9 +60,17 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     for (const part of parts) if (part.consumes.has(event.type)) part.decider.evolve(part.state, event, offset);
   };
 
-  const say = (part: Part, drafts: readonly Draft[], by: Omit<Stamp, 'actor' | 'source' | 'configversion'>, said: Said[]): void => {
+  const say = (part: Part, drafts: readonly Draft[], by: Pick<Stamp, 'time' | 'cause' | 'afteroffset'>, said: Said[]): void => {
+    const whole: Stamp = {
+      source: options.source,
+      actor: part.decider.name,
+      configversion: options.configVersion,
+      time: by.time,
+      cause: by.cause,
+      afteroffset: by.afteroffset,
+    };
     for (const draft of drafts) {
-      const event = stamp(draft, { ...by, source: options.source, actor: part.decider.name, configversion: options.configVersion });
+      const event = stamp(draft, whole);
       if (event.projectid === undefined)
         throw new Fault('fatal', 'decider_bug', `${part.decider.name} said a ${event.type} for no project`);
       said.push({ topic: draft.topic, key: draft.key ?? event.projectid, event });
@@ -92,7 +101,7 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     take(event, offset) {
       if (event.source === options.source) return [];
       const said: Said[] = [];
-      const time = new Date(options.now()).toISOString();
+      const time = isoOf(options.now());
       evolve(event, offset);
       answer(event, offset, time, said);
       quiet(said, 0, time, offset);
@@ -109,7 +118,7 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     },
     tick(now, afteroffset) {
       const said: Said[] = [];
-      const time = new Date(now).toISOString();
+      const time = isoOf(now);
       for (const part of parts) say(part, part.decider.tick?.(part.state, now) ?? [], { time, afteroffset }, said);
       quiet(said, 0, time, afteroffset);
       return said;

@@ -1,10 +1,17 @@
-// Rebuilding a group's state of one partition from the first event: the same bytes as the state that was saved on the way (property-tested).
+// Rebuilding a group's state of one partition from the first event: the same state as the one that was saved on the way (property-tested).
 //
-// The group's own events say after which offset they were decided (`afteroffset`). Live, they were folded right after that record and before the
-// next one, though in the log other records may stand between. So others' records wait here until an own event, or the end, says they were read.
-import type { DatsEvent } from '../../schemas/index.js';
-import { eventOf, type Recorded } from '../../streams/index.js';
+// B1. The group's own events say after which offset they were decided (`afteroffset`). Live, they were folded right after that record and before
+// the next one, though in the log other records may stand between. So others' records wait here until an own event, or the end, says they were read.
+// B2. Of others' records, those that became dead letters of the group were never folded: letter, state and offset were one commit. So with the
+// group's dead letters known, exactly these are left out, and all others are taken without checking their data again: own events never were checked, they were folded as
+// they were made; others' were decoded in full when they were folded, or came from this process as typed values. B3. Where the dead letters are
+// not known (none asked for, or some are no longer kept), every record is decoded in full, and one that does not decode ends the rebuild.
+import { type DatsEvent, DLQ, decodeWritten, type Position, type Topic } from '../../schemas/index.js';
+import { eventOf, type Log, type Recorded } from '../../streams/index.js';
 import type { Fold } from './fold.js';
+
+/** Records a step of the rebuild takes. */
+const MAX_BATCH = 512;
 
 export interface Rebuild {
   take(record: Recorded): void;
@@ -12,13 +19,15 @@ export interface Rebuild {
   finish(committed: number): void;
 }
 
-export const openRebuild = (fold: Fold, source: string): Rebuild => {
-  const waiting: { readonly event: DatsEvent; readonly offset: number }[] = [];
+export const openRebuild = (fold: Fold, source: string, deadLetters?: ReadonlySet<number>): Rebuild => {
+  const waiting: Recorded[] = [];
   let first = 0;
+  const read = (record: Recorded): DatsEvent =>
+    deadLetters === undefined || record.event !== undefined ? eventOf(record) : decodeWritten(record.headers, record.value);
   const readUpTo = (offset: number): void => {
     while (first < waiting.length && waiting[first]!.offset <= offset) {
-      const { event, offset: at } = waiting[first++]!;
-      fold.replay(event, at);
+      const record = waiting[first++]!;
+      fold.replay(read(record), record.offset);
     }
     if (first > 1024) {
       waiting.splice(0, first);
@@ -28,15 +37,71 @@ export const openRebuild = (fold: Fold, source: string): Rebuild => {
   return {
     take(record) {
       if (!fold.consumes.has(record.type)) return;
-      const event = eventOf(record);
-      if (event.source !== source) {
-        waiting.push({ event, offset: record.offset });
+      const { headers } = record;
+      if (headers.source !== source) {
+        if (!deadLetters?.has(record.offset)) waiting.push(record);
         return;
       }
+      // Brought back from the dead letters: folded long before, and passed over when it came by again.
+      if (headers['dlq.retried_from'] !== undefined) return;
+      const event = read(record);
       const after = Number(event.afteroffset);
       readUpTo(after);
       fold.replay(event, after);
     },
     finish: (committed) => readUpTo(committed - 1),
   };
+};
+
+/** Offsets of the records in each partition of `topic` that became dead letters of `group`; undefined when dead letters may be gone. */
+export const deadLettersOf = async (
+  log: Log,
+  group: string,
+  topic: Topic,
+  signal: AbortSignal,
+): Promise<((partition: number) => ReadonlySet<number>) | undefined> => {
+  const found = new Map<string, Set<number>>();
+  for (let partition = 0; partition < log.partitions(DLQ); partition++) {
+    const { first, end } = await log.range(DLQ, partition);
+    if (first > 0) return undefined;
+    for await (const letters of log.read({ topic: DLQ, partition, offset: first }, signal, { until: end }))
+      for (const { headers } of letters) {
+        if (headers['dlq.group'] !== group || headers['dlq.topic'] !== topic) continue;
+        const of = headers['dlq.partition']!;
+        const offsets = found.get(of) ?? new Set();
+        found.set(of, offsets.add(Number(headers['dlq.offset'])));
+      }
+  }
+  const none: ReadonlySet<number> = new Set();
+  return (partition) => found.get(String(partition)) ?? none;
+};
+
+export interface Rebuilding {
+  /** The source of the group's own events. */
+  readonly source: string;
+  /** As `deadLettersOf` gave them for this partition. */
+  readonly deadLetters: ReadonlySet<number> | undefined;
+  /** What the group has read: below `committed`. */
+  readonly committed: number;
+  /** Where the partition ends. */
+  readonly end: number;
+}
+
+/** Folds a partition from its first record on; how many records it read. */
+export const rebuildPartition = async (
+  log: Log,
+  fold: Fold,
+  { topic, partition }: Omit<Position, 'offset'>,
+  { source, deadLetters, committed, end }: Rebuilding,
+  signal: AbortSignal,
+): Promise<number> => {
+  const rebuild = openRebuild(fold, source, deadLetters);
+  const { first } = await log.range(topic, partition);
+  let count = 0;
+  for await (const records of log.read({ topic, partition, offset: first }, signal, { until: end, maxBatch: MAX_BATCH })) {
+    for (const record of records) rebuild.take(record);
+    count += records.length;
+  }
+  rebuild.finish(committed);
+  return count;
 };

@@ -19,6 +19,7 @@ import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../
 import { consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
 import { type Draft, say } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
+import { isoOf, millisOf } from '../iso-time.js';
 import type { Interrupts } from './interrupts.js';
 import { stamp } from './stamp.js';
 
@@ -72,7 +73,7 @@ export const runEffects = (assignment: Assignment, run: EffectRun): Promise<void
 
 const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContext, run: EffectRun): Promise<readonly Outgoing[]> => {
   const { task_id, attempt, kind } = work.data;
-  if (Date.parse(work.data.due) <= run.now()) return [];
+  if (millisOf(work.data.due) <= run.now()) return [];
   let unwanted = false;
   const ended = run.interrupts.begin(task_id, attempt, (reason) => {
     unwanted = true;
@@ -126,13 +127,15 @@ const givenUp = (kind: Work['kind'], task_id: string, attempt: number, fault: Fa
   );
 
 const toRecord = (draft: Draft, index: number, effect: Effect, work: WorkEventRecord, run: EffectRun): Outgoing => {
-  const event = stamp(draft.id === undefined ? { ...draft, id: derivedId(work.id, effect.name, index) } : draft, {
+  const by = {
     source: `/effects/${effect.name}`,
     actor: run.worker,
     configversion: run.configVersion,
-    time: new Date(run.now()).toISOString(),
+    time: isoOf(run.now()),
     cause: work,
-  });
+    afteroffset: undefined,
+  };
+  const event = stamp(draft, by, draft.id ?? derivedId(work.id, effect.name, index));
   return outgoing(draft.topic, event, draft.key ?? event.projectid);
 };
 

@@ -1,3 +1,4 @@
 export * from './materialise.js';
 export * from './project-view.js';
+export * from './projection.js';
 export * from './task-view.js';

@@ -1,4 +1,4 @@
-// Counts and durations of a project: the fold of its tasks' changes of state. Pure.
+// Counts and durations of a project: the fold of its tasks' changes of state, in place.
 import type { ProjectStatus, TaskState, TaskView } from '../../schemas/index.js';
 import { statusOf } from '../../schemas/index.js';
 
@@ -17,24 +17,29 @@ export interface ProjectDoc {
   readonly minutes: readonly (readonly [number, number])[];
 }
 
-export const emptyProject = (project_id: string): ProjectDoc => ({ project_id, counts: {}, total: 0, durations: {}, minutes: [] });
+/** A project that is being folded. */
+export interface MutableProjectDoc extends ProjectDoc {
+  total: number;
+  readonly durations: Record<string, number>;
+  readonly minutes: [number, number][];
+}
 
-/** The project after one of its tasks went from the state `before` to `after`. */
-export const projectAfter = (doc: ProjectDoc, before: TaskState | undefined, after: TaskView): ProjectDoc => {
-  if (before === after.state) return doc;
-  const counts = { ...doc.counts };
+export const emptyProject = (project_id: string): MutableProjectDoc => ({ project_id, counts: {}, total: 0, durations: {}, minutes: [] });
+
+/** Takes into a project that one of its tasks went from the state `before` to `after`. */
+export const foldProject = (doc: MutableProjectDoc, before: TaskState | undefined, after: TaskView): void => {
+  const { counts, durations, minutes } = doc;
+  if (before === after.state) return;
   if (before) counts[before] = (counts[before] ?? 0) - 1;
+  else doc.total += 1;
   counts[after.state] = (counts[after.state] ?? 0) + 1;
-  const next = { ...doc, counts, total: doc.total + (before ? 0 : 1) };
-  if (after.state !== 'completed' || after.completed_at === null) return next;
+  if (after.state !== 'completed' || after.completed_at === null) return;
   const minute = Math.floor(Date.parse(after.completed_at) / 60_000);
-  const last = doc.minutes.at(-1);
-  const minutes =
-    last?.[0] === minute
-      ? [...doc.minutes.slice(0, -1), [minute, last[1] + 1] as const]
-      : [...doc.minutes, [minute, 1] as const].slice(-RATE_MINUTES);
+  const last = minutes.at(-1);
+  if (last?.[0] === minute) last[1] += 1;
+  else if (minutes.push([minute, 1]) > RATE_MINUTES) minutes.shift();
   const bucket = Math.round(Math.log(Math.max(1, after.execution_time_ms ?? 0)) / Math.log(GROWTH));
-  return { ...next, minutes, durations: { ...doc.durations, [bucket]: (doc.durations[bucket] ?? 0) + 1 } };
+  durations[bucket] = (durations[bucket] ?? 0) + 1;
 };
 
 export interface ProjectContext {

@@ -1,18 +1,27 @@
 // Judges an attempt: gathers what it produced and what the task brought, runs the profile, and says the verdict.
 import { type ArtifactRef, derivedId, type EventOf, Fault, type FileContent, languageOf, type StoredTests } from '../../schemas/index.js';
 import type { ArtifactStore } from '../artifact-store.js';
-import { loadText } from '../content.js';
+import { inlineText, loadText } from '../content.js';
 import { type Draft, say } from '../draft.js';
 import type { Effect, EffectContext } from '../effect.js';
 import { taskSpecOf } from '../task-spec.js';
 import type { CheckInput, LoadedFile } from './check.js';
 import { runProfile } from './run-profile.js';
 
-const load = async (artifacts: ArtifactStore, file: FileContent): Promise<LoadedFile> => ({
-  path: file.path,
-  type: languageOf(file.path),
-  content: await loadText(artifacts, file),
-});
+const loaded = (file: FileContent, content: string): LoadedFile => ({ path: file.path, type: languageOf(file.path), content });
+
+const load = async (artifacts: ArtifactStore, file: FileContent): Promise<LoadedFile> => loaded(file, await loadText(artifacts, file));
+
+/** Without a promise where all of them are inline, as nearly always. */
+const loadAll = (artifacts: ArtifactStore, files: readonly FileContent[]): readonly LoadedFile[] | Promise<readonly LoadedFile[]> => {
+  const inline: LoadedFile[] = [];
+  for (const file of files) {
+    const text = inlineText(file);
+    if (text === undefined) return Promise.all(files.map((each) => load(artifacts, each)));
+    inline.push(loaded(file, text));
+  }
+  return inline;
+};
 
 const loadTests = async (artifacts: ArtifactStore, tests: StoredTests | undefined): Promise<CheckInput['tests']> => {
   if (!tests) return undefined;
@@ -55,13 +64,12 @@ const gather = async (work: EventOf<'dats.work.requested'>, artifacts: ArtifactS
     throw new Fault('terminal', 'output_missing', `there is a ${produced.type} where the output of task ${task_id} should be`);
   const spec = taskSpecOf(origin, task_id);
   const inherited = parent?.type === 'dats.task.created' ? parent.data.files : [];
-  const loadAll = (files: readonly FileContent[]) => Promise.all(files.map((file) => load(artifacts, file)));
   const [outputs, own, family, inputs, tests] = await Promise.all([
-    loadAll(produced.data.artifacts),
-    loadAll(spec.files),
-    loadAll(inherited),
-    loadInputs(where.inputs, artifacts, context),
-    loadTests(artifacts, spec.tests),
+    loadAll(artifacts, produced.data.artifacts),
+    loadAll(artifacts, spec.files),
+    loadAll(artifacts, inherited),
+    where.inputs.length === 0 ? [] : loadInputs(where.inputs, artifacts, context),
+    spec.tests === undefined ? undefined : loadTests(artifacts, spec.tests),
   ]);
   const made = new Set(outputs.map((file) => file.path));
   return { artifacts: outputs, files: byPath(family, own, inputs).filter((file) => !made.has(file.path)), tests };

@@ -7,6 +7,7 @@
 import { type DatsEvent, type EventOf, type EventType, TERMINAL_TYPES, type Work, workTopic } from '../../schemas/index.js';
 import type { Decider, StateEntries } from '../decider.js';
 import { type Draft, say, sayOn } from '../draft.js';
+import { isoOf, millisOf } from '../iso-time.js';
 import { analysisOf, type Classification, classify } from './classify.js';
 import type { Throughput } from './estimate.js';
 import { ANALYSE_PROMPT, DECOMPOSE_PROMPT, LIST_PLAN } from './prompt-versions.js';
@@ -64,7 +65,6 @@ const CONSUMES: readonly EventType[] = [
   ...TERMINAL_TYPES,
 ];
 const DONE: Entry = { phase: 'done' };
-const millis = (time: string): number => Date.parse(time);
 
 /** Nothing more is to come from here for such a task. */
 const isSettled = (entry: Entry): boolean => entry.phase === 'done' || (entry.phase === 'analysed' && entry.decompose === undefined);
@@ -103,7 +103,7 @@ const workOf = (
     domain: by.domain,
     prompt_version,
     context: { created, inputs: [] },
-    due: new Date(due).toISOString(),
+    due: isoOf(due),
   });
 
 export const routingDecider = (options: RoutingOptions): Decider<RoutingState> => {
@@ -133,7 +133,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     const decompose = wished.decompose === true && parent_id === undefined ? { decompose: true as const, created: offset } : {};
     const after: Entry =
       unsure && options.modelAvailable
-        ? { phase: 'analysing', created: offset, ...decompose, features, due: millis(event.time) + limit }
+        ? { phase: 'analysing', created: offset, ...decompose, features, due: millisOf(event.time) + limit }
         : { phase: 'analysed', ...decompose };
     put(state, task_id, after);
     state.transitions.set(event, { made: { features, classification }, before: undefined, after });
@@ -149,7 +149,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     if (stage === 'decomposition' && (before.phase === 'planning' || (before.phase === 'listing' && before.failure !== event.id)))
       after =
         error.retryable && before.phase === 'planning'
-          ? { ...before, phase: 'listing', failure: event.id, due: millis(event.time) + limit }
+          ? { ...before, phase: 'listing', failure: event.id, due: millisOf(event.time) + limit }
           : DONE;
     if (after === undefined) return;
     put(state, task_id, after);
@@ -163,7 +163,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
       case 'dats.task.analyzed': {
         const before = state.tasks.get(event.data.task_id);
         if (before?.phase !== 'analysing' && before?.phase !== 'analysed') return;
-        const after = afterAnalysis(before, millis(event.time), limit);
+        const after = afterAnalysis(before, millisOf(event.time), limit);
         put(state, event.data.task_id, after);
         state.transitions.set(event, { before, after });
         return;
@@ -192,7 +192,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
         const task = event.data.task_id;
         return after.phase === 'analysing'
           ? [workOf(task, 'analyse', ANALYSE_PROMPT, after.created!, after.due!, classification)]
-          : [analyzed(task, features, classification, millis(event.time))];
+          : [analyzed(task, features, classification, millisOf(event.time))];
       }
       case 'dats.task.analyzed':
         return after.phase === 'planning'
@@ -200,7 +200,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
           : [];
       case 'dats.task.attempt.failed': {
         const task = event.data.task_id;
-        if (before?.phase === 'analysing') return [analyzed(task, before.features!, classify(before.features!), millis(event.time))];
+        if (before?.phase === 'analysing') return [analyzed(task, before.features!, classify(before.features!), millisOf(event.time))];
         if (after.phase === 'listing') return [listed(task, after)];
         return event.data.error.retryable ? [unplanned(task, `no plan could be made (${event.data.error.code})`)] : [];
       }

@@ -1,5 +1,6 @@
 // How long a task will probably take. Pure: a static table of throughput per tier; what the machine really does is in the telemetry.
 import type { Tier } from '../../schemas/index.js';
+import { isoOf } from '../iso-time.js';
 
 /** Tokens a second, prompt and answer together, as a workstation with one accelerator reaches them. */
 export type Throughput = Readonly<Record<Tier, number>>;
@@ -16,5 +17,5 @@ export interface Duration {
 /** `at`: milliseconds since the epoch. */
 export const estimateOf = (tier: Tier, tokens: number, at: number, throughput: Throughput = THROUGHPUT): Duration => {
   const estimated_duration_ms = OVERHEAD_MS + Math.round((tokens * 1000) / throughput[tier]);
-  return { estimated_duration_ms, estimated_completion: new Date(at + estimated_duration_ms).toISOString() };
+  return { estimated_duration_ms, estimated_completion: isoOf(at + estimated_duration_ms) };
 };

@@ -12,10 +12,12 @@ import {
   type EventType,
   isTerminal,
   type TaskError,
+  type Work,
   workTopic,
 } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
-import { type Chain, type Draft, say, sayOn } from '../draft.js';
+import { type Chain, type Draft, inChain, say, sayOn } from '../draft.js';
+import { isoOf, millisOf } from '../iso-time.js';
 import { plannedTasks } from './children.js';
 import { awaitsOutput, evolve } from './evolve.js';
 import { backoffMs, escalate, maxAttempts, maxRunning, type SchedulingPolicy, timeoutMs } from './policy.js';
@@ -55,20 +57,15 @@ const CONSUMES = [
 type EndEvent = EventOf<'dats.task.completed' | 'dats.task.failed' | 'dats.task.cancelled'>;
 const isEnd = (event: DatsEvent): event is EndEvent => isTerminal(event.type);
 
-const iso = (ms: number): string => new Date(ms).toISOString();
-
 /** A draft that continues the task's own chain, whatever caused it. */
 const about = <T extends EventType>(task: OpenTask, type: T, data: DataOf<T>): Draft => inChainOf(task, say(type, task.id, data));
-const inChainOf = (task: OpenTask, draft: Draft): Draft => ({ ...draft, chain: chainOf(task) });
-const chainOf = (task: OpenTask): Chain => ({
-  projectid: task.project,
-  correlationid: task.correlationid,
-  ...(task.traceparent === undefined ? {} : { traceparent: task.traceparent }),
-});
+const inChainOf = (task: OpenTask, draft: Draft): Draft => inChain(chainOf(task), draft);
+const chainOf = ({ project: projectid, correlationid, traceparent }: OpenTask): Chain =>
+  traceparent === undefined ? { projectid, correlationid } : { projectid, correlationid, traceparent };
 
 export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingState> => {
   const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
-    const now = Date.parse(event.time);
+    const now = millisOf(event.time);
     if (!('task_id' in event.data) || event.data.task_id === undefined) return [];
     const task = state.tasks.get(event.data.task_id);
     if (!task) return isEnd(event) ? afterEnd(state, event, now) : [];
@@ -131,21 +128,23 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
       domain: task.domain,
       prompt_version: PROMPT_VERSION,
       context: contextOf(task),
-      due: iso(now + timeoutMs(policy, task.options)),
-      ...(task.options.model === undefined ? {} : { model: task.options.model }),
+      due: isoOf(now + timeoutMs(policy, task.options)),
     };
+    const { task_id, tier, domain, prompt_version, context, due } = data;
+    const work: DataOf<'dats.work.requested'> = { task_id, attempt, tier, domain, prompt_version, context, due, kind: 'generate' };
+    if (task.options.model !== undefined) data.model = work.model = task.options.model;
     return [
       about(task, 'dats.task.ready', data),
-      inChainOf(task, sayOn(workTopic(task.tier), task.id, 'dats.work.requested', task.id, { ...data, kind: 'generate' })),
+      inChainOf(task, sayOn(workTopic(task.tier), task.id, 'dats.work.requested', task.id, work)),
     ];
   };
 
-  const contextOf = (task: OpenTask) => ({
-    created: task.at,
-    ...(task.parentAt === undefined ? {} : { parent: task.parentAt }),
-    ...(task.rejected === undefined ? {} : { rejected: task.rejected }),
-    inputs: task.inputs,
-  });
+  const contextOf = (task: OpenTask): Work['context'] => {
+    const context: Work['context'] = { created: task.at, inputs: task.inputs };
+    if (task.parentAt !== undefined) context.parent = task.parentAt;
+    if (task.rejected !== undefined) context.rejected = task.rejected;
+    return context;
+  };
 
   /** Gives free places of a project to the first in line. */
   const admit = (state: SchedulingState, project: string, now: number, given: Map<string, number>): readonly Draft[] => {
@@ -160,6 +159,8 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
     const { attempt } = task;
     if (task.profile === 'none')
       return [about(task, 'dats.task.validated', { task_id: task.id, attempt, profile: 'none', checks: [], score: 1 })];
+    const context = contextOf(task);
+    context.output = task.output!;
     const work: DataOf<'dats.work.requested'> = {
       task_id: task.id,
       kind: 'check',
@@ -168,8 +169,8 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
       domain: task.domain,
       prompt_version: PROMPT_VERSION,
       qa_profile: task.profile,
-      context: { ...contextOf(task), output: task.output! },
-      due: iso(task.dueMs ?? now + timeoutMs(policy, task.options)),
+      context,
+      due: isoOf(task.dueMs ?? now + timeoutMs(policy, task.options)),
     };
     return [inChainOf(task, sayOn(workTopic('qa'), task.id, 'dats.work.requested', task.id, work))];
   };
@@ -200,7 +201,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
       about(task, 'dats.task.retry.scheduled', {
         task_id: task.id,
         attempt: task.attempt + 1,
-        due: iso(now + backoff_ms),
+        due: isoOf(now + backoff_ms),
         backoff_ms,
         tier,
         escalated: tier !== task.tier,
@@ -265,7 +266,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
       return end(
         state,
         task,
-        fail(task, { code: 'deadline', message: `it was not finished by its deadline ${iso(task.deadlineMs)}`, retryable: false }),
+        fail(task, { code: 'deadline', message: `it was not finished by its deadline ${isoOf(task.deadlineMs)}`, retryable: false }),
       );
     if (task.stage === 'retrying') return schedule(state, task, now, given);
     const after_ms = timeoutMs(policy, task.options);

@@ -119,10 +119,10 @@ export const enter = (state: SchedulingState, task: OpenTask, stage: Stage): voi
     const queues = queuesOf(state, task.project);
     (task.attempt > 0 ? queues.retries : queues.fresh)[levelOf(task.priority)]!.set(task.id, task);
   } else {
-    delete task.queuedAt;
+    if (task.queuedAt !== undefined) delete task.queuedAt;
     if (HOLDS_A_PLACE.has(stage)) queuesOf(state, task.project).running.add(task.id);
   }
-  if (!HOLDS_A_PLACE.has(stage) && stage !== 'retrying') delete task.dueMs;
+  if (task.dueMs !== undefined && !HOLDS_A_PLACE.has(stage) && stage !== 'retrying') delete task.dueMs;
   arm(state, task);
   touch(state, task);
 };

@@ -61,8 +61,9 @@ export const openAssignment = (deps: AssignmentDeps, owner: Owner): Assignment =
   const { group, member, topic, partition, epoch, committed, revoked } = owner;
   const claimKey = claims.claimKey(group, owner);
   const where = `${group} on ${placeKey(owner)}`;
-  const statePrefix = textKey(group, placeKey(owner), '');
-  const stateKey = (key: string) => textKey(group, placeKey(owner), key);
+  const place = placeKey(owner);
+  const statePrefix = textKey(group, place, '');
+  const stateKey = (key: string) => textKey(group, place, key);
 
   const writeStates = (states: readonly (readonly [Buffer, Buffer | null])[]) => {
     for (const [key, value] of states) {
@@ -102,7 +103,7 @@ export const openAssignment = (deps: AssignmentDeps, owner: Owner): Assignment =
           if (next < claim.committed) throw offsetRegression(where, next, claim.committed);
           const end = txn.end(shard(topic, partition));
           if (next > end) throw offsetBeyondEnd(where, next, end);
-          claims.writeClaim(claimKey, { ...claim, committed: next });
+          claims.writeClaim(claimKey, { owner: member, epoch, committed: next });
           writeStates(written);
           return appendAll(txn, deps, records);
         },

@@ -9,8 +9,9 @@ import * as zlib from 'node:zlib';
 import type { Topic } from '../../schemas/index.js';
 import { recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Outgoing, Recorded } from '../log.js';
+import { EventRecord } from '../record.js';
 import { corrupt } from './faults.js';
-import { decodeHeaders, encodeHeaders } from './headers.js';
+import { decodeHeaders, encodeAttributes, encodeHeaders } from './headers.js';
 
 const FORMAT = 1;
 const BATCH_HEAD = 12;
@@ -53,8 +54,9 @@ export const encodeRecords = (records: readonly Outgoing[], timestamp: number): 
 
 const encodeRecord = (record: Outgoing, timestamp: number, at: number): number => {
   const { key, value } = record;
-  const type = record.headers.type ?? '';
-  const headers = encodeHeaders(record.headers);
+  const event = record instanceof EventRecord ? record.event : undefined;
+  const type = event?.type ?? record.headers.type ?? '';
+  const headers = event === undefined ? encodeHeaders(record.headers) : encodeAttributes(event);
   const body = at + RECORD_HEAD;
   const head = type + key + headers;
   const text = typeof value === 'string' ? head + value : head;

@@ -2,6 +2,8 @@
 //
 // text = NUL, length of names, names, values; each name and value behind its length. Lengths count UTF-16 units: one character below 127, else
 // DEL, decimal digits and a colon. What does not fit (no strings, lone surrogates, `__proto__`) is JSON, which begins with a brace.
+import { attributesOf, type DatsEvent } from '../../schemas/index.js';
+
 const COMPACT = '\0';
 const LONG = 127;
 /** Sets of names that are remembered; above, headers become JSON. Far more than there are shapes of events. */
@@ -48,6 +50,63 @@ export const encodeHeaders = (headers: Readonly<Record<string, string>>): string
   }
   const text = COMPACT + lengthText(at.names.length) + at.names + values;
   return isWellFormed(text) ? text : JSON.stringify(headers);
+};
+
+/** The attributes that every event has, in the order of `attributesOf`; the optional ones follow them. */
+const REQUIRED = [
+  'specversion',
+  'id',
+  'source',
+  'type',
+  'time',
+  'subject',
+  'datacontenttype',
+  'dataschema',
+  'projectid',
+  'correlationid',
+  'actor',
+  'configversion',
+] as const;
+const OPTIONAL = ['causationid', 'traceparent', 'afteroffset'] as const;
+
+/** What comes before the values, for each set of optional attributes (bit i: the i-th of OPTIONAL). */
+const PREFIXES = Array.from({ length: 1 << OPTIONAL.length }, (_, set) => {
+  const names = [...REQUIRED, ...OPTIONAL.filter((_, i) => set & (1 << i))].map((name) => lengthText(name.length) + name).join('');
+  return COMPACT + lengthText(names.length) + names;
+});
+
+const part = (value: string): string => lengthText(value.length) + value;
+
+/** The same text as `encodeHeaders(attributesOf(event))`, without an object in between: this runs ten times a task. */
+export const encodeAttributes = (event: DatsEvent): string => {
+  let set = 0;
+  let values =
+    part(event.specversion) +
+    part(event.id) +
+    part(event.source) +
+    part(event.type) +
+    part(event.time) +
+    part(event.subject) +
+    part(event.datacontenttype) +
+    part(event.dataschema) +
+    part(event.projectid) +
+    part(event.correlationid) +
+    part(event.actor) +
+    part(event.configversion);
+  if (event.causationid !== undefined) {
+    set |= 1;
+    values += part(event.causationid);
+  }
+  if (event.traceparent !== undefined) {
+    set |= 2;
+    values += part(event.traceparent);
+  }
+  if (event.afteroffset !== undefined) {
+    set |= 4;
+    values += part(event.afteroffset);
+  }
+  const text = PREFIXES[set]! + values;
+  return isWellFormed(text) ? text : JSON.stringify(attributesOf(event));
 };
 
 const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed();

@@ -2,9 +2,9 @@
 //
 // P1. `ring` is contiguous and ends at `known` or before: records of other processes in between empty it. P2. Nothing is visible that is not
 // durable: `known` moves only after a commit, ours or another process's. P3. Readers get a record of the ring as it was appended, event included.
-import type { Topic } from '../../schemas/index.js';
+import type { DatsEvent, Topic } from '../../schemas/index.js';
 import { Bell, type Tail } from '../adapter/index.js';
-import type { Recorded } from '../log.js';
+import type { Outgoing, Recorded } from '../log.js';
 import { corrupt } from './faults.js';
 import { decodeBatch, type EncodedRecord } from './frame.js';
 import { batchKey, offsetIn, shardKey } from './keys.js';
@@ -79,7 +79,9 @@ export class Shard {
 
   one(offset: number): Recorded | undefined {
     if (offset < 0 || offset >= this.#known) return undefined;
-    return this.#fetch(new Cursor(this.#store, this), offset, 1)[0];
+    const at = offset - this.#ringFrom;
+    if (at >= 0 && at < this.#ring.length) return this.#ring[at];
+    return new Cursor(this.#store, this).fetch(offset, 1)[0];
   }
 
   #fetch(cursor: Cursor, from: number, limit: number): readonly Recorded[] {
@@ -94,9 +96,7 @@ export class Shard {
     const { topic, partition } = this;
     for (let i = 0; i < records.length; i++) {
       const { outgoing, timestamp, start, end } = records[i]!;
-      const { key, headers, value, event } = outgoing;
-      const record = { topic, partition, offset: base + i, key, headers, value, type: headers.type ?? '', timestamp };
-      this.#ring.push(event === undefined ? record : { ...record, event });
+      this.#ring.push(new KeptRecord(topic, partition, base + i, outgoing, timestamp));
       this.#ringBytes += end - start;
     }
     if (this.#ring.length > 2 * RING_RECORDS || this.#ringBytes > 2 * RING_BYTES) this.#halve();
@@ -113,6 +113,40 @@ export class Shard {
     this.#ring = [];
     this.#ringFrom = from;
     this.#ringBytes = 0;
+  }
+}
+
+/** As it was appended. What it shares with the outgoing record is read from there: `{ ...record }` does not copy it. */
+class KeptRecord implements Recorded {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+  readonly type: string;
+  readonly event?: DatsEvent;
+  readonly #outgoing: Outgoing;
+
+  constructor(topic: Topic, partition: number, offset: number, outgoing: Outgoing, timestamp: number) {
+    const { event } = outgoing;
+    this.topic = topic;
+    this.partition = partition;
+    this.offset = offset;
+    this.timestamp = timestamp;
+    this.type = event?.type ?? outgoing.headers.type ?? '';
+    if (event !== undefined) this.event = event;
+    this.#outgoing = outgoing;
+  }
+
+  get key(): string {
+    return this.#outgoing.key;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.#outgoing.headers;
+  }
+
+  get value(): Uint8Array | string {
+    return this.#outgoing.value;
   }
 }
 

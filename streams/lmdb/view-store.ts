@@ -11,6 +11,9 @@ const HEAD = 12;
 /** What a document costs besides its bytes. */
 const ENTRY_OVERHEAD_BYTES = 128;
 
+/** A document is put together in `scratch`, which goes back to this size after a larger one, in bytes. */
+const SCRATCH_BYTES = 256 * 1024;
+
 interface Prepared {
   readonly collection: string;
   readonly id: string;
@@ -18,7 +21,9 @@ interface Prepared {
   readonly version: number;
   /** Empty: delete. */
   readonly json: string;
-  readonly indexes: readonly string[];
+  /** The index keys as text, and as they lie in the index: for the first write. */
+  readonly indexes: string;
+  readonly indexKeys: readonly Buffer[];
 }
 
 export class LmdbViewStore implements ViewStore {
@@ -102,21 +107,32 @@ export class LmdbViewStore implements ViewStore {
     return this.#onClose();
   }
 
-  #write({ collection, id, key, version, json, indexes }: Prepared): void {
+  #write({ collection, id, key, version, json, indexes, indexKeys }: Prepared): void {
     const { documents } = this.#store;
     const stored = documents.getBinaryFast(key);
-    if (stored !== undefined && stored.readDoubleLE(0) >= version) return;
-    const old = stored === undefined ? undefined : readDocument(stored);
-    const known = old?.alive ? old.indexes : undefined;
-    const kept = json === '' ? [] : (known ?? indexes);
-    if (known === undefined || json === '') this.#reindex(collection, id, known ?? [], kept);
-    void documents.put(key, documentBytes(version, kept, json));
+    if (stored === undefined) {
+      this.#addIndexes(id, indexKeys);
+      void documents.put(key, documentBytes(version, indexes, json));
+      return;
+    }
+    if (stored.readDoubleLE(0) >= version) return;
+    const end = HEAD + stored.readUInt32LE(8);
+    const alive = stored.length > end;
+    if (json === '') {
+      const old = alive ? indexesIn(stored, end) : [];
+      for (const index of old) void this.#store.indexes.remove(textKey(collection, index, id));
+      void documents.put(key, documentBytes(version, '', json));
+    } else if (alive) void documents.put(key, documentBytes(version, stored.subarray(HEAD, end), json));
+    else {
+      this.#addIndexes(id, indexKeys);
+      void documents.put(key, documentBytes(version, indexes, json));
+    }
   }
 
-  #reindex(collection: string, id: string, old: readonly string[], next: readonly string[]): void {
-    const { indexes } = this.#store;
-    for (const index of old) void indexes.remove(textKey(collection, index, id));
-    for (const index of next) void indexes.put(textKey(collection, index, id), Buffer.from(id));
+  #addIndexes(id: string, keys: readonly Buffer[]): void {
+    if (keys.length === 0) return;
+    const value = Buffer.from(id);
+    for (const key of keys) void this.#store.indexes.put(key, value);
   }
 
   #moveCheckpoint(key: Buffer, next: number): void {
@@ -126,28 +142,32 @@ export class LmdbViewStore implements ViewStore {
 }
 
 /** @throws Fault terminal `bad_index` or `key_too_large`. */
-const prepare = ({ collection, id, version, doc, indexes = [] }: Document): Prepared => {
-  for (const index of indexes) {
+const prepare = ({ collection, id, version, doc, indexes }: Document): Prepared => {
+  const key = idKey(collection, id);
+  if (doc === null) return { collection, id, key, version, json: '', indexes: '', indexKeys: [] };
+  const json = JSON.stringify(doc);
+  if (indexes === undefined || indexes.length === 0) return { collection, id, key, version, json, indexes: '', indexKeys: [] };
+  const indexKeys = indexes.map((index) => {
     if (index.includes('\0'))
       throw new Fault('terminal', 'bad_index', `an index key of ${collection} ${id} holds a zero character; index keys are plain text`);
-    textKey(collection, index, id);
-  }
-  return { collection, id, key: idKey(collection, id), version, json: doc === null ? '' : JSON.stringify(doc), indexes };
+    return textKey(collection, index, id);
+  });
+  return { collection, id, key, version, json, indexes: JSON.stringify(indexes), indexKeys };
 };
 
-const documentBytes = (version: number, indexes: readonly string[], json: string): Buffer => {
-  const keys = indexes.length === 0 ? '' : JSON.stringify(indexes);
-  const keyBytes = Buffer.byteLength(keys);
-  const bytes = Buffer.allocUnsafe(HEAD + keyBytes + Buffer.byteLength(json));
-  bytes.writeDoubleLE(version, 0);
-  bytes.writeUInt32LE(keyBytes, 8);
-  bytes.write(keys, HEAD);
-  bytes.write(json, HEAD + keyBytes);
-  return bytes;
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+/** The stored form; index keys as text or as they were stored. Good until the next call: inside a transaction a put copies at once. */
+const documentBytes = (version: number, indexes: string | Buffer, json: string): Buffer => {
+  const atMost = HEAD + (indexes.length + json.length) * 3;
+  if (scratch.length < atMost || scratch.length > SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(Math.max(SCRATCH_BYTES, atMost));
+  const keyBytes = typeof indexes === 'string' ? scratch.write(indexes, HEAD) : indexes.copy(scratch, HEAD);
+  const begin = HEAD + keyBytes;
+  const end = begin + scratch.write(json, begin);
+  scratch.writeDoubleLE(version, 0);
+  scratch.writeUInt32LE(keyBytes, 8);
+  return scratch.subarray(0, end);
 };
 
-const readDocument = (bytes: Buffer): { readonly indexes: readonly string[]; readonly alive: boolean } => {
-  const keyBytes = bytes.readUInt32LE(8);
-  const indexes = keyBytes === 0 ? [] : (JSON.parse(bytes.toString('utf8', HEAD, HEAD + keyBytes)) as string[]);
-  return { indexes, alive: bytes.length > HEAD + keyBytes };
-};
+const indexesIn = (document: Buffer, end: number): readonly string[] =>
+  end === HEAD ? [] : (JSON.parse(document.toString('utf8', HEAD, end)) as string[]);
