@@ -4,7 +4,7 @@
 // without a checkpoint it begins at the first event. M3. A write that fails for want of room is tried again; nothing more is read meanwhile.
 // M4. Events of deciders are taken out of the log without checking their data again: the live path, which has them in memory, does not check
 // them either, and a rebuild must show what was shown. Everybody else's are decoded in full: the deciders may have refused them.
-import { type DatsEvent, decodeWritten, type Fault, isFault, toFault } from '../../schemas/index.js';
+import { type DatsEvent, decodeWritten, EVENTS, type Fault, isFault, toFault } from '../../schemas/index.js';
 import { type Assignment, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
 import { backoffMs } from '../../streams/runtime/index.js';
 import { pause } from '../pause.js';
@@ -26,24 +26,8 @@ export interface MaterialiseOptions {
   readonly onProblem?: (fault: Fault, record?: Recorded) => void;
 }
 
-const TYPES: ReadonlySet<string> = new Set([
-  'dats.task.created',
-  'dats.task.analyzed',
-  'dats.task.decomposed',
-  'dats.task.queued',
-  'dats.task.ready',
-  'dats.task.started',
-  'dats.task.output.created',
-  'dats.task.attempt.failed',
-  'dats.task.validated',
-  'dats.task.rejected',
-  'dats.task.retry.scheduled',
-  'dats.task.timedout',
-  'dats.task.cancel.requested',
-  'dats.task.cancelled',
-  'dats.task.completed',
-  'dats.task.failed',
-]);
+/** A view shows whatever is said about a task. */
+const TYPES: ReadonlySet<string> = new Set(Object.keys(EVENTS).filter((type) => type.startsWith('dats.task.')));
 
 const DECIDERS = '/deciders/';
 
