@@ -7,7 +7,7 @@ export const EXIT = {
   failed: 1,
   /** Bad usage or bad input. */
   usage: 2,
-  /** No server answers. */
+  /** No server, or no schema registry, answers. */
   unreachable: 3,
   /** Ctrl-C. */
   interrupted: 130,
@@ -18,6 +18,7 @@ const BY_CODE: Readonly<Record<string, number>> = {
   bad_configuration: EXIT.usage,
   bad_roles: EXIT.usage,
   server_unreachable: EXIT.unreachable,
+  registry_unavailable: EXIT.unreachable,
   interrupted: EXIT.interrupted,
   terminated: EXIT.ok,
 };

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DLQ, Fault, LIFECYCLE } from '../schemas/index.js';
+import { DLQ, Fault, LETTER, LIFECYCLE, RETRIED_FROM } from '../schemas/index.js';
 import { deadLetter } from '../streams/runtime/index.js';
 import { openWorld, recordsOf, type World } from './testing/world.js';
 
@@ -33,7 +33,7 @@ const poison = async (count: number): Promise<string[]> => {
   };
   const letters = (await recordsOf(world.log, LIFECYCLE, 0)).slice(-count).map((record) => deadLetter(record, failure));
   await world.log.append(letters);
-  return letters.map((letter) => letter.headers['dlq.id']!);
+  return letters.map((letter) => letter.headers[LETTER.id]!);
 };
 const get = async (path: string) => (await world.app.request(path)).json() as Promise<Record<string, unknown>>;
 const listed = async (query = '') =>
@@ -72,7 +72,7 @@ test('a retry appends the original record once more, together with its mark, and
   expect(answers.map((answer) => answer.status).sort()).toEqual([200, 409]);
   const back = (await recordsOf(world.log, LIFECYCLE, 0)).at(-1)!;
   expect(String(back.value)).toBe('not json 0');
-  expect(back).toMatchObject({ key: 'p', headers: { subject: 't0', 'dlq.retried_from': 'p0-0' } });
+  expect(back).toMatchObject({ key: 'p', headers: { subject: 't0', [RETRIED_FROM]: 'p0-0' } });
   expect(await get(`/api/v1/dlq/${id}`)).toMatchObject({ state: 'retried', resolved_by: 'alice' });
   expect((await listed('?state=open')).dead_letters.map((letter) => letter.id)).toEqual([other]);
   expect((await world.post(`/api/v1/dlq/${id}/discard`, {})).status).toBe(409);

@@ -2,7 +2,7 @@
 //
 // Q1. A retry appends the original record and the marker in one atomic append: both or none. Q2. The fold goes on from where it was; it keeps LETTERS_LIMIT
 // letters, dropping the oldest resolved ones first, then the oldest.
-import { DLQ, Fault, type Position } from '../schemas/index.js';
+import { DLQ, Fault, LETTER, type Position } from '../schemas/index.js';
 import type { Log, Outgoing, Recorded } from '../streams/index.js';
 import { revive } from '../streams/runtime/index.js';
 import { refuse } from './problem.js';
@@ -61,21 +61,21 @@ export interface DeadLetters {
 const letterOf = (record: Recorded): DeadLetter => {
   const h = record.headers;
   return {
-    id: h['dlq.id']!,
+    id: h[LETTER.id]!,
     state: 'open',
-    topic: h['dlq.topic'] ?? '',
-    partition: Number(h['dlq.partition'] ?? 0),
-    offset: Number(h['dlq.offset'] ?? 0),
-    group: h['dlq.group'] ?? '',
+    topic: h[LETTER.topic] ?? '',
+    partition: Number(h[LETTER.partition] ?? 0),
+    offset: Number(h[LETTER.offset] ?? 0),
+    group: h[LETTER.group] ?? '',
     type: record.type,
     subject: h.subject ?? null,
     project_id: h.projectid ?? null,
-    code: h['dlq.code'] ?? 'unknown',
-    message: h['dlq.message'] ?? '',
-    attempts: Number(h['dlq.attempts'] ?? 0),
-    retryable: h['dlq.retryable'] === 'true',
-    first_failed_at: h['dlq.first_failed_at'] ?? '',
-    failed_at: h['dlq.failed_at'] ?? '',
+    code: h[LETTER.code] ?? 'unknown',
+    message: h[LETTER.message] ?? '',
+    attempts: Number(h[LETTER.attempts] ?? 0),
+    retryable: h[LETTER.retryable] === 'true',
+    first_failed_at: h[LETTER.firstFailedAt] ?? '',
+    failed_at: h[LETTER.failedAt] ?? '',
     resolved_at: null,
     resolved_by: null,
   };
@@ -89,7 +89,7 @@ export const createDeadLetters = (log: Log, now: () => number): DeadLetters => {
   const resolving = new Set<string>();
 
   const take = (record: Recorded) => {
-    const id = record.headers['dlq.id'];
+    const id = record.headers[LETTER.id];
     const marks = record.headers[RESOLVES];
     // The same record can fail into the same letter again, after a retry or a crash: the newest counts.
     if (id !== undefined) {

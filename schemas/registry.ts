@@ -95,6 +95,9 @@ for (const [type, schemas] of Object.entries(EVENTS)) {
   }
 }
 
+/** Does this build know that version of an event? */
+export const isKnownSchema = (dataschema: string): boolean => versions.has(dataschema);
+
 /**
  * The event in `headers` and `value`.
  * @throws Fault terminal: `not_an_event`, `unknown_type`, `unknown_version` (the type is known, this version is not), `not_json`, `bad_event`.

@@ -46,6 +46,47 @@ export const modelConfigSchema = z.strictObject({
 });
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
+const envNameSchema = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]*$/, 'the NAME of an environment variable, such as KAFKA_PASSWORD, never the secret');
+
+const kafkaConfigSchema = z.strictObject({
+  /** `host:port` of some brokers; the others are found through them. */
+  brokers: z
+    .array(z.string().regex(/^[^\s:/]+:\d{1,5}$/, 'host:port, such as 127.0.0.1:9092'))
+    .min(1)
+    .default(['127.0.0.1:9092']),
+  /** Before the name of every topic, group and schema subject: several installations on one cluster. */
+  prefix: z
+    .string()
+    .max(64)
+    .regex(/^[A-Za-z0-9._-]*$/, 'letters, digits and . _ -')
+    .default(''),
+  /** Replicas of a topic; default: three, or as many as there are brokers. */
+  replication: z.int().min(1).max(9).optional(),
+  /** A process that is silent for so long is taken for dead and its partitions go to others. */
+  session_timeout_ms: z.int().min(500).max(300_000).default(3_000),
+  /** Confluent-compatible schema registry; none: plain JSON. */
+  registry_url: urlSchema.optional(),
+  tls: z.boolean().default(false),
+  sasl: z
+    .strictObject({
+      mechanism: z.enum(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']).default('SCRAM-SHA-512'),
+      username_env: envNameSchema,
+      password_env: envNameSchema,
+    })
+    .optional(),
+});
+
+const redisConfigSchema = z.strictObject({
+  /** `redis://host:port/db`, or `rediss://` for TLS. */
+  url: z.url({ protocol: /^rediss?$/ }).default('redis://127.0.0.1:6379'),
+  /** Before every key. */
+  prefix: z.string().max(64).default('dats:'),
+  /** Name of the environment variable that holds the password, where there is one. */
+  password_env: envNameSchema.optional(),
+});
+
 export const serversSchema = z
   .strictObject({
     version: z.literal(1),
@@ -70,9 +111,18 @@ export const serversSchema = z
       .prefault({}),
     log: z
       .strictObject({
-        kind: z.enum(['lmdb', 'memory']).default('lmdb'),
-        /** Of the lifecycle and work topics. Fixed when the log is created. */
+        kind: z.enum(['lmdb', 'memory', 'kafka']).default('lmdb'),
+        /** Of every topic. Fixed when the log is created: a key finds its partition by their number. */
         partitions: z.int().min(1).max(256).default(4),
+        /** Where Kafka is; used when `kind` is kafka. */
+        kafka: kafkaConfigSchema.prefault({}),
+      })
+      .prefault({}),
+    views: z
+      .strictObject({
+        /** `auto`: beside the log where that is in this process or on this disk, Redis where the log is Kafka. */
+        kind: z.enum(['auto', 'lmdb', 'memory', 'redis']).default('auto'),
+        redis: redisConfigSchema.prefault({}),
       })
       .prefault({}),
     models: z.array(modelConfigSchema).default([]),

@@ -17,6 +17,13 @@ export const workTopic = (lane: Lane): WorkTopic => `dats.work.${lane}`;
 export const WORK_TOPICS: readonly WorkTopic[] = LANES.map(workTopic);
 export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, DLQ, ...WORK_TOPICS];
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** How long records are kept, in milliseconds; absent: for ever, as history is the truth. An adapter may keep more. */
+export const TOPIC_RETENTION_MS: Readonly<Partial<Record<Topic, number>>> = {
+  [TELEMETRY]: 30 * DAY_MS,
+  ...Object.fromEntries(WORK_TOPICS.map((topic) => [topic, 14 * DAY_MS])),
+};
+
 /** A place in the log. Offsets are numbers: exact up to 2^53, and Kafka's never come near it. */
 export interface Position {
   readonly topic: Topic;

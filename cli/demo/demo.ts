@@ -1,4 +1,5 @@
-// `dats demo`: a whole node in this process, in a folder of its own, doing real work through its HTTP door, and shown while it does.
+// `dats demo`: a whole node in this process, in a folder of its own, doing real work through its HTTP door, and shown while it does. Or, with
+// `--running`, the same work given to a server that runs already, of however many processes and machines it consists.
 //
 // M1. It needs no server, key or model, and leaves nothing behind unless asked to. M2. It exits 0 only if every task ended as intended.
 // M3. It says what answered: recorded answers are never passed off as a model's work.
@@ -9,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { type Configuration, configurationOf, loadConfiguration, packageRoot } from '../../nodes/index.js';
-import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, TIERS } from '../../schemas/index.js';
+import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, newId, TIERS } from '../../schemas/index.js';
 import { createClient, type DatsClient } from '../client/index.js';
 import { EXIT } from '../exit.js';
 import { type EventScreen, openEventScreen } from '../followed.js';
@@ -23,9 +24,12 @@ export interface DemoOptions {
   readonly keep: boolean;
   /** Recorded answers only, though a model of servers.yaml may answer. */
   readonly recorded: boolean;
+  /** On the server that runs, not on a node of its own. */
+  readonly running: boolean;
 }
 
-const PROJECT = 'demo';
+/** On a server that runs, every demo has a project of its own: it must not show what another one did. */
+const projectFor = (running: boolean): string => (running ? `demo-${newId().slice(-12)}` : 'demo');
 /** After that it is given up, milliseconds: with recorded answers, and with models that think. */
 const LIMIT_MS = 30_000;
 const REAL_LIMIT_MS = 900_000;
@@ -66,6 +70,7 @@ const pythonThere = (): string | undefined => {
 const introduce = async (
   session: Session,
   client: DatsClient,
+  running: boolean,
   signal: AbortSignal,
 ): Promise<{ readonly there: Readonly<Record<Need, boolean>>; readonly recorded: boolean }> => {
   const [models, health] = await Promise.all([client.models({ signal }), client.health({ signal })]);
@@ -73,14 +78,22 @@ const introduce = async (
   const sandbox = health.dependencies.find(({ name }) => name === 'sandbox');
   const python = pythonThere();
   session.say(
-    `a whole node runs in this process at ${client.baseUrl}`,
+    running ? `on the server at ${client.baseUrl}` : `a whole node runs in this process at ${client.baseUrl}`,
     answering.length > 0
       ? `answers   by ${answering.map((model) => `${model.id} (${model.runner})`).join(', ')}; recorded ones where none answers (dats demo --recorded: only those)`
-      : 'answers   recorded ones from cli/demo/script.yaml: no model of servers.yaml answers, so none is asked',
-    `sandbox   ${sandbox?.ok === true ? (sandbox.detail ?? 'there') : `not there: ${sandbox?.detail ?? 'no sandbox works on this machine'}`}`,
+      : `answers   recorded ones from ${running ? 'its script' : 'cli/demo/script.yaml'}: no model of servers.yaml answers, so none is asked`,
+    `sandbox   ${sandboxLine(sandbox, running)}`,
     `python    ${python ?? 'not there'}`,
   );
-  return { there: { sandbox: sandbox?.ok === true, python: python !== undefined }, recorded: answering.length === 0 };
+  const sandboxed = sandbox?.ok === true || (running && sandbox === undefined);
+  return { there: { sandbox: sandboxed, python: python !== undefined }, recorded: answering.length === 0 };
+};
+
+/** A gateway alone has no sandbox to speak of: the workers have. */
+const sandboxLine = (sandbox: { readonly ok: boolean; readonly detail?: string | undefined } | undefined, running: boolean): string => {
+  if (sandbox?.ok === true) return sandbox.detail ?? 'there';
+  if (running && sandbox === undefined) return 'at its workers';
+  return `not there: ${sandbox?.detail ?? 'no sandbox works on this machine'}`;
 };
 
 interface Followed {
@@ -91,6 +104,7 @@ interface Followed {
 /** Shows the project's events until every task and subtask has ended; cancels what is to be cancelled once it runs. */
 const followAll = async (
   client: DatsClient,
+  project: string,
   ids: ReadonlyMap<string, DemoTask>,
   screen: EventScreen,
   trails: ReturnType<typeof openTrails>,
@@ -98,7 +112,7 @@ const followAll = async (
 ): Promise<Followed> => {
   const open = new Set(ids.keys());
   const children = new Map<string, string>();
-  for await (const followed of client.projectEvents(PROJECT, { from: 'beginning', signal })) {
+  for await (const followed of client.projectEvents(project, { from: 'beginning', signal })) {
     const { event } = followed;
     if (event.type === 'dats.task.decomposed')
       for (const child of event.data.children) {
@@ -158,13 +172,13 @@ const showArtifacts = async (session: Session, client: DatsClient, outcomes: rea
   }
 };
 
-const show = async (session: Session, client: DatsClient, root: string, interrupted: AbortSignal): Promise<number> => {
-  const { there, recorded } = await introduce(session, client, interrupted);
+const show = async (session: Session, client: DatsClient, root: string, running: boolean, interrupted: AbortSignal): Promise<number> => {
+  const { there, recorded } = await introduce(session, client, running, interrupted);
   const limitMs = recorded ? LIMIT_MS : REAL_LIMIT_MS;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(tooLate(limitMs)), limitMs);
   try {
-    return await play(session, client, root, { there, recorded }, AbortSignal.any([interrupted, late.signal]));
+    return await play(session, client, root, { there, recorded, running }, AbortSignal.any([interrupted, late.signal]));
   } finally {
     clearTimeout(timer);
   }
@@ -177,9 +191,10 @@ const play = async (
   session: Session,
   client: DatsClient,
   root: string,
-  { there, recorded }: Awaited<ReturnType<typeof introduce>>,
+  { there, recorded, running }: Awaited<ReturnType<typeof introduce>> & { readonly running: boolean },
   signal: AbortSignal,
 ): Promise<number> => {
+  const project = projectFor(running);
   const { tasks, remarks } = chooseTasks(loadDemoTasks(root), there);
   session.say(...remarks, '');
   const screen = openEventScreen(session, session.io.now(), 22);
@@ -187,13 +202,13 @@ const play = async (
   const started = performance.now();
   const ids = new Map<string, DemoTask>();
   for (const task of tasks) {
-    const { task_id } = await client.submit(bodyOfDemoTask(task, PROJECT), { signal });
+    const { task_id } = await client.submit(bodyOfDemoTask(task, project), { signal });
     ids.set(task_id, task);
     screen.name(task_id, task.name);
   }
   let followed: Followed;
   try {
-    followed = await followAll(client, ids, screen, trails, signal);
+    followed = await followAll(client, project, ids, screen, trails, signal);
   } finally {
     screen.close();
   }
@@ -217,13 +232,14 @@ const play = async (
 
 export const runDemo = async (session: Session, options: DemoOptions): Promise<number> => {
   const root = packageRoot();
+  if (options.running) return show(session, await session.client(), root, true, session.io.signal);
   const dataDir = await mkdtemp(join(tmpdir(), 'dats-demo-'));
   try {
     const startNode = await session.deps.loadStartNode();
     const node = await startNode({ configuration: configure(session, root, dataDir, options.recorded), env: session.io.env });
     try {
       if (node.url === undefined) throw new Fault('fatal', 'no_gateway', 'the node of the demo started without its gateway');
-      return await show(session, createClient({ baseUrl: node.url }), root, session.io.signal);
+      return await show(session, createClient({ baseUrl: node.url }), root, false, session.io.signal);
     } finally {
       await node.stop();
     }

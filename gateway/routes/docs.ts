@@ -1,7 +1,9 @@
 // Documents: where things are, the API description, the explanation of each problem.
 import { z } from 'zod';
+import { type AsyncApi, asyncApiDocument, LIFECYCLE } from '../../schemas/index.js';
 import { escapeHtml, page, renderDocs } from '../docs.js';
 import { PROBLEMS, problemBySlug, refuse, STATUS, slugOf } from '../problem.js';
+import type { Services } from '../services.js';
 import { type Answer, json, route } from '../table.js';
 
 const html = (body: string): Answer => ({
@@ -21,6 +23,7 @@ GET  /api/v1/tasks/{task_id}        its state
 GET  /api/v1/tasks/{task_id}/events its events, live
 GET  /docs                          everything else, to read
 GET  /openapi.json                  everything else, for tools
+GET  /asyncapi.json                 the events on Kafka, for tools
 GET  /health                        how it is
 `;
 
@@ -44,6 +47,29 @@ const openapi = route({
   success: [{ status: STATUS.ok, description: 'OpenAPI 3.1.', schema: z.record(z.string(), z.unknown()) }],
   problems: [],
   handle: (_call, services) => json(STATUS.ok, services.openapi()),
+});
+
+/** Made once a gateway: nothing in it changes while one runs. */
+const eventDocuments = new WeakMap<Services, AsyncApi>();
+
+const eventDocumentOf = (services: Services): AsyncApi => {
+  const known = eventDocuments.get(services);
+  if (known !== undefined) return known;
+  const { version, log } = services.deps;
+  const made = asyncApiDocument({ version, partitions: log.partitions(LIFECYCLE) });
+  eventDocuments.set(services, made);
+  return made;
+};
+
+const asyncapi = route({
+  method: 'GET',
+  path: '/asyncapi.json',
+  operationId: 'getAsyncApi',
+  tag: 'documents',
+  summary: 'The events on Kafka: topics, messages, who sends and receives what',
+  success: [{ status: STATUS.ok, description: 'AsyncAPI 3.0.', schema: z.record(z.string(), z.unknown()) }],
+  problems: [],
+  handle: (_call, services) => json(STATUS.ok, eventDocumentOf(services)),
 });
 
 const docs = route({
@@ -79,4 +105,4 @@ const problem = route({
   },
 });
 
-export const documentRoutes = [root, openapi, docs, problem];
+export const documentRoutes = [root, openapi, asyncapi, docs, problem];

@@ -6,7 +6,7 @@
 // group's dead letters known, exactly these are left out, and all others are taken without checking their data again: own events never were checked, they were folded as
 // they were made; others' were decoded in full when they were folded, or came from this process as typed values. B3. Where the dead letters are
 // not known (none asked for, or some are no longer kept), every record is decoded in full, and one that does not decode ends the rebuild.
-import { type DatsEvent, DLQ, decodeWritten, type Position, type Topic } from '../../schemas/index.js';
+import { type DatsEvent, DLQ, decodeWritten, LETTER, type Position, RETRIED_FROM, type Topic } from '../../schemas/index.js';
 import { eventOf, type Log, type Recorded } from '../../streams/index.js';
 import type { Fold } from './fold.js';
 
@@ -43,7 +43,7 @@ export const openRebuild = (fold: Fold, source: string, deadLetters?: ReadonlySe
         return;
       }
       // Brought back from the dead letters: folded long before, and passed over when it came by again.
-      if (headers['dlq.retried_from'] !== undefined) return;
+      if (headers[RETRIED_FROM] !== undefined) return;
       const event = read(record);
       const after = Number(event.afteroffset);
       readUpTo(after);
@@ -66,10 +66,10 @@ export const deadLettersOf = async (
     if (first > 0) return undefined;
     for await (const letters of log.read({ topic: DLQ, partition, offset: first }, signal, { until: end }))
       for (const { headers } of letters) {
-        if (headers['dlq.group'] !== group || headers['dlq.topic'] !== topic) continue;
-        const of = headers['dlq.partition']!;
+        if (headers[LETTER.group] !== group || headers[LETTER.topic] !== topic) continue;
+        const of = headers[LETTER.partition]!;
         const offsets = found.get(of) ?? new Set();
-        found.set(of, offsets.add(Number(headers['dlq.offset'])));
+        found.set(of, offsets.add(Number(headers[LETTER.offset])));
       }
   }
   const none: ReadonlySet<number> = new Set();

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { Fault } from '../../schemas/index.js';
+import { Fault, LETTER } from '../../schemas/index.js';
 import type { Outgoing, Recorded } from '../log.js';
 import { DONE_STATE } from './committer.js';
 import { encodeMap } from './completion-map.js';
@@ -192,7 +192,7 @@ describe('consumeWork, when a record fails', () => {
       {
         topic: 'dats.dlq',
         key: 'one key',
-        headers: { 'dlq.offset': '4', 'dlq.code': 'bad_event', 'dlq.attempts': '1', 'dlq.retryable': 'false' },
+        headers: { [LETTER.offset]: '4', [LETTER.code]: 'bad_event', [LETTER.attempts]: '1', [LETTER.retryable]: 'false' },
       },
       { topic: 'dats.telemetry', headers: { type: 'dats.ops.alert' } },
     ]);
@@ -210,11 +210,11 @@ describe('consumeWork, when a record fails', () => {
     await finish();
     const letter = partition.outputs.find((output) => output.topic === 'dats.dlq')!;
     expect(letter.headers).toMatchObject({
-      'dlq.attempts': '3',
-      'dlq.code': 'unexpected',
-      'dlq.retryable': 'true',
-      'dlq.first_failed_at': new Date(begin).toISOString(),
-      'dlq.failed_at': new Date(begin + 150).toISOString(),
+      [LETTER.attempts]: '3',
+      [LETTER.code]: 'unexpected',
+      [LETTER.retryable]: 'true',
+      [LETTER.firstFailedAt]: new Date(begin).toISOString(),
+      [LETTER.failedAt]: new Date(begin + 150).toISOString(),
     });
     expect(partition.committed).toBe(1);
   });
@@ -409,8 +409,8 @@ describe('consumeWork, when commits fail', () => {
     await finish();
     expect(new Set(values(partition.outputs)).size).toBe(57);
     const letters = partition.outputs.filter((output) => output.topic === 'dats.dlq');
-    expect(letters.map((letter) => letter.headers['dlq.offset'])).toEqual(['7', '27', '47']);
-    expect(letters[0]!.headers['dlq.code']).toBe('record_too_large');
+    expect(letters.map((letter) => letter.headers[LETTER.offset])).toEqual(['7', '27', '47']);
+    expect(letters[0]!.headers[LETTER.code]).toBe('record_too_large');
     expect(partition.committed).toBe(60);
   });
 });

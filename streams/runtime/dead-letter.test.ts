@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decode, encode, Fault } from '../../schemas/index.js';
+import { decode, encode, Fault, LETTER, RETRIED_FROM } from '../../schemas/index.js';
 import type { Outgoing, Recorded } from '../log.js';
 import { eventOf } from '../record.js';
 import { deadLetter, deadLetterAlert, revive } from './dead-letter.js';
@@ -37,17 +37,19 @@ describe('dead letter', () => {
     expect(letter).toMatchObject({ topic: 'dats.dlq', key: 'task-1', value: 'not json' });
     expect(letter.headers).toEqual({
       type: 'dats.work.requested',
-      'dlq.id': expect.stringMatching(/^[0-9a-f-]{36}$/),
-      'dlq.topic': 'dats.work.small',
-      'dlq.partition': '3',
-      'dlq.offset': '41',
-      'dlq.group': 'generation',
-      'dlq.code': 'bad_event',
-      'dlq.message': 'it does not fit',
-      'dlq.attempts': '2',
-      'dlq.first_failed_at': '2026-11-21T10:00:00.000Z',
-      'dlq.failed_at': '2026-11-21T10:00:05.000Z',
-      'dlq.retryable': 'false',
+      [LETTER.id]: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      [LETTER.topic]: 'dats.work.small',
+      [LETTER.partition]: '3',
+      [LETTER.offset]: '41',
+      [LETTER.group]: 'generation',
+      [LETTER.stage]: 'VALUE_CONVERTER',
+      [LETTER.code]: 'bad_event',
+      [LETTER.stack]: expect.stringMatching(/^Fault: it does not fit\n/),
+      [LETTER.message]: 'it does not fit',
+      [LETTER.attempts]: '2',
+      [LETTER.firstFailedAt]: '2026-11-21T10:00:00.000Z',
+      [LETTER.failedAt]: '2026-11-21T10:00:05.000Z',
+      [LETTER.retryable]: 'false',
     });
   });
 
@@ -56,13 +58,13 @@ describe('dead letter', () => {
     fc.assert(
       fc.property(fc.string(), fc.dictionary(header, fc.string()), fc.uint8Array(), (key, headers, value) => {
         const back = revive(inDlq(deadLetter(record({ key, headers: { ...headers }, value }), failure), 7));
-        expect(back).toEqual({ topic: 'dats.work.small', key, headers: { ...headers, 'dlq.retried_from': 'p0-7' }, value });
+        expect(back).toEqual({ topic: 'dats.work.small', key, headers: { ...headers, [RETRIED_FROM]: 'p0-7' }, value });
       }),
     );
   });
 
   it('has the same id for the same record and group, and another for another', () => {
-    const id = (r: Recorded, group = 'generation') => deadLetter(r, { ...failure, group }).headers['dlq.id'];
+    const id = (r: Recorded, group = 'generation') => deadLetter(r, { ...failure, group }).headers[LETTER.id];
     expect(id(record())).toBe(id(record()));
     expect(new Set([id(record()), id(record({ offset: 42 })), id(record({ partition: 4 })), id(record(), 'qa')]).size).toBe(4);
   });
@@ -74,12 +76,12 @@ describe('dead letter', () => {
 
   it('shortens a long message, so that it fits where its record did', () => {
     const fault = new Fault('terminal', 'x', 'x'.repeat(100_000));
-    expect(deadLetter(record(), { ...failure, fault }).headers['dlq.message']).toHaveLength(1_000);
+    expect(deadLetter(record(), { ...failure, fault }).headers[LETTER.message]).toHaveLength(1_000);
   });
 
   it('cannot be made of any other record', () => {
     expect(() => revive(record())).toThrow(expect.objectContaining({ code: 'not_a_dead_letter', kind: 'terminal' }));
-    const forged = { ...deadLetter(record(), failure).headers, 'dlq.topic': 'somewhere' };
+    const forged = { ...deadLetter(record(), failure).headers, [LETTER.topic]: 'somewhere' };
     expect(() => revive(record({ headers: forged }))).toThrow(expect.objectContaining({ code: 'not_a_dead_letter' }));
   });
 });

@@ -1,8 +1,8 @@
 // What cannot be processed goes to `dats.dlq` with the reason, and comes back the same way.
 //
-// D1. Key, original headers and value are untouched; what we know goes into headers `dlq.*`, and nowhere else.
+// D1. Key, original headers and value are untouched; what we know goes into headers of its own (schemas/dead-letter.ts), and nowhere else.
 // D2. Ids are derived from group and position: the same record fails into the same dead letter and the same alert, however often.
-// D3. `revive` gives the original record for its original topic, bytes and id the same, plus `dlq.retried_from`.
+// D3. `revive` gives the original record for its original topic, bytes and id the same, plus RETRIED_FROM.
 import {
   type Attributes,
   attributesSchema,
@@ -12,6 +12,8 @@ import {
   derivedId,
   Fault,
   formatPosition,
+  LETTER,
+  RETRIED_FROM,
   TELEMETRY,
   TOPICS,
   type Topic,
@@ -19,9 +21,12 @@ import {
 import type { Outgoing, Recorded } from '../log.js';
 import { outgoing } from '../record.js';
 
-const PREFIX = 'dlq.';
-/** The longest `dlq.message`, in UTF-16 units: the letter must fit where its record did. */
+/** The longest message and stack, in UTF-16 units: the letter must fit where its record did. */
 const MESSAGE_LIMIT = 1_000;
+const STACK_LIMIT = 4_000;
+/** What `decode` says of a record that holds no event it can read. */
+const UNREADABLE: ReadonlySet<string> = new Set(['not_an_event', 'unknown_type', 'unknown_version', 'not_json', 'bad_event']);
+const LETTER_HEADERS: ReadonlySet<string> = new Set(Object.values(LETTER));
 
 export interface Failure {
   readonly group: string;
@@ -42,17 +47,19 @@ export const deadLetter = (record: Recorded, failure: Failure): Outgoing => ({
   key: record.key,
   headers: {
     ...record.headers,
-    'dlq.id': idOf(record, failure.group),
-    'dlq.topic': record.topic,
-    'dlq.partition': String(record.partition),
-    'dlq.offset': String(record.offset),
-    'dlq.group': failure.group,
-    'dlq.code': failure.fault.code,
-    'dlq.message': failure.fault.message.slice(0, MESSAGE_LIMIT),
-    'dlq.attempts': String(failure.attempts),
-    'dlq.first_failed_at': rfc3339(failure.firstFailedAt),
-    'dlq.failed_at': rfc3339(failure.failedAt),
-    'dlq.retryable': String(failure.fault.kind === 'retryable'),
+    [LETTER.id]: idOf(record, failure.group),
+    [LETTER.topic]: record.topic,
+    [LETTER.partition]: String(record.partition),
+    [LETTER.offset]: String(record.offset),
+    [LETTER.group]: failure.group,
+    [LETTER.stage]: UNREADABLE.has(failure.fault.code) ? 'VALUE_CONVERTER' : 'TASK_PUT',
+    [LETTER.code]: failure.fault.code,
+    [LETTER.stack]: (failure.fault.stack ?? '').slice(0, STACK_LIMIT),
+    [LETTER.message]: failure.fault.message.slice(0, MESSAGE_LIMIT),
+    [LETTER.attempts]: String(failure.attempts),
+    [LETTER.firstFailedAt]: rfc3339(failure.firstFailedAt),
+    [LETTER.failedAt]: rfc3339(failure.failedAt),
+    [LETTER.retryable]: String(failure.fault.kind === 'retryable'),
   },
   value: record.value,
 });
@@ -95,25 +102,25 @@ export const deadLetterAlert = (record: Recorded, failure: Failure): Outgoing =>
 };
 
 /** Does the record come from `deadLetter`? */
-export const isDeadLetter = (record: Pick<Recorded, 'headers'>): boolean => record.headers['dlq.id'] !== undefined;
+export const isDeadLetter = (record: Pick<Recorded, 'headers'>): boolean => record.headers[LETTER.id] !== undefined;
 
 /**
  * The original record of a dead letter, to be appended to its topic once more.
  * @throws Fault terminal `not_a_dead_letter`
  */
 export const revive = (record: Recorded): Outgoing => {
-  const topic = record.headers['dlq.topic'];
+  const topic = record.headers[LETTER.topic];
   if (!isDeadLetter(record) || !TOPICS.includes(topic as Topic))
     throw new Fault(
       'terminal',
       'not_a_dead_letter',
-      `${record.topic} ${formatPosition(record)} names no topic to go back to in its header dlq.topic; only records of ${DLQ} can be retried`,
+      `${record.topic} ${formatPosition(record)} names no topic to go back to in its header ${LETTER.topic}; only records of ${DLQ} can be retried`,
     );
-  const original = Object.entries(record.headers).filter(([name]) => !name.startsWith(PREFIX));
+  const original = Object.entries(record.headers).filter(([name]) => !LETTER_HEADERS.has(name) && name !== RETRIED_FROM);
   return {
     topic: topic as Topic,
     key: record.key,
-    headers: { ...Object.fromEntries(original), 'dlq.retried_from': formatPosition(record) },
+    headers: { ...Object.fromEntries(original), [RETRIED_FROM]: formatPosition(record) },
     value: record.value,
   };
 };

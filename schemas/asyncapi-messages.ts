@@ -1,0 +1,166 @@
+// The messages of the AsyncAPI document: every event version, dead letters, and what their Kafka headers are.
+//
+// A1. Headers follow the CloudEvents Kafka binding in binary mode: `ce_` and the attribute's name, but `content-type` for `datacontenttype`.
+// A2. A payload is the JSON Schema that `dats schemas` prints, without `$id` and `$schema`: AsyncAPI reads it as draft 07, and only keywords that mean the
+// same there occur (tested). A3. Keys of schemas are sorted, so that the order of lines in a source never shows.
+import type { Letter } from './channels.js';
+import { LETTER, LETTER_MEANINGS } from './dead-letter.js';
+import { EXAMPLES } from './examples.js';
+import { envelopeSchema, eventSchemas } from './json-schema.js';
+import { EVENTS, type EventType } from './registry.js';
+
+export type Json = { readonly [key: string]: unknown };
+
+export const KAFKA_BINDING_VERSION = '0.5.0';
+
+const SUMMARIES: Readonly<Record<EventType, string>> = {
+  'dats.task.created': 'A task was submitted, or planned as a subtask of another',
+  'dats.task.analyzed': 'It is known what kind of task it is, how hard, and which tier is to try it first',
+  'dats.task.decomposed': 'It was split into subtasks',
+  'dats.task.queued': 'It has to wait: for a free place in its project, or for the tasks it depends on',
+  'dats.task.ready': 'An attempt may begin',
+  'dats.task.started': 'A worker took up the attempt',
+  'dats.task.output.created': 'The attempt gave artifacts; they are not checked yet',
+  'dats.task.attempt.failed': 'The attempt, or the analysis before it, ended without a result to judge',
+  'dats.task.validated': 'The output passed its checks',
+  'dats.task.rejected': 'The output did not pass its checks, and why',
+  'dats.task.retry.scheduled': 'Another attempt is due, perhaps on a higher tier',
+  'dats.task.timedout': 'The attempt ran out of time',
+  'dats.task.cancel.requested': 'Somebody wants the task to end; whether it still could is said by the event that ends it',
+  'dats.task.cancelled': 'The end of a task: cancelled',
+  'dats.task.completed': 'The end of a task: done',
+  'dats.task.failed': 'The end of a task: given up',
+  'dats.work.requested': 'A piece of work for the workers of a lane',
+  'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
+  'dats.ops.alert': 'Something an operator should know',
+};
+
+type KeyOf = 'project' | 'task' | 'emitter' | 'original';
+const KEYS: Readonly<Record<KeyOf, string>> = {
+  project: 'The project id: all events of a project are in one partition, in order.',
+  task: 'The task id.',
+  emitter: 'The id of the node that called the model, or the consumer group that the alert is about.',
+  original: 'The key of the record that failed.',
+};
+
+const text = (description: string, more: Json = {}): Json => ({ description, ...more, type: 'string' });
+
+/** Headers that DATS adds beside the CloudEvents attributes of a record that was a dead letter and was retried. */
+const RETRIED_FROM = { 'dlq.retried_from': text('On a record that was retried: the dead letter it comes from, `p<partition>-<offset>`.') };
+
+const RESOLUTION_HEADERS: Json = {
+  'dlq.resolution': text('What became of it.', { enum: ['retried', 'discarded'] }),
+  'dlq.resolved_at': text('When, RFC 3339 UTC.'),
+  'dlq.resolved_by': text('Who did it.'),
+  'dlq.resolves': text('The `dlq.id` of the dead letter.'),
+};
+
+/** The name of an attribute as a Kafka header (A1). */
+export const kafkaHeader = (attribute: string): string => (attribute === 'datacontenttype' ? 'content-type' : `ce_${attribute}`);
+
+/** Sorts keys, and `required`, all the way down; the order of other lists means something and stays. */
+const sorted = (value: unknown, key = ''): unknown => {
+  if (Array.isArray(value)) return key === 'required' ? [...value].sort() : value.map((one) => sorted(one));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, one]) => [name, sorted(one, name)]));
+};
+
+const bare = ({ $id: _id, $schema: _dialect, ...schema }: Json): Json => sorted(schema) as Json;
+
+const keyBinding = (keyOf: KeyOf): Json => ({ key: text(KEYS[keyOf]), bindingVersion: KAFKA_BINDING_VERSION });
+
+const keyOf = (type: EventType): KeyOf => (type.startsWith('dats.task.') ? 'project' : type === 'dats.work.requested' ? 'task' : 'emitter');
+
+interface Fixture {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly data: unknown;
+}
+
+const headersWith = (headers: Readonly<Record<string, string>>): Json =>
+  sorted(Object.fromEntries(Object.entries(headers).map(([name, value]) => [kafkaHeader(name), value]))) as Json;
+
+const exampleOf = (dataschema: string): readonly Json[] => {
+  const json = EXAMPLES[dataschema];
+  if (json === undefined) return [];
+  const { headers, data } = JSON.parse(json) as Fixture;
+  return [{ name: 'golden', headers: headersWith(headers), payload: sorted(data) }];
+};
+
+/** What every event has in common. */
+export const eventTrait = (): Json => {
+  const { properties, required } = envelopeSchema() as unknown as { properties: Readonly<Record<string, Json>>; required: string[] };
+  const headers = Object.fromEntries(Object.entries(properties).map(([name, schema]) => [kafkaHeader(name), schema]));
+  return {
+    contentType: 'application/json',
+    correlationId: { $ref: '#/components/correlationIds/request' },
+    headers: sorted({ type: 'object', properties: { ...headers, ...RETRIED_FROM }, required: required.map(kafkaHeader) }),
+    bindings: {
+      kafka: {
+        schemaIdLocation: 'payload',
+        schemaIdPayloadEncoding: 'confluent',
+        schemaLookupStrategy: 'RecordNameStrategy',
+        bindingVersion: KAFKA_BINDING_VERSION,
+      },
+    },
+  };
+};
+
+/** `<type>.v<version>`: the name of an event version as a message and as a schema. */
+const nameOf = (type: EventType, version: string): string => `${type}.v${version}`;
+
+/** Names of all messages of a type or kind, in ascending order of version. */
+export const messageNamesOf = (name: EventType | Letter): readonly string[] =>
+  name in EVENTS ? Object.keys(EVENTS[name as EventType]).map((version) => nameOf(name as EventType, version)) : [name];
+
+const eventMessage = (type: EventType, version: string, dataschema: string): Json => {
+  const latest = Object.keys(EVENTS[type]).at(-1) === version;
+  return {
+    name: type,
+    title: `${type}, version ${version}`,
+    summary: `${SUMMARIES[type]}.${latest ? '' : ' Written by older builds; still read.'}`,
+    traits: [{ $ref: '#/components/messageTraits/event' }],
+    headers: { type: 'object', properties: { ce_dataschema: { const: dataschema }, ce_type: { const: type } } },
+    payload: { $ref: `#/components/schemas/${nameOf(type, version)}` },
+    bindings: { kafka: keyBinding(keyOf(type)) },
+    examples: exampleOf(dataschema),
+  };
+};
+
+const letterMessages = (): Readonly<Record<Letter, Json>> => ({
+  'dats.dead-letter': {
+    name: 'dats.dead-letter',
+    title: 'Dead letter',
+    summary: 'A record that could not be processed: its key, headers and value as they were, and headers that say why.',
+    headers: {
+      type: 'object',
+      properties: Object.fromEntries(Object.entries(LETTER_MEANINGS).map(([name, description]) => [name, text(description)])),
+      required: [LETTER.id],
+    },
+    payload: { description: 'The value of the record, byte for byte; it may be no JSON at all.' },
+    bindings: { kafka: keyBinding('original') },
+  },
+  'dats.dead-letter.resolution': {
+    name: 'dats.dead-letter.resolution',
+    title: 'Resolution of a dead letter',
+    summary: 'Marks a dead letter as retried or discarded. The value is empty.',
+    headers: { type: 'object', properties: RESOLUTION_HEADERS, required: Object.keys(RESOLUTION_HEADERS) },
+    payload: { type: 'string', const: '' },
+    bindings: { kafka: keyBinding('original') },
+  },
+});
+
+/** Message name -> message, and schema name -> payload. */
+export const messagesAndSchemas = (): Record<'messages' | 'schemas', Readonly<Record<string, Json>>> => {
+  const messages: Record<string, Json> = letterMessages();
+  const schemas: Record<string, Json> = {};
+  const payloads = eventSchemas();
+  for (const [type, versions] of Object.entries(EVENTS) as [EventType, object][])
+    for (const version of Object.keys(versions)) {
+      const dataschema = `urn:dats:${type.slice('dats.'.length)}:${version}`;
+      messages[nameOf(type, version)] = eventMessage(type, version, dataschema);
+      schemas[nameOf(type, version)] = bare(payloads.get(dataschema)!);
+    }
+  const byName = <T>(map: Readonly<Record<string, T>>) => Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { messages: byName(messages), schemas: byName(schemas) };
+};

@@ -1,0 +1,189 @@
+// Who writes and reads what on which topic: the one table from which the AsyncAPI document is made.
+//
+// C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
+// sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
+import { EVENTS, type EventType } from './registry.js';
+import { DLQ, LIFECYCLE, TELEMETRY, type Topic, WORK_TOPICS } from './topics.js';
+
+export const ROLES = ['gateway', 'deciders', 'views', 'workers'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What lies on the dead letter topic besides events: records that could not be processed, and what became of them. */
+export const LETTERS = ['dats.dead-letter', 'dats.dead-letter.resolution'] as const;
+export type Letter = (typeof LETTERS)[number];
+
+/** One thing that a role does with some topics. */
+export interface Flow {
+  readonly role: Role;
+  readonly action: 'send' | 'receive';
+  /** Tells flows of the same role, action and topic apart; camelCase, begins the operation's name after the role. */
+  readonly verb: string;
+  readonly topics: readonly Topic[];
+  readonly messages: readonly (EventType | Letter)[];
+  /** The consumer group; absent where every process reads everything for itself. */
+  readonly group?: string;
+  readonly summary: string;
+}
+
+const REQUESTED = ['dats.task.created', 'dats.task.cancel.requested'] as const satisfies readonly EventType[];
+const DECIDED = [
+  'dats.task.created',
+  'dats.task.analyzed',
+  'dats.task.queued',
+  'dats.task.ready',
+  'dats.task.attempt.failed',
+  'dats.task.validated',
+  'dats.task.retry.scheduled',
+  'dats.task.timedout',
+  'dats.task.cancelled',
+  'dats.task.completed',
+  'dats.task.failed',
+] as const satisfies readonly EventType[];
+const WORKED = [
+  'dats.task.analyzed',
+  'dats.task.decomposed',
+  'dats.task.started',
+  'dats.task.output.created',
+  'dats.task.attempt.failed',
+  'dats.task.validated',
+  'dats.task.rejected',
+] as const satisfies readonly EventType[];
+const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...WORKED])];
+/** What the deciders skip by its header: nothing is decided from it. */
+const UNDECIDED: ReadonlySet<EventType> = new Set<EventType>(['dats.task.timedout']);
+
+export const FLOWS: readonly Flow[] = [
+  { role: 'gateway', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: REQUESTED, summary: 'What users ask for' },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'resend',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES,
+    summary: 'A dead letter that is retried: the original record once more, in one append with its resolution',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'resend',
+    topics: WORK_TOPICS,
+    messages: ['dats.work.requested'],
+    summary: 'A dead letter that is retried: the original record once more, in one append with its resolution',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
+    topics: [TELEMETRY],
+    messages: ['dats.model.called'],
+    summary: 'Model calls made for a request, not for a task',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
+    topics: [DLQ],
+    messages: ['dats.dead-letter.resolution'],
+    summary: 'What became of a dead letter',
+  },
+  {
+    role: 'gateway',
+    action: 'receive',
+    verb: 'follow',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES,
+    summary: 'For event streams and for reads of what was just written; every gateway reads everything',
+  },
+  {
+    role: 'gateway',
+    action: 'receive',
+    verb: 'follow',
+    topics: [DLQ],
+    messages: LETTERS,
+    summary: 'For the list of dead letters; every gateway reads everything',
+  },
+  {
+    role: 'deciders',
+    action: 'receive',
+    verb: 'receive',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES.filter((type) => !UNDECIDED.has(type)),
+    group: 'core',
+    summary: 'What is decided from: folded per partition, in order, exactly once',
+  },
+  {
+    role: 'deciders',
+    action: 'receive',
+    verb: 'follow',
+    topics: [DLQ],
+    messages: ['dats.dead-letter'],
+    summary: 'Which records were refused, when the state is rebuilt from the log',
+  },
+  { role: 'deciders', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: DECIDED, summary: 'Decisions' },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'send',
+    topics: WORK_TOPICS,
+    messages: ['dats.work.requested'],
+    summary: 'Work for the workers of the lane',
+  },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'send',
+    topics: [TELEMETRY],
+    messages: ['dats.ops.alert'],
+    summary: 'Alerts that go with dead letters',
+  },
+  { role: 'deciders', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'What could not be decided' },
+  {
+    role: 'views',
+    action: 'receive',
+    verb: 'receive',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES,
+    group: 'views',
+    summary: 'What the read models are folded from',
+  },
+  {
+    role: 'workers',
+    action: 'receive',
+    verb: 'receive',
+    topics: WORK_TOPICS,
+    messages: ['dats.work.requested'],
+    group: 'workers',
+    summary: 'Work to do, several items at a time',
+  },
+  {
+    role: 'workers',
+    action: 'receive',
+    verb: 'follow',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES,
+    summary: 'What ends running work, from the tail; and, by offset, what a work item refers to',
+  },
+  { role: 'workers', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: WORKED, summary: 'What came of the work' },
+  {
+    role: 'workers',
+    action: 'send',
+    verb: 'send',
+    topics: [TELEMETRY],
+    messages: ['dats.model.called', 'dats.ops.alert'],
+    summary: 'Model calls, and alerts that go with dead letters',
+  },
+  { role: 'workers', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'Work that failed for good' },
+];
+
+const isEventType = (name: EventType | Letter): name is EventType => Object.hasOwn(EVENTS, name);
+
+/** What `role` sends to `topic`, or, without a role, what anybody does. */
+export const sentTo = (topic: Topic, role?: Role): ReadonlySet<EventType | Letter> =>
+  new Set(
+    FLOWS.filter((flow) => flow.action === 'send' && flow.topics.includes(topic) && (role === undefined || flow.role === role)).flatMap(
+      ({ messages }) => messages,
+    ),
+  );
+
+/** The event types that stand on `topic`; none for the dead letter topic, whose records are letters. */
+export const eventTypesOn = (topic: Topic): readonly EventType[] => [...sentTo(topic)].filter(isEventType);

@@ -1,0 +1,198 @@
+// The table of flows (schemas/channels.ts) against the code: what the sources say, and what a node of every role writes.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createClient } from '../cli/client/index.js';
+import { configurationOf, type RunningNode, startNode } from '../nodes/index.js';
+import { routingDecider } from '../processors/routing/index.js';
+import { schedulingDecider } from '../processors/scheduling/index.js';
+import {
+  DLQ,
+  EVENTS,
+  eventTypesOn,
+  FLOWS,
+  LETTER,
+  LIFECYCLE,
+  type Role,
+  sentTo,
+  serversSchema,
+  TELEMETRY,
+  TOPICS,
+  type Topic,
+  workTopic,
+} from '../schemas/index.js';
+import type { Log, Recorded } from '../streams/index.js';
+import { eventually } from './support/eventually.js';
+
+const LIMIT_MS = 15_000;
+const LONG_MS = 60_000;
+const SCRIPT = {
+  version: 1,
+  rules: [
+    {
+      match: { task: 'Write settings' },
+      answers: ['{"a": 1,}', '{"a": 1}'].map((content) => ({ files: [{ path: 'settings.json', language: 'json', content }] })),
+    },
+    { match: { task: ['Never ends', 'Is cancelled'] }, answers: [{ text: 'late', latency_ms: LONG_MS }] },
+    { match: { task: 'Is refused' }, answers: [{ fail: 'reject' }] },
+  ],
+};
+
+const recordsOf = async (log: Log): Promise<readonly Recorded[]> => {
+  const records: Recorded[] = [];
+  for (const topic of TOPICS)
+    for (let partition = 0; partition < log.partitions(topic); partition++) {
+      const { first, end } = await log.range(topic, partition);
+      if (first === end) continue;
+      for await (const batch of log.read({ topic, partition, offset: first }, new AbortController().signal, { until: end }))
+        records.push(...batch);
+    }
+  return records;
+};
+
+/** The letter or event type of a record. */
+const messageOf = ({ topic, type, headers }: Recorded): string => {
+  if (topic !== DLQ) return type;
+  return headers[LETTER.id] === undefined ? 'dats.dead-letter.resolution' : 'dats.dead-letter';
+};
+
+const GROUP_ROLES: Readonly<Record<string, Role>> = Object.fromEntries(
+  FLOWS.flatMap(({ group, role }) => (group === undefined ? [] : [[group, role]])),
+);
+/** Who wrote an event: its source begins with it. A node's own telemetry comes from whichever role asked the model. */
+const writersOf = (source: string): readonly Role[] => {
+  const [, kind = '', name = ''] = source.split('/');
+  if (kind === 'groups') return [GROUP_ROLES[name]!];
+  return ({ gateway: ['gateway'], deciders: ['deciders'], effects: ['workers'], nodes: ['gateway', 'workers'] } as const)[kind] ?? [];
+};
+
+describe('what a node writes', () => {
+  let dir: string;
+  let node: RunningNode;
+  let records: readonly Recorded[];
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'dats-channels-'));
+    writeFileSync(join(dir, 'script.json'), JSON.stringify(SCRIPT));
+    const { config, version, baseDir } = configurationOf(
+      {
+        version: 1,
+        node: { data_dir: join(dir, 'data') },
+        gateway: { port: 0 },
+        log: { kind: 'memory' },
+        models: [{ id: 'recorded', runner: 'scripted', script: join(dir, 'script.json'), tiers: ['small', 'medium', 'large'] }],
+        scheduling: { backoff_base_ms: 0, projects: { narrow: { max_running: 1 } } },
+      },
+      dir,
+    );
+    node = await startNode({ config, configVersion: version, baseDir, env: {} });
+    const client = createClient({ baseUrl: node.url! });
+    const submit = async (description: string, options: object, project_id = 'wide') =>
+      (await client.submit({ description, project_id, options: { qa_profile: 'none', ...options } })).task_id;
+
+    const started = [
+      await submit('Write settings\nas JSON', { qa_profile: 'syntax' }),
+      await submit('Write a poem', { tier: 'large' }),
+      await submit('Do both:\n1. Write one.py\n2. Write two.py', { decompose: true }),
+      await submit('Is refused', { max_attempts: 1 }),
+      await submit('Never ends', { max_attempts: 1, timeout_s: 0.05 }),
+    ];
+    const cancelled = await submit('Is cancelled', {}, 'narrow');
+    started.push(cancelled, await submit('Write a waiting poem', {}, 'narrow'));
+    await client.cancel(cancelled, { reason: 'not wanted' });
+    const plan = await fetch(`${node.url}/api/v1/decompose`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ description: '1. Write one.py\n2. Write two.py' }),
+    });
+    expect(plan.status).toBe(200);
+    const poisoned: readonly Topic[] = [LIFECYCLE, workTopic('small')];
+    await node.log.append(poisoned.map((topic) => ({ topic, key: 'wide', headers: {}, value: 'no event' })));
+    for (const id of started) await client.wait(id);
+    const letters = await eventually('a dead letter of the deciders and one of the workers', LIMIT_MS, async () => {
+      const { items } = await client.deadLetters();
+      return items.length === poisoned.length && items;
+    });
+    await client.resolveDeadLetter(letters[0]!.id, 'discard');
+    records = await eventually('every message of the table', LIMIT_MS, async () => {
+      const all = await recordsOf(node.log);
+      const seen = new Set(all.map((record) => `${record.topic} ${messageOf(record)}`));
+      const wanted = TOPICS.flatMap((topic) => [...sentTo(topic)].map((message) => `${topic} ${message}`));
+      const missing = wanted.filter((one) => !seen.has(one));
+      if (missing.length > 0) throw new Error(`the tasks of this test do not lead to ${missing.join(', ')}`);
+      return all;
+    });
+  }, 2 * LIMIT_MS);
+  afterAll(async () => {
+    await node?.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('stands on the topics of the table, every message of it, and nothing else', () => {
+    const poison = ({ topic, type }: Recorded) => topic !== DLQ && type === '';
+    for (const topic of TOPICS) {
+      const seen = new Set(records.filter((record) => record.topic === topic && !poison(record)).map(messageOf));
+      expect([topic, [...seen].sort()]).toEqual([topic, [...sentTo(topic)].sort()]);
+    }
+  });
+
+  it('is written by a role that sends it', () => {
+    const events = records.filter(({ topic, headers }) => topic !== DLQ && headers['source'] !== undefined);
+    expect(events.length).toBeGreaterThan(50);
+    for (const { topic, type, headers } of events) {
+      const senders = writersOf(headers['source']!).filter((role) => sentTo(topic, role).has(type as keyof typeof EVENTS));
+      expect(senders, `${headers['source']} writes ${type} to ${topic}`).not.toEqual([]);
+    }
+  });
+
+  it('has the key that the documents say: the project, the task, or who called or failed', () => {
+    for (const { topic, key, headers, value } of records.filter(({ type }) => type !== '')) {
+      const { node: caller, task_id } = JSON.parse(String(value)) as Record<string, unknown>;
+      const groups = Object.keys(GROUP_ROLES);
+      if (topic === LIFECYCLE) expect(key).toBe(headers['projectid']);
+      else if (topic === TELEMETRY) expect(caller === undefined ? groups : [caller]).toContain(key);
+      else if (topic !== DLQ) expect(key).toBe(task_id);
+    }
+  });
+
+  it('is shared out to the consumer groups of the table', async () => {
+    const grouped = FLOWS.filter(({ group }) => group !== undefined);
+    expect(grouped.length).toBeGreaterThan(0);
+    for (const { group, topics } of grouped)
+      for (const { topic, partition, owner } of await node.log.lag(group!, topics))
+        expect(owner, `${group} of ${topic}/${partition}`).toBeDefined();
+  });
+});
+
+describe('the table', () => {
+  it('has the deciders receive what they look at', () => {
+    const { scheduling } = serversSchema.parse({ version: 1 });
+    const consumed = new Set([
+      ...routingDecider({ askModelBelow: 0, modelAvailable: false }).consumes,
+      ...schedulingDecider(scheduling).consumes,
+    ]);
+    const flow = FLOWS.find(({ role, verb }) => role === 'deciders' && verb === 'receive')!;
+    expect([...flow.messages].sort()).toEqual([...consumed].sort());
+  });
+
+  it('has the deciders and the workers send what their sources say', () => {
+    const root = new URL('../processors/', import.meta.url);
+    const said: Record<'deciders' | 'workers', Set<string>> = { deciders: new Set(), workers: new Set() };
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+      (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('testing/'),
+    );
+    for (const name of files) {
+      const makers = readFileSync(new URL(name, root), 'utf8').matchAll(/\b(?:say|sayOn|about)\([^;]*?'(dats\.[a-z.]+)'/g);
+      const role = name.startsWith('scheduling/') || name.endsWith('/decider.ts') ? 'deciders' : 'workers';
+      for (const [, type] of makers) said[role].add(type!);
+    }
+    const sent = (role: Role) =>
+      new Set(TOPICS.filter((topic) => topic !== DLQ && topic !== TELEMETRY).flatMap((topic) => [...sentTo(topic, role)]));
+    for (const role of ['deciders', 'workers'] as const) expect([role, [...said[role]].sort()]).toEqual([role, [...sent(role)].sort()]);
+  });
+
+  it('gives every event type a topic', () => {
+    expect([...new Set(TOPICS.flatMap(eventTypesOn))].sort()).toEqual(Object.keys(EVENTS).sort());
+  });
+});
