@@ -26,6 +26,9 @@ export const logContract = (name: string, make: () => Promise<LogHarness>, { ski
         return log;
       },
       expel: (node) => harness.expel(node),
+      get histories() {
+        return harness.histories;
+      },
     };
     beforeEach(async () => {
       opened = [];

@@ -23,6 +23,10 @@ const DOORS: ReadonlySet<string> = new Set(['processors/artifact-files.ts', 'pro
 /** Package -> where it may be imported. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['streams/lmdb/'],
+  '@platformatic/kafka': ['streams/kafka/'],
+  '@kafkajs/confluent-schema-registry': ['streams/kafka/'],
+  kafkajs: ['streams/kafka/', 'bench/', 'test/'],
+  ioredis: ['streams/redis/', 'test/'],
   hono: ['gateway/'],
   '@hono/node-server': ['gateway/'],
   '@hono/zod-openapi': ['gateway/'],

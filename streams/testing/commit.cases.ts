@@ -63,7 +63,9 @@ export const commitCases: readonly Case[] = [
       expect(text((await assignment.state('s'))!)).toBe('one');
       expect(Buffer.from((await assignment.state('bytes'))!)).toEqual(Buffer.of(0, 255));
       expect(await assignment.state('none')).toBeUndefined();
-      expect((await log.lag('group', [LIFECYCLE]))[1]).toMatchObject({ partition: 1, committed: 2, end: 4, lag: 2 });
+      const { end } = await log.range(LIFECYCLE, 1);
+      expect(end).toBeGreaterThanOrEqual(4);
+      expect((await log.lag('group', [LIFECYCLE]))[1]).toMatchObject({ partition: 1, committed: 2, end, lag: end - 2 });
     },
   ],
   [

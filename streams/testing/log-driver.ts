@@ -34,7 +34,11 @@ export const text = (value: Uint8Array | string): string => Buffer.from(value as
 /** All records of a partition that are there now. */
 export const readAll = async (log: Log, topic: Topic, partition: number, from = 0): Promise<Recorded[]> => {
   const { end } = await log.range(topic, partition);
-  return end <= from ? [] : take(log, { topic, partition, offset: from }, end - from);
+  const records: Recorded[] = [];
+  if (end <= from) return records;
+  for await (const batch of log.read({ topic, partition, offset: from }, new AbortController().signal, { until: end }))
+    records.push(...batch);
+  return records;
 };
 
 /** The next `count` records from `from` on. */

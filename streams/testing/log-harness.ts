@@ -12,10 +12,13 @@ export interface LogHarness {
   expel(node: string): Promise<void>;
   /** Removes the store. */
   dispose(): Promise<void>;
+  /** Random histories to try; default 25. Fewer where opening and joining cost a round trip each. */
+  readonly histories?: number | undefined;
 }
 
 /** A harness for one test: closes what the test opened. */
 export interface LogUnderTest {
+  readonly histories?: number | undefined;
   open(node?: string): Promise<Log>;
   expel(node: string): Promise<void>;
 }

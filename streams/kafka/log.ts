@@ -1,0 +1,349 @@
+// The log on Kafka: the port (streams/log.ts), put together from its parts.
+//
+// H1. Opening does not wait for the brokers: what needs them waits, reading and joining for ever, appending and asking for a bounded time (Fault retryable).
+// H2. What this process was told is committed or appended is visible to its next `get` and `range`, and to those of every other process: they wait for
+// transactions that were open when they asked.
+import { type Position, partitionOf, TOPICS, type Topic } from '../../schemas/index.js';
+import { LEAVE_TIMEOUT_MS, logClosed, type Place, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
+import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
+import { type Addressed, Appender } from './appender.js';
+import { openAssignment } from './assignment.js';
+import { Cluster, type ClusterOptions } from './cluster.js';
+import { messageOf, type SchemaIds, sizeOf } from './codec.js';
+import { unavailable } from './faults.js';
+import { type FetchLimits, fetchOnce, offsetsOf } from './fetching.js';
+import { groupLag } from './lag.js';
+import { KafkaMember } from './member.js';
+import { pause, persist } from './pause.js';
+import { readPartition } from './reader.js';
+import { readState } from './state-topic.js';
+import { Tails } from './tails.js';
+import { ensureStateTopic, ensureTopics, physicalTopic, stateTopic } from './topics.js';
+import { TransactionalProducer } from './transaction.js';
+
+export interface KafkaLogOptions extends Pick<ClusterOptions, 'brokers' | 'connect' | 'sasl' | 'tls'> {
+  /** Name of this node, as the owner of partitions. */
+  readonly node: string;
+  /** Partitions of every topic, for ever. */
+  readonly partitions: number;
+  /** Before the name of every topic and group; default none. */
+  readonly prefix?: string;
+  /** Replicas of a topic; default: three, or as many as there are brokers. */
+  readonly replication?: number;
+  /** A member that is silent for so long is taken for dead, in milliseconds; default 3,000. A broker that does not allow it gets its own least value. */
+  readonly sessionTimeoutMs?: number;
+  /** Gives the ids that values are framed with; asked until it answers, before the first append. None: plain JSON. */
+  readonly schemaIds?: () => Promise<SchemaIds>;
+  readonly onProblem?: (error: unknown) => void;
+}
+
+const SESSION_TIMEOUT_MS = 3_000;
+/** What a dead process left open is in the way of readers for so long at most, in milliseconds; the broker looks every second or ten. */
+const TRANSACTION_TIMEOUT_MS = 6_000;
+/** How long a question waits for an answer, in milliseconds. */
+const ASK_MS = 5_000;
+const OPEN_MS = 10_000;
+/** How long a commit under way goes on after its partition was revoked, in milliseconds. */
+const GIVE_UP_MS = 10_000;
+/** How long open transactions are waited for, in milliseconds, and between two looks. */
+const DECIDED_MS = 8_000;
+const LOOK_MS = 2;
+const TELL_MS = 10_000;
+/** Ends of transactions that are passed over in looking for the last record. */
+const MARKERS_PASSED = 32;
+const ONE: FetchLimits = { waitMs: 0, partitionBytes: 1, totalBytes: 1 };
+
+export const openKafkaLog = (options: KafkaLogOptions): Log => new KafkaLog(options);
+
+class KafkaLog implements Log {
+  readonly #options: KafkaLogOptions;
+  readonly #prefix: string;
+  readonly #cluster: Cluster;
+  readonly #tails: Tails;
+  readonly #appender: Appender;
+  readonly #members = new Set<Membership>();
+  readonly #appending = new Set<Promise<unknown>>();
+  readonly #closed = new AbortController();
+  readonly #physical: ReadonlyMap<Topic, string>;
+  readonly #logical: ReadonlyMap<string, Topic>;
+  readonly #onProblem: (error: unknown) => void;
+  #ready: Promise<void> | undefined;
+  #schemaIds: SchemaIds | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: KafkaLogOptions) {
+    this.#options = options;
+    this.#prefix = options.prefix ?? '';
+    this.#onProblem = once(options.onProblem ?? (() => undefined));
+    const clientId = `${options.node}:${process.pid}`;
+    this.#cluster = new Cluster({ ...options, clientId });
+    this.#physical = new Map(TOPICS.map((topic) => [topic, physicalTopic(this.#prefix, topic)]));
+    this.#logical = new Map(TOPICS.map((topic) => [physicalTopic(this.#prefix, topic), topic]));
+    const signal = this.#closed.signal;
+    this.#tails = new Tails({ cluster: this.#cluster, signal, onProblem: this.#onProblem });
+    this.#appender = new Appender({
+      cluster: this.#cluster,
+      transactionalId: `${this.#prefix}dats-append-${options.node}-${process.pid}-${Date.now().toString(36)}`,
+      transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+      signal,
+    });
+    this.#prepared(ASK_MS).catch(() => undefined);
+  }
+
+  partitions(_topic: Topic): number {
+    return this.#options.partitions;
+  }
+
+  async append(records: readonly Outgoing[]): Promise<readonly Position[]> {
+    if (this.#closing !== undefined) throw logClosed();
+    if (records.length === 0) return [];
+    const appending = this.#prepared(ASK_MS).then(() => this.#appender.append(this.#addressed(records)));
+    this.#appending.add(appending);
+    try {
+      return await appending;
+    } catch (error) {
+      throw this.#closed.signal.aborted ? logClosed() : error;
+    } finally {
+      this.#appending.delete(appending);
+    }
+  }
+
+  async *read(
+    from: Position,
+    signal: AbortSignal,
+    options: { until?: number; maxBatch?: number } = {},
+  ): AsyncGenerator<readonly Recorded[], void, undefined> {
+    if (signal.aborted) return;
+    yield* readPartition(this.#sources(), this.#cursor(from, from.offset), { ...options, signals: [signal, this.#closed.signal] });
+  }
+
+  async get(position: Position): Promise<Recorded | undefined> {
+    this.#checkOpen();
+    const cursor = this.#cursor(position, position.offset);
+    const held = this.#tails.find(cursor.name, cursor.partition)?.at(position.offset);
+    if (held !== undefined) return held ?? undefined;
+    const deadline = performance.now() + DECIDED_MS;
+    for (;;) {
+      const fetched = await this.#ask('reading a record', () => fetchOnce(this.#cluster, cursor, ONE));
+      const [record] = fetched.records;
+      if (record !== undefined) return record.offset === position.offset ? record : undefined;
+      if (fetched.failed !== undefined || fetched.next > position.offset) return undefined;
+      const { end } = await this.#ask('reading a record', () => offsetsOf(this.#cluster, cursor.name, cursor.partition));
+      // It is there, in a transaction that is not decided yet.
+      if (end <= position.offset || performance.now() > deadline) return undefined;
+      await pause(LOOK_MS, this.#closed.signal);
+    }
+  }
+
+  async range(topic: Topic, partition: number): Promise<{ first: number; end: number }> {
+    this.#checkOpen();
+    const name = this.#physical.get(topic)!;
+    const ask = () => this.#ask('asking for a range', () => offsetsOf(this.#cluster, name, partition));
+    const asked = await ask();
+    let { stable } = asked;
+    for (const deadline = performance.now() + DECIDED_MS; stable < asked.end && performance.now() < deadline; ) {
+      await pause(LOOK_MS, this.#closed.signal);
+      stable = (await ask()).stable;
+    }
+    return { first: asked.first, end: await this.#afterLast({ topic, partition }, asked.first, stable) };
+  }
+
+  /** The offset after the last record below `stable`: what ends a transaction takes an offset too, and nobody will ever read it. */
+  async #afterLast(place: Place, first: number, stable: number): Promise<number> {
+    const cursor = this.#cursor(place, stable);
+    const tail = this.#tails.find(cursor.name, cursor.partition);
+    if (tail !== undefined && tail.next >= stable && tail.afterLast !== undefined) return Math.min(stable, tail.afterLast);
+    for (let end = stable; end > Math.max(first, stable - MARKERS_PASSED); end--) {
+      const { records } = await this.#ask('asking for a range', () => fetchOnce(this.#cluster, { ...cursor, from: end - 1 }, ONE));
+      if (records.length > 0) return end;
+    }
+    return stable > first + MARKERS_PASSED ? stable : first;
+  }
+
+  async join(name: string, topics: readonly Topic[], onAssigned: (assignment: Assignment) => Promise<void>): Promise<Membership> {
+    if (this.#closing !== undefined) throw logClosed();
+    const group = this.#prefix + name;
+    const member = new KafkaMember({
+      cluster: this.#cluster,
+      group,
+      topics,
+      partitions: this.#options.partitions,
+      sessionTimeoutMs: this.#options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
+      nameOf: (topic) => this.#physical.get(topic)!,
+      topicOf: (physical) => this.#logical.get(physical),
+      prepare: async () => {
+        await this.#prepared(ASK_MS);
+        await ensureStateTopic(this.#cluster, this.#topicOptions(), name);
+      },
+      open: (place, revoked) => this.#open(name, group, place, revoked),
+      onAssigned,
+      onProblem: this.#onProblem,
+    });
+    this.#members.add(member);
+    member.done.catch(() => undefined).finally(() => this.#members.delete(member));
+    return member;
+  }
+
+  async lag(name: string, topics: readonly Topic[]): Promise<readonly GroupLag[]> {
+    this.#checkOpen();
+    const places = topics.flatMap((topic) => Array.from({ length: this.#options.partitions }, (_, partition) => ({ topic, partition })));
+    return this.#ask('asking for the lag', () =>
+      groupLag({
+        cluster: this.#cluster,
+        group: this.#prefix + name,
+        places,
+        nameOf: (topic) => this.#physical.get(topic)!,
+        topicOf: (physical) => this.#logical.get(physical),
+        endOf: async ({ topic, partition }) => (await this.range(topic, partition)).end,
+      }),
+    );
+  }
+
+  async health(): Promise<{ ok: boolean; detail?: string }> {
+    if (this.#closing !== undefined) return { ok: false, detail: 'the log is closed' };
+    const node = await this.#within(
+      ASK_MS,
+      this.#cluster.nodeCount().catch(() => undefined),
+    );
+    if (node === undefined) return { ok: false, detail: `no broker answers at ${this.#options.brokers.join(', ')}` };
+    return { ok: true, detail: `${node} broker${node === 1 ? '' : 's'}` };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#members].map((member) => member.leave()));
+    await this.#within(LEAVE_TIMEOUT_MS, Promise.allSettled(this.#appending));
+    this.#closed.abort();
+    await this.#cluster.close();
+    await this.#tails.ended();
+  }
+
+  /** Topics are there, and the registry has answered. @throws Fault retryable when that takes longer than `ms`. */
+  async #prepared(ms: number): Promise<void> {
+    this.#ready ??= this.#prepare().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    const done = await this.#within(
+      ms,
+      this.#ready.then(() => true),
+    );
+    if (done === undefined) throw unavailable('getting the topics ready');
+  }
+
+  async #prepare(): Promise<void> {
+    const { signal } = this.#closed;
+    const { schemaIds } = this.#options;
+    const tried = { signal, onRetry: this.#onProblem };
+    await persist(() => ensureTopics(this.#cluster, this.#topicOptions()), tried);
+    if (schemaIds !== undefined) this.#schemaIds = await persist(schemaIds, tried);
+  }
+
+  /** Undefined when it takes longer than `ms`. */
+  async #within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+    const settled = new AbortController();
+    try {
+      return await Promise.race([promise, pause(ms, settled.signal).then(() => undefined)]);
+    } finally {
+      settled.abort();
+    }
+  }
+
+  async #ask<T>(doing: string, question: () => Promise<T>): Promise<T> {
+    const asked = this.#prepared(ASK_MS).then(() => persist(question, { forMs: ASK_MS, signal: this.#closed.signal }));
+    const answer = await this.#within(
+      ASK_MS,
+      asked.then((value) => ({ value })),
+    );
+    if (answer === undefined) {
+      asked.catch(() => undefined);
+      throw unavailable(doing);
+    }
+    return answer.value;
+  }
+
+  #addressed(records: readonly Outgoing[]): readonly Addressed[] {
+    const now = BigInt(Date.now());
+    return records.map((record) => {
+      const partition = partitionOf(record.key, this.#options.partitions);
+      const message = messageOf(record, this.#physical.get(record.topic)!, partition, now, this.#schemaIds);
+      const bytes = sizeOf(message);
+      if (bytes > recordLimitBytes(record.topic)) throw recordTooLarge(record, bytes);
+      return { message, topic: record.topic };
+    });
+  }
+
+  async #open(name: string, group: string, place: Place, revoked: AbortSignal): Promise<Assignment> {
+    const physical = this.#physical.get(place.topic)!;
+    const states = stateTopic(this.#prefix, name);
+    const signal = AbortSignal.any([revoked, this.#closed.signal]);
+    const producer = await TransactionalProducer.open(
+      {
+        cluster: this.#cluster,
+        transactionalId: `${group}/${place.topic}/${place.partition}`,
+        timeoutMs: TRANSACTION_TIMEOUT_MS,
+        signal: AbortSignal.any([this.#closed.signal, lateAfter(revoked)]),
+        onRetry: this.#onProblem,
+      },
+      OPEN_MS,
+    );
+    const deps = {
+      group,
+      place,
+      name: physical,
+      stateTopic: states,
+      revoked,
+      producer,
+      addressed: (records: readonly Outgoing[]) => this.#addressed(records),
+      follow: (from: number, { maxBatch, signal: own }: { maxBatch?: number; signal?: AbortSignal }) =>
+        readPartition(this.#sources(), this.#cursor(place, from), {
+          maxBatch,
+          signals: [revoked, this.#closed.signal, ...(own === undefined ? [] : [own])],
+        }),
+      end: async () => (await this.range(place.topic, place.partition)).end,
+      checkOpen: () => this.#checkOpen(),
+    };
+    return openAssignment(deps, () => readState(this.#cluster, states, place, signal));
+  }
+
+  #sources() {
+    return { cluster: this.#cluster, tails: this.#tails };
+  }
+
+  #cursor({ topic, partition }: Place, from: number) {
+    return { topic, name: this.#physical.get(topic)!, partition, from };
+  }
+
+  #topicOptions() {
+    const { partitions, replication } = this.#options;
+    return { prefix: this.#prefix, partitions, ...(replication === undefined ? {} : { replication }) };
+  }
+
+  /** Open until `close` has let the members finish: their last commits are welcome. */
+  #checkOpen(): void {
+    if (this.#closed.signal.aborted) throw logClosed();
+  }
+}
+
+/** Aborts GIVE_UP_MS after `revoked` did: a commit whose outcome cannot be learned must not hold a partition for ever. */
+const lateAfter = (revoked: AbortSignal): AbortSignal => {
+  const late = new AbortController();
+  revoked.addEventListener('abort', () => void setTimeout(() => late.abort(), GIVE_UP_MS).unref(), { once: true });
+  return late.signal;
+};
+
+/** Tells the same kind of problem at most every TELL_MS: an outage makes every part fail again and again. */
+const once = (tell: (error: unknown) => void): ((error: unknown) => void) => {
+  const told = new Map<unknown, number>();
+  return (error) => {
+    const code = (error as { code?: unknown }).code;
+    const now = performance.now();
+    if (now - (told.get(code) ?? Number.NEGATIVE_INFINITY) < TELL_MS) return;
+    told.set(code, now);
+    tell(error);
+  };
+};
