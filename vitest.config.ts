@@ -20,6 +20,7 @@ export default defineConfig({
           include: ['test/**/*.e2e.test.ts', `${folders}/**/*.int.test.ts`],
           testTimeout: 600_000,
           hookTimeout: 120_000,
+          globalSetup: ['test/support/servers.ts'],
           fileParallelism: false,
         },
       },

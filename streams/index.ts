@@ -1,3 +1,5 @@
+export * from './live-text.js';
 export * from './log.js';
+export * from './rate-limiter.js';
 export * from './record.js';
 export * from './view-store.js';

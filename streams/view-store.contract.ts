@@ -1,4 +1,4 @@
-// What every adapter of the view store must do (V1..V3 in view-store.ts). An adapter's own test opens it and calls this.
+// What every adapter of the view store must do (V1..V4 in view-store.ts). An adapter's own test opens it and calls this.
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openMemoryViewStore } from './memory/index.js';
@@ -72,11 +72,65 @@ export const viewStoreContract = (name: string, make: () => Promise<ViewStoreHar
 
     test('a checkpoint moves with its documents, never back, and is its own for view and partition', async () => {
       expect(await views.checkpoint('status', 1)).toBe(0);
-      await views.put([task('a', 1, 'x')], { view: 'status', partition: 1, next: 7 });
-      await views.put([], { view: 'status', partition: 1, next: 3 });
+      await views.put([task('a', 1, 'x')], { view: 'status', partition: 1, from: 0, next: 7 });
+      await views.put([], { view: 'status', partition: 1, from: 7, next: 3 });
       expect(await views.checkpoint('status', 1)).toBe(7);
       expect(await views.checkpoint('status', 0)).toBe(0);
       expect(await views.checkpoint('other', 1)).toBe(0);
+    });
+
+    test('a writer that believes in a higher checkpoint than is stored writes nothing: the store was emptied', async () => {
+      await views.put([task('a', 7, 'seven', ['p/1'])], { view: 'status', partition: 1, from: 0, next: 7 });
+      await views.clear();
+      const late = [task('a', 9, 'nine', ['p/1']), task('b', 8, 'eight', ['p/2'])];
+      await expect(views.put(late, { view: 'status', partition: 1, from: 7, next: 9 })).rejects.toMatchObject({
+        kind: 'retryable',
+        code: 'views_lost',
+      });
+      expect(await views.get('tasks', 'a')).toBeUndefined();
+      expect(await views.get('tasks', 'b')).toBeUndefined();
+      expect(await ids('')).toEqual([]);
+      expect(await views.checkpoint('status', 1)).toBe(0);
+    });
+
+    test('a writer that was overtaken writes nothing, newer versions neither', async () => {
+      await views.put([task('a', 3, 'three')], { view: 'status', partition: 1, from: 0, next: 3 });
+      await views.put([task('a', 7, 'seven')], { view: 'status', partition: 1, from: 3, next: 7 });
+      const behind = [task('a', 9, 'wrong'), task('b', 9, 'wrong', ['p/1'])];
+      await expect(views.put(behind, { view: 'status', partition: 1, from: 3, next: 9 })).rejects.toMatchObject({
+        kind: 'retryable',
+        code: 'views_moved',
+      });
+      expect(await views.get('tasks', 'a')).toBe('seven');
+      expect(await views.get('tasks', 'b')).toBeUndefined();
+      expect(await ids('')).toEqual([]);
+      expect(await views.checkpoint('status', 1)).toBe(7);
+      await views.put([task('a', 9, 'nine')], { view: 'status', partition: 1, from: 7, next: 9 });
+      expect(await views.get('tasks', 'a')).toBe('nine');
+    });
+
+    test('of two writers that go on from the same checkpoint at once, one writes', async () => {
+      const writers = ['one', 'two', 'three'].map((name) =>
+        views.put([task(name, 5, name)], { view: 'status', partition: 0, from: 0, next: 5 }).then(
+          () => name,
+          (error: { code: string }) => error.code,
+        ),
+      );
+      const outcomes = await Promise.all(writers);
+      const winner = outcomes.filter((outcome) => outcome !== 'views_moved');
+      expect(winner).toHaveLength(1);
+      for (const name of ['one', 'two', 'three']) expect(await views.get('tasks', name)).toBe(name === winner[0] ? name : undefined);
+    });
+
+    test('an acknowledged write of many documents is there as a whole', async () => {
+      const many = Array.from({ length: 2_048 }, (_, i) =>
+        task(`m${i}`, i + 1, { i, text: 'ü'.repeat(100) }, [`many/${String(i).padStart(4, '0')}`]),
+      );
+      await views.put(many, { view: 'status', partition: 0, from: 0, next: 2_048 });
+      await views.put(many, { view: 'status', partition: 0, from: 2_048, next: 2_049 });
+      const listed = await views.list('tasks', 'many/', { limit: 5_000 });
+      expect(listed.map(({ id }) => id)).toEqual(many.map(({ id }) => id));
+      for (const i of [0, 999, 1_000, 1_001, 2_047]) expect(await views.get('tasks', `m${i}`)).toMatchObject({ i });
     });
 
     test('list pages through an index in both directions', async () => {
@@ -100,7 +154,7 @@ export const viewStoreContract = (name: string, make: () => Promise<ViewStoreHar
     });
 
     test('clear drops documents, indexes and checkpoints', async () => {
-      await views.put([task('a', 9, 'x', ['p/1'])], { view: 'v', partition: 0, next: 9 });
+      await views.put([task('a', 9, 'x', ['p/1'])], { view: 'v', partition: 0, from: 0, next: 9 });
       await views.clear();
       expect(await views.get('tasks', 'a')).toBeUndefined();
       expect(await ids('')).toEqual([]);

@@ -4,11 +4,18 @@
 // without a checkpoint it begins at the first event. M3. A write that fails for want of room is tried again; nothing more is read meanwhile.
 // M4. Events of deciders are taken out of the log without checking their data again: the live path, which has them in memory, does not check
 // them either, and a rebuild must show what was shown. Everybody else's are decoded in full: the deciders may have refused them.
+// M5. Whenever the store is not where it was left (emptied, restored from older, written by somebody else), or could not be read, everything
+// remembered is dropped and the fold starts again at the stored checkpoint. A quiet partition looks for that every LOOK_MS.
+// M6. The documents of a checkpoint are the fold of exactly the events below it, whoever wrote them. Versions alone do not give that: counts of a
+// project are folded from a task's state before and after, and a writer that reads a task newer than its project counts a change never or
+// twice, under a version that is right. So every write is a compare-and-set on the checkpoint (V4): of two writers only the one whose
+// checkpoint still stands writes, nothing was written between its reads and its write, and by induction what it read was that fold.
 import { type DatsEvent, decodeWritten, EVENTS, type Fault, isFault, toFault } from '../../schemas/index.js';
-import { type Assignment, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { type Assignment, type Document, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
 import { backoffMs } from '../../streams/runtime/index.js';
 import { pause } from '../pause.js';
 import { openProjection, type Projection } from './projection.js';
+import { watchCheckpoint } from './watch-checkpoint.js';
 
 export const VIEW = 'lifecycle';
 /** Records a write takes at most; a batch of so many means that the views are behind, and then writes follow one another at once. */
@@ -17,13 +24,19 @@ const MAX_BATCH = 2_048;
 const BUSY_RECORDS = 16;
 const FLUSH_MS = 100;
 
-/** Waits between the tries of a failing write, in milliseconds. */
-const WRITE_BACKOFF = { baseMs: 50, maxMs: 2_000 };
+/** Waits between the tries of what fails, in milliseconds. */
+const BACKOFF = { baseMs: 50, maxMs: 2_000 };
+/** How often a partition without new events looks whether the store is where it was left, in milliseconds. */
+const LOOK_MS = 2_000;
+/** Faults of a write that no second try mends (V4). */
+const STARTS_AGAIN: ReadonlySet<string> = new Set(['views_lost', 'views_moved']);
 
 export interface MaterialiseOptions {
   readonly log: Log;
   readonly views: ViewStore;
   readonly onProblem?: (fault: Fault, record?: Recorded) => void;
+  /** How often a quiet partition looks after the store, in milliseconds; default 2,000. */
+  readonly lookMs?: number;
 }
 
 /** A view shows whatever is said about a task. */
@@ -34,55 +47,120 @@ const DECIDERS = '/deciders/';
 const eventIn = (record: Recorded): DatsEvent =>
   record.event === undefined && record.headers.source?.startsWith(DECIDERS) ? decodeWritten(record.headers, record.value) : eventOf(record);
 
-/** The deciders make dead letters of what is no event; a view has nothing to show for it. */
+/** The deciders make dead letters of what is no event; a view has nothing to show for it. @throws Fault of the store, with part of it taken. */
 const takeAll = async (projection: Projection, records: readonly Recorded[], { onProblem }: MaterialiseOptions): Promise<void> => {
-  for (const record of records) {
-    if (!TYPES.has(record.type)) continue;
+  const ours = records.filter(({ type }) => TYPES.has(type));
+  await projection.prepare(ours);
+  for (const record of ours) {
     try {
       const waiting = projection.take(eventIn(record), record.offset);
       if (waiting !== undefined) await waiting;
     } catch (error) {
+      // Not the event's fault: what the store did not give must not be missing from the fold (M5).
+      if (isFault(error) && error.kind !== 'terminal') throw error;
       onProblem?.(toFault(error), record);
     }
   }
 };
 
+/** What lasts from one start of the fold to the next. */
+interface Progress {
+  /** Offset that the group stands at. */
+  committed: number;
+  /** Starts since the last write. */
+  starts: number;
+  /** Code of the trouble that was told since the last write: an outage is told once, not at every try. */
+  told: string | undefined;
+}
+
 /**
  * Runs until the partition is revoked. Begins where the views are, which is not where the group is once they were dropped;
  * the group's offset is only kept so that the lag can be seen.
+ * @throws Fault `fenced` when the partition has another owner; whatever else is not retryable.
  */
 export const materialise = async (assignment: Assignment, options: MaterialiseOptions): Promise<void> => {
-  const { views, log } = options;
-  const projection = openProjection(views);
-  const { topic, partition, revoked } = assignment;
-  const from = { topic, partition, offset: await views.checkpoint(VIEW, partition) };
-  let { committed } = assignment;
-  for await (const records of log.read(from, revoked, { maxBatch: MAX_BATCH })) {
-    await takeAll(projection, records, options);
-    const next = records.at(-1)!.offset + 1;
-    const began = performance.now();
-    const documents = projection.flush();
-    const commits = next > committed;
-    committed = Math.max(committed, next);
-    await persist(revoked, options, async () => {
-      const written = views.put(documents, { view: VIEW, partition, next });
-      await (commits ? Promise.all([written, assignment.commit({ next, outputs: [], states: new Map() })]) : written);
-    });
-    // Under load the events of some milliseconds share a write; a single event shows at once, and whoever is behind does not wait.
-    if (records.length >= BUSY_RECORDS && records.length < MAX_BATCH) await pause(FLUSH_MS - (performance.now() - began), revoked);
+  const { revoked } = assignment;
+  const progress: Progress = { committed: assignment.committed, starts: 0, told: undefined };
+  while (!revoked.aborted) {
+    try {
+      await foldFromCheckpoint(assignment, options, progress);
+    } catch (error) {
+      if (!isFault(error, 'retryable')) throw error;
+      if (revoked.aborted) return;
+      tell(options, progress, error);
+    }
+    if (++progress.starts > 1) await pause(backoffMs(progress.starts - 1, BACKOFF, Math.random), revoked);
   }
 };
 
-/** Until it is written, or the partition is revoked: a full disk must not end the views (M3). Writing the same twice changes nothing. */
-const persist = async (revoked: AbortSignal, options: MaterialiseOptions, write: () => Promise<void>): Promise<void> => {
+/** Until revoked, or the store turns out to be elsewhere. @throws Fault, retryable where it is to be started again. */
+const foldFromCheckpoint = async (assignment: Assignment, options: MaterialiseOptions, progress: Progress): Promise<void> => {
+  const { views, log } = options;
+  const { topic, partition, revoked } = assignment;
+  const projection = openProjection(views);
+  let position = await views.checkpoint(VIEW, partition);
+  const watch = watchCheckpoint(views, { view: VIEW, partition, everyMs: options.lookMs ?? LOOK_MS }, () => position);
+  try {
+    const signal = AbortSignal.any([revoked, watch.left]);
+    for await (const records of log.read({ topic, partition, offset: position }, signal, { maxBatch: MAX_BATCH })) {
+      watch.busy();
+      await takeAll(projection, records, options);
+      const next = records.at(-1)!.offset + 1;
+      const began = performance.now();
+      await write(assignment, options, progress, projection.flush(), position, next);
+      if (revoked.aborted) return;
+      position = next;
+      progress.starts = 0;
+      progress.told = undefined;
+      // Under load the events of some milliseconds share a write; a single event shows at once, and whoever is behind does not wait.
+      if (records.length >= BUSY_RECORDS && records.length < MAX_BATCH) await pause(FLUSH_MS - (performance.now() - began), revoked);
+      watch.quiet();
+    }
+  } finally {
+    watch.stop();
+  }
+};
+
+const tell = ({ onProblem }: MaterialiseOptions, progress: Progress, fault: Fault): void => {
+  if (progress.told === fault.code) return;
+  progress.told = fault.code;
+  onProblem?.(fault);
+};
+
+/** Documents and group offset, side by side: on one store they share a transaction. Each is tried again for its own trouble only. */
+const write = async (
+  assignment: Assignment,
+  options: MaterialiseOptions,
+  progress: Progress,
+  documents: readonly Document[],
+  from: number,
+  next: number,
+): Promise<void> => {
+  const { partition, revoked } = assignment;
+  const commits = next > progress.committed;
+  progress.committed = Math.max(progress.committed, next);
+  const tellIt = (fault: Fault) => tell(options, progress, fault);
+  const writes = [
+    untilDone(revoked, tellIt, () => options.views.put(documents, { view: VIEW, partition, from, next })),
+    commits ? untilDone(revoked, tellIt, () => assignment.commit({ next, outputs: [], states: new Map() })) : undefined,
+  ];
+  const failures = (await Promise.allSettled(writes)).flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+  // What ends the work goes before what only starts it again.
+  const worst = failures.find((reason) => !isFault(reason, 'retryable')) ?? failures[0];
+  if (worst !== undefined) throw worst;
+};
+
+/** Until it is done, or the partition is revoked: a full disk must not end the views (M3). Writing the same twice changes nothing. */
+const untilDone = async (revoked: AbortSignal, tellIt: (fault: Fault) => void, act: () => Promise<unknown>): Promise<void> => {
   for (let attempt = 1; ; attempt++) {
     try {
-      await write();
+      await act();
       return;
     } catch (error) {
-      if (!isFault(error, 'retryable') || revoked.aborted) throw error;
-      options.onProblem?.(error);
-      await pause(backoffMs(attempt, WRITE_BACKOFF, Math.random), revoked);
+      if (!isFault(error, 'retryable') || STARTS_AGAIN.has(error.code)) throw error;
+      if (revoked.aborted) return;
+      tellIt(error);
+      await pause(backoffMs(attempt, BACKOFF, Math.random), revoked);
     }
   }
 };

@@ -3,7 +3,7 @@
 // J1. Nothing waits unless the view store does: what is held, or read at once, is folded at once. J2. A document is given out once a flush,
 // however often it changed. J3. Documents are folded in place: what `flush` gave must be written (or turned into text) before the next `take`.
 import { type DatsEvent, isTerminal, type TaskView } from '../../schemas/index.js';
-import type { Document, ViewStore } from '../../streams/index.js';
+import type { Document, Recorded, ViewStore } from '../../streams/index.js';
 import { emptyProject, foldProject, type MutableProjectDoc } from './project-view.js';
 import { artifactViews, foldTask, type MutableTaskView, projectTask, taskDocument } from './task-view.js';
 
@@ -16,6 +16,8 @@ interface Project {
 }
 
 export interface Projection {
+  /** Asks the store, where it is one that waits, for what these tasks and projects have: all at once, not one after another. */
+  prepare(records: readonly Pick<Recorded, 'headers'>[]): void | Promise<void>;
   /** Takes an event in; a promise only when the store answers with one. Without it settled, nothing else may be taken. */
   take(event: DatsEvent, offset: number): void | Promise<void>;
   /** What changed since the last flush. */
@@ -27,6 +29,9 @@ type Waiting = Promise<void> | undefined;
 export const openProjection = (views: ViewStore): Projection => {
   const tasks = new Map<string, MutableTaskView>();
   const projects = new Map<string, Project>();
+  /** Tasks that the store does not have, as `prepare` found; until the next flush. */
+  const absent = new Set<string>();
+  let storeWaits = false;
   let artifacts: Document[] = [];
   const touchedTasks = new Set<MutableTaskView>();
   const newTasks = new Set<MutableTaskView>();
@@ -34,15 +39,19 @@ export const openProjection = (views: ViewStore): Projection => {
 
   const load = <T>(collection: string, id: string, use: (found: T | undefined) => void): Waiting => {
     const found = views.get<T>(collection, id);
-    if (found instanceof Promise) return found.then(use);
+    if (found instanceof Promise) {
+      storeWaits = true;
+      return found.then(use);
+    }
     use(found);
     return undefined;
   };
   const loadTask = (id: string): Waiting =>
-    tasks.has(id)
+    tasks.has(id) || absent.has(id)
       ? undefined
       : load<MutableTaskView>('task', id, (found) => {
           if (found !== undefined) tasks.set(id, found);
+          else if (storeWaits) absent.add(id);
         });
   const loadProject = (id: string): Waiting =>
     projects.has(id)
@@ -87,6 +96,11 @@ export const openProjection = (views: ViewStore): Projection => {
   };
 
   return {
+    prepare(records) {
+      if (!storeWaits) return;
+      const named = (name: string) => new Set(records.flatMap(({ headers }) => headers[name] ?? []));
+      return Promise.all([...[...named('subject')].map(loadTask), ...[...named('projectid')].map(loadProject)]).then(() => undefined);
+    },
     take(event, offset) {
       const { data } = event;
       if (!('task_id' in data) || data.task_id === undefined) return;
@@ -112,6 +126,7 @@ export const openProjection = (views: ViewStore): Projection => {
       }
       touchedTasks.clear();
       newTasks.clear();
+      absent.clear();
       touchedProjects.clear();
       for (const cache of [tasks, projects]) forgetOldest(cache);
       return documents;

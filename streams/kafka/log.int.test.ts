@@ -1,5 +1,7 @@
 import { logContract } from '../log.contract.js';
+import { addressOf, describeWith } from '../testing/servers.js';
 import { kafkaHarness } from './testing/harness.js';
-import { testBrokers } from './testing/servers.js';
 
-logContract('kafka', async () => ({ ...kafkaHarness(testBrokers()), histories: 5 }));
+describeWith(['kafka'], 'on a real broker', () => {
+  logContract('kafka', async () => ({ ...kafkaHarness([addressOf('kafka')]), histories: 5 }));
+});

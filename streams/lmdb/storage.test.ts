@@ -198,7 +198,7 @@ test('log and views share one environment, and a write of each in the same insta
   const { log, views, close } = keep(await openLmdbStorage({ dir, node: 'node-1', partitions: 1 }));
   await Promise.all([
     log.append([record('x')]),
-    views.put([{ collection: 'c', id: 'i', version: 1, doc: 'd' }], { view: 'v', partition: 0, next: 1 }),
+    views.put([{ collection: 'c', id: 'i', version: 1, doc: 'd' }], { view: 'v', partition: 0, from: 0, next: 1 }),
   ]);
   expect(await views.get('c', 'i')).toBe('d');
   await close();

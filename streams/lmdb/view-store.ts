@@ -2,7 +2,7 @@
 //
 // document = f64 version, u32 bytes of index keys, index keys (JSON), document (JSON; empty when deleted)
 import { Fault } from '../../schemas/index.js';
-import type { Document, ViewStore } from '../view-store.js';
+import { checkpointConflict, type Document, type ViewCheckpoint, type ViewStore } from '../view-store.js';
 import type { GroupCommit } from './group-commit.js';
 import { afterPrefix, idKey, textKey } from './keys.js';
 import { numberBytes, readNumber, type Store } from './store.js';
@@ -45,17 +45,14 @@ export class LmdbViewStore implements ViewStore {
     return bytes.length === begin ? undefined : (JSON.parse(bytes.toString('utf8', begin, bytes.length)) as T);
   }
 
-  async put(
-    documents: readonly Document[],
-    checkpoint?: { readonly view: string; readonly partition: number; readonly next: number },
-  ): Promise<void> {
+  async put(documents: readonly Document[], checkpoint?: ViewCheckpoint): Promise<void> {
     const prepared = documents.map(prepare);
     const bytes = prepared.reduce((sum, { json, key }) => sum + json.length + key.length + ENTRY_OVERHEAD_BYTES, 0);
     await this.#commits.submit({
       bytes,
       apply: () => {
+        if (checkpoint !== undefined) this.#moveCheckpoint(checkpoint);
         for (const document of prepared) this.#write(document);
-        if (checkpoint !== undefined) this.#moveCheckpoint(textKey(checkpoint.view, String(checkpoint.partition)), checkpoint.next);
       },
     });
   }
@@ -135,9 +132,13 @@ export class LmdbViewStore implements ViewStore {
     for (const key of keys) void this.#store.indexes.put(key, value);
   }
 
-  #moveCheckpoint(key: Buffer, next: number): void {
+  /** Before anything else is written: a conflict must leave no trace in the transaction. */
+  #moveCheckpoint(checkpoint: ViewCheckpoint): void {
     const { checkpoints } = this.#store;
-    if (next > readNumber(checkpoints.get(key))) void checkpoints.put(key, numberBytes(next));
+    const key = textKey(checkpoint.view, String(checkpoint.partition));
+    const stored = readNumber(checkpoints.get(key));
+    if (stored !== checkpoint.from) throw checkpointConflict(checkpoint, stored);
+    if (checkpoint.next > stored) void checkpoints.put(key, numberBytes(checkpoint.next));
   }
 }
 

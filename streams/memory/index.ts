@@ -1,3 +1,5 @@
+export { type MemoryLiveTextOptions, openMemoryLiveText } from './live-text.js';
 export { type MemoryLogOptions, openMemoryLog } from './log.js';
+export { type MemoryRateLimiterOptions, openMemoryRateLimiter } from './rate-limiter.js';
 export { MemoryStore } from './store.js';
 export { openMemoryViewStore } from './view-store.js';

@@ -1,6 +1,6 @@
 // The view store in memory: documents as JSON text, so that nobody can change what is stored by changing what was read.
 import { Fault } from '../../schemas/index.js';
-import type { Document, ViewStore } from '../view-store.js';
+import { checkpointConflict, type Document, type ViewStore } from '../view-store.js';
 
 interface Stored {
   readonly version: number;
@@ -41,10 +41,13 @@ export const openMemoryViewStore = (): ViewStore => {
     put: async (documents, checkpoint) => {
       checkOpen();
       const texts = documents.map(({ doc }) => (doc === null ? undefined : JSON.stringify(doc)));
+      if (checkpoint !== undefined) {
+        const key = `${checkpoint.view}/${checkpoint.partition}`;
+        const stored = checkpoints.get(key) ?? 0;
+        if (stored !== checkpoint.from) throw checkpointConflict(checkpoint, stored);
+        checkpoints.set(key, Math.max(checkpoint.next, stored));
+      }
       for (const [at, document] of documents.entries()) write(document, texts[at]);
-      if (checkpoint === undefined) return;
-      const key = `${checkpoint.view}/${checkpoint.partition}`;
-      checkpoints.set(key, Math.max(checkpoint.next, checkpoints.get(key) ?? 0));
     },
     checkpoint: async (view, partition) => {
       checkOpen();
