@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
 import type { Agents, ArtifactStore } from '../processors/index.js';
 import type { Servers } from '../schemas/index.js';
-import type { Log, ViewStore } from '../streams/index.js';
+import type { LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
 
 export interface DependencyHealth {
   readonly name: string;
@@ -23,6 +23,8 @@ export interface GatewayDeps {
   readonly artifacts: ArtifactStore;
   readonly agents: Agents;
   readonly models: ModelGateway;
+  readonly limiter: RateLimiter;
+  readonly live: LiveText;
   /** Each dependency of the whole node (log, views, models, sandbox, deciders, workers). Never throws. */
   readonly health: () => Promise<readonly DependencyHealth[]>;
   readonly now: () => number;

@@ -141,11 +141,11 @@ describe('environment variables', () => {
 
   it('of a wrong value are errors that name the variable', () => {
     expect(
-      problems(text, { DATS_GATEWAY_PORT: 'http', DATS_LOG_KIND: 'kafka', DATS_LOG_PARTITIONS: '0', DATS_MODELS_0_FALLBACK: 'perhaps' }),
+      problems(text, { DATS_GATEWAY_PORT: 'http', DATS_LOG_KIND: 'files', DATS_LOG_PARTITIONS: '0', DATS_MODELS_0_FALLBACK: 'perhaps' }),
     ).toEqual([
       'environment variable DATS_GATEWAY_PORT  gateway.port: "http" is not a number',
       'environment variable DATS_MODELS_0_FALLBACK  models[0].fallback: "perhaps" is not true or false',
-      'environment variable DATS_LOG_KIND  log.kind: "kafka" is not one of lmdb, memory',
+      'environment variable DATS_LOG_KIND  log.kind: "files" is not one of lmdb, memory, kafka',
       'environment variable DATS_LOG_PARTITIONS  log.partitions: 0 is too small; at least 1',
     ]);
   });
@@ -159,12 +159,13 @@ describe('environment variables', () => {
     expect(warnings).toHaveLength(2);
   });
 
-  it('change the version as the file does, and nothing else does', () => {
+  it("change the version as the file does, but for what is the process's own", () => {
     const version = load(text).version;
     expect(version).toMatch(/^[0-9a-f]{12}$/);
     expect(load(`# a comment\n${text}`).version).toBe(version);
     expect(load(text, { DATS_GATEWAY_PORT: '8080' }).version).toBe(version);
-    expect(load(text, { DATS_GATEWAY_PORT: '8081' }).version).not.toBe(version);
+    expect(load(text, { DATS_GATEWAY_PORT: '8081', DATS_NODE_ID: 'other' }).version).toBe(version);
+    expect(load(text, { DATS_SLOTS_QA: '7' }).version).not.toBe(version);
   });
 });
 

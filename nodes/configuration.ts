@@ -23,7 +23,7 @@ export interface ConfigurationRequest {
 
 export interface Configuration {
   readonly config: Servers;
-  /** The first 12 hex digits of the SHA-256 of the effective configuration. */
+  /** The first 12 hex digits of the SHA-256 of the effective configuration, without what is the process's own: node, gateway.host, gateway.port. */
   readonly version: string;
   /** The file that was read; undefined: the built-in defaults hold. */
   readonly path: string | undefined;
@@ -66,7 +66,12 @@ const syntaxProblems = (document: YamlDocument, file: string, lines: LineCounter
     return `${at(file, lines, error.pos[0])}  not valid YAML: ${what.charAt(0).toLowerCase()}${what.slice(1)}`;
   });
 
-const digest = (config: Servers): string => createHash('sha256').update(canonicalize(config)!).digest('hex').slice(0, 12);
+/** Of what is decided under it: where this process listens and keeps its files is its own affair, so all processes of a cluster name the same version. */
+const digest = ({ node: _node, gateway: { host: _host, port: _port, ...gateway }, ...rest }: Servers): string =>
+  createHash('sha256')
+    .update(canonicalize({ ...rest, gateway })!)
+    .digest('hex')
+    .slice(0, 12);
 
 const absolute = (config: Servers, dataDirBase: string, baseDir: string): Servers => ({
   ...config,

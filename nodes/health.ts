@@ -26,8 +26,18 @@ const timed = async (
   return { name, required, ...result, latency_ms: Math.round((performance.now() - start) * 10) / 10 };
 };
 
+/** How long a dependency may take to answer, in milliseconds. */
+const ANSWER_MS = 1_500;
+
+/** The registry is asked when a process starts; who runs already has what it needs of it. */
+const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: string }> => {
+  const { ok, status } = await fetch(`${url.replace(/\/$/, '')}/subjects`, { signal: AbortSignal.timeout(ANSWER_MS) });
+  return ok ? { ok } : { ok, detail: `the schema registry answers ${status}` };
+};
+
 export const healthOf = (deps: HealthDeps) => async (): Promise<readonly DependencyHealth[]> => {
-  const { log, views, models, sandbox, groups } = deps;
+  const { log, views, models, sandbox, groups, config } = deps;
+  const registryUrl = config.log.kind === 'kafka' ? config.log.kafka.registry_url : undefined;
   /** Every partition has an owner somewhere, in this process or another. */
   const owned = async (group: string, topics: Parameters<Log['lag']>[1], what: string) => {
     const lags = await log.lag(group, topics);
@@ -43,8 +53,9 @@ export const healthOf = (deps: HealthDeps) => async (): Promise<readonly Depende
     timed('log', true, () => log.health()),
     timed('views', true, async () => {
       await views.checkpoint('lifecycle', 0);
-      return { ok: true };
+      return views.health?.() ?? { ok: true };
     }),
+    ...(registryUrl === undefined ? [] : [timed('registry', false, () => registryHealth(registryUrl))]),
     timed('deciders', false, () => owned(groups.deciders, [LIFECYCLE], 'deciders')),
     timed('materialisation', false, () => owned(groups.views, [LIFECYCLE], 'deciders')),
     timed('workers', false, () => owned(groups.workers, WORK_TOPICS, 'workers')),

@@ -3,7 +3,6 @@
 // P1. Starting opens stores first, then deciders and workers, then the door; stopping goes the other way: nothing is accepted that could not be kept.
 // P2. A part that dies ends the node: `failed` resolves with the error, and whoever started it exits, so that a supervisor can start it anew.
 import { setMaxListeners } from 'node:events';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createApp, type DependencyHealth, serveGateway } from '../gateway/index.js';
@@ -17,14 +16,13 @@ import { openSandbox, type Sandbox } from '../processors/qa/index.js';
 import { analyseEffect, createAgents, decomposeEffect, routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { type Lane, LIFECYCLE, type Servers, workTopic } from '../schemas/index.js';
-import type { Log, ViewStore } from '../streams/index.js';
-import { openLmdbStorage } from '../streams/lmdb/index.js';
-import { openMemoryLog, openMemoryViewStore } from '../streams/memory/index.js';
+import type { LiveText, Log, ViewStore } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
 import { healthOf } from './health.js';
 import { followInterrupts } from './interrupt-tail.js';
 import { silentLogger } from './logger.js';
 import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
+import { openStorage } from './storage.js';
 import { openTelemetrySink, type TelemetrySink } from './telemetry.js';
 import { VERSION } from './version.js';
 
@@ -54,35 +52,17 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
-interface Storage {
-  readonly log: Log;
-  readonly views: ViewStore;
-  close(): Promise<void>;
-}
-
 /** Group names: part of the stored offsets, never to be changed. */
 const GROUPS = { deciders: 'core', views: 'views', workers: 'workers' } as const;
 /** How long running work may go on when the node stops, in milliseconds. */
 const DRAIN_MS = 5_000;
-
-const openStorage = async (config: Servers): Promise<Storage> => {
-  const { partitions, kind } = config.log;
-  const node = config.node.id;
-  if (kind === 'memory') {
-    const log = openMemoryLog({ partitions, node });
-    const views = openMemoryViewStore();
-    return { log, views, close: async () => void (await Promise.all([log.close(), views.close()])) };
-  }
-  const dir = join(config.node.data_dir, 'log');
-  await mkdir(dir, { recursive: true });
-  return openLmdbStorage({ dir, node, partitions });
-};
 
 /** What the parts of a node have in common, and how they are ended: in the order opposite to their start. */
 interface Starting {
   readonly options: Required<Pick<NodeOptions, 'config' | 'configVersion' | 'baseDir' | 'roles' | 'env' | 'logger' | 'now'>>;
   readonly log: Log;
   readonly views: ViewStore;
+  readonly live: LiveText;
   readonly artifacts: ArtifactStore;
   readonly models: ModelGateway;
   readonly telemetry: TelemetrySink;
@@ -169,7 +149,7 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
   const { config, configVersion, baseDir, roles = ALL_ROLES, env = process.env, logger = silentLogger(), now = Date.now } = request;
   const options = { config, configVersion, baseDir, roles, env, logger, now };
   const problem = (where: string) => (error: unknown) => logger.warn({ err: error, where }, 'problem');
-  const { log, views, close } = await openStorage(config);
+  const { log, views, limiter, live, close } = await openStorage({ config, env, onProblem: problem('storage') });
   atEnd(close);
   const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
   const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
@@ -185,13 +165,27 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
     membership.done.catch(fail);
     atEnd(() => membership.leave().catch(problem('leave')));
   };
-  const starting: Starting = { options, log, views, artifacts, models, telemetry, problem, serve, atEnd };
+  const starting: Starting = { options, log, views, live, artifacts, models, telemetry, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
 
   const health = healthOf({ log, views, models, sandbox, config, roles, groups: GROUPS });
   const agents = createAgents({ models, options: routingOf(config), now });
-  const app = createApp({ config, configVersion, log, views, artifacts, agents, models, health, now, logger, version: VERSION });
+  const app = createApp({
+    config,
+    configVersion,
+    log,
+    views,
+    artifacts,
+    agents,
+    models,
+    health,
+    limiter,
+    live,
+    now,
+    logger,
+    version: VERSION,
+  });
   const { host, port } = config.gateway;
   const server = roles.gateway ? await serveGateway(app, { host, port, logger }) : undefined;
   if (server) atEnd(() => server.close());
