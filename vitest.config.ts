@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const folders = '{schemas,streams,models,processors,gateway,nodes,cli,bench,test}';
+const folders = '{schemas,streams,models,processors,gateway,nodes,cli,deploy,bench,test}';
 
 export default defineConfig({
   test: {

@@ -12,6 +12,8 @@ const PREFIX = 'DATS_';
 const ALIASES: Readonly<Record<string, string>> = { DATS_DATA_DIR: 'DATS_NODE_DATA_DIR' };
 /** Names with the prefix that are read elsewhere: the address for the command line, the path of the file, the level of the process log. */
 export const OTHER_VARIABLES: readonly string[] = ['DATS_URL', 'DATS_CONFIG', 'DATS_LOG_LEVEL'];
+/** Names that begin so belong to programs beside the node: `deploy/local`. */
+const OTHERS_PREFIX = 'DATS_SERVERS_';
 
 export interface Overrides {
   /** Path in text (`gateway.port`) -> the variable that set it. */
@@ -77,7 +79,8 @@ export const applyOverrides = (data: unknown, env: Environment): Overrides => {
     }).map((leaf) => [variableName(leaf.path), leaf]),
   );
   for (const [name, text] of Object.entries(env).sort(([a], [b]) => a.localeCompare(b))) {
-    if (!name.startsWith(PREFIX) || text === undefined || text === '' || OTHER_VARIABLES.includes(name)) continue;
+    if (!name.startsWith(PREFIX) || text === undefined || text === '' || OTHER_VARIABLES.includes(name) || name.startsWith(OTHERS_PREFIX))
+      continue;
     const long = ALIASES[name];
     if (long !== undefined && (env[long] ?? '') !== '') continue;
     const leaf = byName.get(long ?? name);

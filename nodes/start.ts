@@ -20,6 +20,7 @@ import type { LiveText, Log, ViewStore } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
 import { healthOf } from './health.js';
 import { followInterrupts } from './interrupt-tail.js';
+import { livePublisher } from './live-publisher.js';
 import { silentLogger } from './logger.js';
 import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
 import { openStorage } from './storage.js';
@@ -92,7 +93,7 @@ const startDeciders = async ({ options, log, views, problem, serve }: Starting):
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
 };
 
-const startWorkers = async ({ options, log, models, artifacts, telemetry, problem, serve, atEnd }: Starting): Promise<Sandbox> => {
+const startWorkers = async ({ options, log, live, models, artifacts, telemetry, problem, serve, atEnd }: Starting): Promise<Sandbox> => {
   const { config, configVersion, env, now, roles } = options;
   const node = config.node.id;
   const sandbox = await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env });
@@ -118,7 +119,7 @@ const startWorkers = async ({ options, log, models, artifacts, telemetry, proble
     configVersion,
     now,
     takeCalls: telemetry.take,
-    onText: () => {},
+    speak: livePublisher(live),
     drainMs: DRAIN_MS,
   };
   const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));

@@ -11,9 +11,10 @@
 // twice, under a version that is right. So every write is a compare-and-set on the checkpoint (V4): of two writers only the one whose
 // checkpoint still stands writes, nothing was written between its reads and its write, and by induction what it read was that fold.
 import { type DatsEvent, decodeWritten, EVENTS, type Fault, isFault, toFault } from '../../schemas/index.js';
-import { type Assignment, type Document, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { type Assignment, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
 import { backoffMs } from '../../streams/runtime/index.js';
 import { pause } from '../pause.js';
+import { keepOffset, type OffsetKeeper } from './offset-keeper.js';
 import { openProjection, type Projection } from './projection.js';
 import { watchCheckpoint } from './watch-checkpoint.js';
 
@@ -65,8 +66,6 @@ const takeAll = async (projection: Projection, records: readonly Recorded[], { o
 
 /** What lasts from one start of the fold to the next. */
 interface Progress {
-  /** Offset that the group stands at. */
-  committed: number;
   /** Starts since the last write. */
   starts: number;
   /** Code of the trouble that was told since the last write: an outage is told once, not at every try. */
@@ -80,21 +79,31 @@ interface Progress {
  */
 export const materialise = async (assignment: Assignment, options: MaterialiseOptions): Promise<void> => {
   const { revoked } = assignment;
-  const progress: Progress = { committed: assignment.committed, starts: 0, told: undefined };
-  while (!revoked.aborted) {
-    try {
-      await foldFromCheckpoint(assignment, options, progress);
-    } catch (error) {
-      if (!isFault(error, 'retryable')) throw error;
-      if (revoked.aborted) return;
-      tell(options, progress, error);
+  const progress: Progress = { starts: 0, told: undefined };
+  const offset = keepOffset(assignment, (fault) => tell(options, progress, fault));
+  try {
+    while (!revoked.aborted) {
+      try {
+        await foldFromCheckpoint(assignment, options, progress, offset);
+      } catch (error) {
+        if (!isFault(error, 'retryable')) throw error;
+        if (revoked.aborted) return;
+        tell(options, progress, error);
+      }
+      if (++progress.starts > 1) await pause(backoffMs(progress.starts - 1, BACKOFF, Math.random), revoked);
     }
-    if (++progress.starts > 1) await pause(backoffMs(progress.starts - 1, BACKOFF, Math.random), revoked);
+  } finally {
+    await offset.stop();
   }
 };
 
 /** Until revoked, or the store turns out to be elsewhere. @throws Fault, retryable where it is to be started again. */
-const foldFromCheckpoint = async (assignment: Assignment, options: MaterialiseOptions, progress: Progress): Promise<void> => {
+const foldFromCheckpoint = async (
+  assignment: Assignment,
+  options: MaterialiseOptions,
+  progress: Progress,
+  offset: OffsetKeeper,
+): Promise<void> => {
   const { views, log } = options;
   const { topic, partition, revoked } = assignment;
   const projection = openProjection(views);
@@ -107,8 +116,15 @@ const foldFromCheckpoint = async (assignment: Assignment, options: MaterialiseOp
       await takeAll(projection, records, options);
       const next = records.at(-1)!.offset + 1;
       const began = performance.now();
-      await write(assignment, options, progress, projection.flush(), position, next);
+      const documents = projection.flush();
+      const from = position;
+      await untilDone(
+        revoked,
+        (fault) => tell(options, progress, fault),
+        () => views.put(documents, { view: VIEW, partition, from, next }),
+      );
       if (revoked.aborted) return;
+      await offset.reach(next);
       position = next;
       progress.starts = 0;
       progress.told = undefined;
@@ -125,29 +141,6 @@ const tell = ({ onProblem }: MaterialiseOptions, progress: Progress, fault: Faul
   if (progress.told === fault.code) return;
   progress.told = fault.code;
   onProblem?.(fault);
-};
-
-/** Documents and group offset, side by side: on one store they share a transaction. Each is tried again for its own trouble only. */
-const write = async (
-  assignment: Assignment,
-  options: MaterialiseOptions,
-  progress: Progress,
-  documents: readonly Document[],
-  from: number,
-  next: number,
-): Promise<void> => {
-  const { partition, revoked } = assignment;
-  const commits = next > progress.committed;
-  progress.committed = Math.max(progress.committed, next);
-  const tellIt = (fault: Fault) => tell(options, progress, fault);
-  const writes = [
-    untilDone(revoked, tellIt, () => options.views.put(documents, { view: VIEW, partition, from, next })),
-    commits ? untilDone(revoked, tellIt, () => assignment.commit({ next, outputs: [], states: new Map() })) : undefined,
-  ];
-  const failures = (await Promise.allSettled(writes)).flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
-  // What ends the work goes before what only starts it again.
-  const worst = failures.find((reason) => !isFault(reason, 'retryable')) ?? failures[0];
-  if (worst !== undefined) throw worst;
 };
 
 /** Until it is done, or the partition is revoked: a full disk must not end the views (M3). Writing the same twice changes nothing. */

@@ -1,0 +1,5 @@
+export function fetched(wanted: {
+  readonly cache: string;
+  readonly name: string;
+  readonly fill: (folder: string) => Promise<void>;
+}): Promise<string>;

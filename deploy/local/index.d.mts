@@ -1,0 +1,88 @@
+/** A server of a test's own. It keeps its port and data over `kill`, `stop` and `start`. */
+export interface LocalServer {
+  /** As its clients want it: `127.0.0.1:23456`, `redis://127.0.0.1:23456`, `http://127.0.0.1:23456/apis/ccompat/v7`. */
+  readonly address: string;
+  readonly port: number;
+  /** Its settings, logs and data. */
+  readonly dir: string;
+  readonly logs: readonly string[];
+  /** Of the running process; null while it does not run. */
+  readonly pid: number | null;
+  /** Whether it answers now: asked, not remembered. */
+  isUp(): Promise<boolean>;
+  /** SIGKILL, as a crash. Resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** In order: SIGTERM, then SIGKILL after a limit. */
+  stop(): Promise<void>;
+  /** Starts it again with the same port and data, and resolves when it answers; at once where it runs. Rejects as `startKafka` does. */
+  start(): Promise<void>;
+  /** Ends it (SIGKILL), and removes its folder where `start...` made it. May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface LocalKafka extends LocalServer {
+  /** Bootstrap servers: `127.0.0.1:23456`. */
+  readonly brokers: string;
+}
+
+export interface LocalRedis extends LocalServer {
+  readonly url: string;
+}
+
+export interface LocalRegistry extends LocalServer {
+  /** Of the Confluent-compatible API, without a slash at its end. */
+  readonly url: string;
+}
+
+export interface LocalServerOptions {
+  /** Kept by `close`. Default: a temporary folder, removed by `close`. */
+  readonly dir?: string;
+  /** Default: a free one. */
+  readonly port?: number;
+}
+
+export interface LocalKafkaOptions extends LocalServerOptions {
+  readonly controllerPort?: number;
+  /** Of the JVM, in MiB. Default 384. */
+  readonly heapMiB?: number;
+  /** Broker settings that replace or add to the ones of kafka.mjs. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** Folder of downloads. Default: the one that all share. */
+  readonly cache?: string;
+}
+
+export interface LocalRegistryOptions extends LocalServerOptions {
+  readonly cache?: string;
+}
+
+/** What is thrown when a server cannot be had. Its message says what happened, why, and what to do next. */
+export interface ServerFailure extends Error {
+  /** `java_missing`, `java_too_old`, `mvn_missing`, `redis_server_missing`, `download_failed`, `port_taken`, `not_answering`, ... */
+  readonly code: string;
+}
+
+/**
+ * One Kafka node of your own (4 s; 9 s more for the first download on a machine). Topics are not created by themselves.
+ * @throws ServerFailure
+ */
+export function startKafka(options?: LocalKafkaOptions): Promise<LocalKafka>;
+/**
+ * One Redis of your own (0.1 s). It keeps nothing over a restart.
+ * @throws ServerFailure
+ */
+export function startRedis(options?: LocalServerOptions): Promise<LocalRedis>;
+/**
+ * One schema registry of your own (4 s).
+ * @throws ServerFailure
+ */
+export function startRegistry(options?: LocalRegistryOptions): Promise<LocalRegistry>;
+
+/** A port of 127.0.0.1 where nobody listens now, and which no outgoing connection will be given. */
+export function freePort(): Promise<number>;
+
+/** The settings (`DATS_LOG_KIND` ...) with which DATS uses servers at these addresses. */
+export function environment(addresses: {
+  readonly kafka: string;
+  readonly registry: string;
+  readonly redis: string;
+}): Readonly<Record<string, string>>;
