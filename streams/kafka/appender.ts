@@ -20,8 +20,12 @@ export interface AppenderOptions {
   readonly signal: AbortSignal;
 }
 
-/** How long an append is tried, in milliseconds. */
+/** How long an append is tried, waiting for its turn included, in milliseconds. */
 const APPEND_MS = 8_000;
+/** A batch is tried for so long at the least, however long its oldest append has waited, in milliseconds. */
+const LEAST_MS = 500;
+/** What may wait to be written, in bytes: while Kafka is away, memory stays bounded. */
+const PENDING_BYTES = 64 * 1024 * 1024;
 /** A request has about so many bytes at most. */
 const REQUEST_BYTES = 4 * 1024 * 1024;
 
@@ -32,6 +36,8 @@ export interface Addressed {
 }
 
 interface Pending {
+  /** Milliseconds, of `performance.now`. */
+  readonly since: number;
   readonly records: readonly Addressed[];
   readonly bytes: number;
   readonly resolve: (positions: readonly Position[]) => void;
@@ -61,6 +67,7 @@ export class Appender {
   readonly #options: AppenderOptions;
   readonly #queues = { single: [] as Pending[], several: [] as Pending[] };
   readonly #running = { single: false, several: false };
+  #pendingBytes = 0;
   #producer: ProducerId | undefined;
   #sequences = new Sequences();
   #transactional: TransactionalProducer | undefined;
@@ -74,8 +81,13 @@ export class Appender {
     const bytes = records.reduce((sum, { message }) => sum + sizeOf(message), 0);
     const one = bytes <= BATCH_BYTES && records.every(({ message }) => placeOf(message) === placeOf(records[0]!.message));
     const kind = one || records.length === 1 ? 'single' : 'several';
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > PENDING_BYTES)
+      return Promise.reject(
+        new Fault('retryable', 'log_unavailable', `${this.#pendingBytes} bytes wait to be written to Kafka already; try again later`),
+      );
+    this.#pendingBytes += bytes;
     return new Promise((resolve, reject) => {
-      this.#queues[kind].push({ records, bytes, resolve, reject });
+      this.#queues[kind].push({ since: performance.now(), records, bytes, resolve, reject });
       if (!this.#running[kind]) this.#run(kind);
     });
   }
@@ -101,8 +113,9 @@ export class Appender {
 
   async #write(kind: 'single' | 'several', batch: readonly Pending[]): Promise<void> {
     const records = batch.flatMap((pending) => pending.records);
+    const forMs = Math.max(LEAST_MS, APPEND_MS - (performance.now() - batch[0]!.since));
     try {
-      const written = await (kind === 'single' ? this.#send(records) : this.#transact(records));
+      const written = await (kind === 'single' ? this.#send(records, forMs) : this.#transact(records, forMs));
       const positions = positionsOf(records, written);
       let at = 0;
       for (const { records: own, resolve } of batch) {
@@ -111,12 +124,14 @@ export class Appender {
       }
     } catch (error) {
       for (const pending of batch) pending.reject(error);
+    } finally {
+      for (const { bytes } of batch) this.#pendingBytes -= bytes;
     }
   }
 
-  async #send(records: readonly Addressed[]): Promise<WrittenBatches> {
+  async #send(records: readonly Addressed[], forMs: number): Promise<WrittenBatches> {
     const { cluster, signal } = this.#options;
-    const persistence = { forMs: APPEND_MS, signal };
+    const persistence = { forMs, signal };
     this.#producer ??= await persist(() => this.#init(), persistence);
     try {
       const messages = records.map(({ message }) => message);
@@ -147,12 +162,9 @@ export class Appender {
     }
   }
 
-  async #transact(records: readonly Addressed[]): Promise<WrittenBatches> {
+  async #transact(records: readonly Addressed[], forMs: number): Promise<WrittenBatches> {
     const { cluster, transactionalId, transactionTimeoutMs, signal } = this.#options;
-    this.#transactional ??= await TransactionalProducer.open(
-      { cluster, transactionalId, timeoutMs: transactionTimeoutMs, signal },
-      APPEND_MS,
-    );
+    this.#transactional ??= await TransactionalProducer.open({ cluster, transactionalId, timeoutMs: transactionTimeoutMs, signal }, forMs);
     try {
       return await this.#transactional.write(records.map(({ message }) => message));
     } catch (error) {

@@ -3,7 +3,7 @@
 // H1. Opening does not wait for the brokers: what needs them waits, reading and joining for ever, appending and asking for a bounded time (Fault retryable).
 // H2. What this process was told is committed or appended is visible to its next `get` and `range`, and to those of every other process: they wait for
 // transactions that were open when they asked.
-import { type Position, partitionOf, TOPICS, type Topic } from '../../schemas/index.js';
+import { type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { type Addressed, Appender } from './appender.js';
@@ -68,6 +68,8 @@ class KafkaLog implements Log {
   readonly #logical: ReadonlyMap<string, Topic>;
   readonly #onProblem: (error: unknown) => void;
   #ready: Promise<void> | undefined;
+  #isReady = false;
+  #trouble: string | undefined;
   #schemaIds: SchemaIds | undefined;
   #closing: Promise<void> | undefined;
 
@@ -206,6 +208,7 @@ class KafkaLog implements Log {
       this.#cluster.nodeCount().catch(() => undefined),
     );
     if (node === undefined) return { ok: false, detail: `no broker answers at ${this.#options.brokers.join(', ')}` };
+    if (!this.#isReady) return { ok: false, detail: `its topics or the schema registry are not ready: ${this.#trouble ?? 'still asking'}` };
     return { ok: true, detail: `${node} broker${node === 1 ? '' : 's'}` };
   }
 
@@ -238,9 +241,16 @@ class KafkaLog implements Log {
   async #prepare(): Promise<void> {
     const { signal } = this.#closed;
     const { schemaIds } = this.#options;
-    const tried = { signal, onRetry: this.#onProblem };
+    const tried = {
+      signal,
+      onRetry: (error: unknown) => {
+        this.#trouble = toFault(error).message;
+        this.#onProblem(error);
+      },
+    };
     await persist(() => ensureTopics(this.#cluster, this.#topicOptions()), tried);
     if (schemaIds !== undefined) this.#schemaIds = await persist(schemaIds, tried);
+    this.#isReady = true;
   }
 
   /** Undefined when it takes longer than `ms`. */

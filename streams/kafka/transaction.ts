@@ -66,10 +66,18 @@ export class TransactionalProducer {
     if (messages.length === 0 && offsets === undefined) return new Map();
     this.#dirty = true;
     await this.#enlist(messages, offsets);
-    const [bases] = await Promise.all([this.#send(messages), offsets === undefined ? undefined : this.#commitOffsets(offsets)]);
-    await this.#end(true);
-    this.#dirty = false;
-    return bases;
+    const offsetsCommitted = offsets === undefined ? undefined : this.#commitOffsets(offsets);
+    offsetsCommitted?.catch(() => undefined);
+    try {
+      const written = await this.#send(messages);
+      await offsetsCommitted;
+      await this.#end(true);
+      this.#dirty = false;
+      return written;
+    } finally {
+      // Nothing of this transaction may still be on its way when the next one begins.
+      await offsetsCommitted?.catch(() => undefined);
+    }
   }
 
   async #enlist(messages: readonly Message[], offsets: Offsets | undefined): Promise<void> {
