@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { type Configuration, configurationOf, loadConfiguration, packageRoot } from '../../nodes/index.js';
 import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, newId, TIERS } from '../../schemas/index.js';
@@ -230,9 +231,37 @@ const play = async (
   return wrong.length === 0 ? EXIT.ok : EXIT.failed;
 };
 
+/** How long the parts of a server that runs may take to come up, and between two looks, in milliseconds. */
+const SERVED_MS = 60_000;
+const LOOK_MS = 300;
+/** What the demo needs of a server: the rest it can do without. */
+const NEEDED = ['log', 'views', 'deciders', 'materialisation', 'workers'];
+
+/** Waits until somebody does every part of the work. @throws Fault `not_served`, with what is missing. */
+const untilServed = async (session: Session, client: DatsClient): Promise<void> => {
+  const { signal } = session.io;
+  let told = false;
+  for (const deadline = performance.now() + SERVED_MS; ; await sleep(LOOK_MS, undefined, { signal })) {
+    const missing = await client.health({ signal }).then(
+      ({ dependencies }) =>
+        dependencies.filter(({ name, ok }) => NEEDED.includes(name) && !ok).map(({ name, detail }) => `${name}: ${detail}`),
+      (error: unknown) => [error instanceof Error ? error.message : String(error)],
+    );
+    if (missing.length === 0) return;
+    if (performance.now() > deadline)
+      throw new Fault('terminal', 'not_served', `the server at ${client.baseUrl} is not ready for work: ${missing.join('; ')}`);
+    if (!told) session.note(`waiting for ${missing.join('; ')}`);
+    told = true;
+  }
+};
+
 export const runDemo = async (session: Session, options: DemoOptions): Promise<number> => {
   const root = packageRoot();
-  if (options.running) return show(session, await session.client(), root, true, session.io.signal);
+  if (options.running) {
+    const client = await session.client();
+    await untilServed(session, client);
+    return show(session, client, root, true, session.io.signal);
+  }
   const dataDir = await mkdtemp(join(tmpdir(), 'dats-demo-'));
   try {
     const startNode = await session.deps.loadStartNode();
