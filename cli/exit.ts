@@ -18,6 +18,7 @@ const BY_CODE: Readonly<Record<string, number>> = {
   bad_configuration: EXIT.usage,
   bad_roles: EXIT.usage,
   server_unreachable: EXIT.unreachable,
+  bad_registry_url: EXIT.usage,
   registry_unavailable: EXIT.unreachable,
   interrupted: EXIT.interrupted,
   terminated: EXIT.ok,

@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, type Servers } from '../schemas/index.js';
 import type { LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
-import { openKafkaLog } from '../streams/kafka/index.js';
+import { openKafkaLog, registerSchemas } from '../streams/kafka/index.js';
 import { openLmdbStorage, openLmdbViewStore } from '../streams/lmdb/index.js';
 import { openMemoryLiveText, openMemoryLog, openMemoryRateLimiter, openMemoryViewStore } from '../streams/memory/index.js';
 import { openRedisLiveText, openRedisRateLimiter, openRedisViewStore } from '../streams/redis/index.js';
@@ -51,7 +51,7 @@ const openLog = async (options: StorageOptions, views: ReturnType<typeof viewsKi
     const storage = await openLmdbStorage({ dir: await logDir(config), node, partitions });
     return views === 'lmdb' ? { log: storage.log, views: storage.views } : { log: storage.log };
   }
-  const { brokers, prefix, replication, session_timeout_ms, tls } = kafka;
+  const { brokers, prefix, replication, session_timeout_ms, registry_url, tls } = kafka;
   const log = openKafkaLog({
     brokers,
     node,
@@ -61,6 +61,7 @@ const openLog = async (options: StorageOptions, views: ReturnType<typeof viewsKi
     tls,
     ...saslOf(options),
     ...(replication === undefined ? {} : { replication }),
+    ...(registry_url === undefined ? {} : { schemaIds: () => registerSchemas({ url: registry_url, subjectPrefix: prefix }) }),
     onProblem,
   });
   return { log };

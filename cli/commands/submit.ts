@@ -9,6 +9,7 @@ import type { Register, Session } from '../session.js';
 import { bodyOf, type SubmitFlags } from '../submission.js';
 import { saveArtifacts } from './artifacts.js';
 import { collect, positiveNumber, wholeNumber } from './options.js';
+import { outcomeTeller, showText } from './watch.js';
 
 interface Flags extends SubmitFlags {
   readonly idempotencyKey?: string;
@@ -45,9 +46,11 @@ const submitOne = async (session: Session, description: string | undefined, flag
     return EXIT.ok;
   }
   session.note(`accepted ${accepted.task_id} (project ${accepted.project_id})`);
+  if (flags.stream === 'text') await showText(session, client, accepted.task_id);
   const view = await awaitTask(session, client, accepted.task_id, flags.stream === 'events');
   session.data(view);
-  session.say(...(session.quiet ? [`${view.task_id} ${view.state}`] : taskLines(view, session.colours)));
+  const tell = flags.stream === 'text' ? outcomeTeller(session) : session.say;
+  tell(...(session.quiet ? [`${view.task_id} ${view.state}`] : taskLines(view, session.colours)));
   if (flags.out !== undefined && view.artifacts.length > 0) await saveArtifacts(session, client, view, flags.out, flags.force === true);
   return view.state === 'completed' ? EXIT.ok : EXIT.failed;
 };
@@ -74,10 +77,15 @@ export const submit: Register = (program, run) => {
     .option('--wait', 'wait for its end; exit code 1 unless it is completed')
     .option('--out <folder>', 'wait, then write its artifacts there')
     .option('--force', 'with --out: replace files that are there')
-    .addOption(new Option('--stream <what>', 'wait, and show what happens as it happens').choices(['events']))
+    .addOption(
+      new Option('--stream <what>', 'wait, and show what happens as it happens: each event, or what the model says').choices([
+        'events',
+        'text',
+      ]),
+    )
     .addHelpText(
       'after',
-      '\nExamples:\n  dats submit "Write a function slugify(text) in src/slug.py" --tests test_slug.py --wait --out ./result\n  dats submit --file-description task.md --file src/parser.ts --project website --priority high\n  dats submit "An expression evaluator in TypeScript" --decompose --stream events\n  dats submit "..." --idempotency-key build-42 --json',
+      '\nExamples:\n  dats submit "Write a function slugify(text) in src/slug.py" --tests test_slug.py --wait --out ./result\n  dats submit --file-description task.md --file src/parser.ts --project website --priority high\n  dats submit "An expression evaluator in TypeScript" --decompose --stream events\n  dats submit "Explain src/parser.ts in docs/parser.md" --file src/parser.ts --stream text | tee said.txt\n  dats submit "..." --idempotency-key build-42 --json',
     )
     .action(run((session, [description], options) => submitOne(session, description, options as unknown as Flags)));
 };

@@ -23,6 +23,10 @@ const TEST_HEAP_MIB = 384;
 /** A killed broker comes back in 3.5 s instead of 5.5; a broker under load may want more time, so this is not what `up` has. */
 const QUICK_SESSION = { 'broker.session.timeout.ms': 1_500, 'broker.heartbeat.interval.ms': 300 };
 
+const START_TRIES = 3;
+/** How Kafka, the registry and Redis say in their logs that a port was taken. */
+const TAKEN = /in use/i;
+
 /** A port of 127.0.0.1 where nobody listens now, outside the range of outgoing connections. */
 export const freePort = async () => {
   for (let tried = 0; tried < TRIES; tried += 1) {
@@ -93,25 +97,35 @@ const instance = async (name, dir, serverIn) => {
   };
 };
 
-export const startKafka = async ({ dir, port, controllerPort, heapMiB = TEST_HEAP_MIB, settings = {}, cache = cacheDir() } = {}) => {
-  const ports = { port: port ?? (await freePort()), controllerPort: controllerPort ?? (await freePort()) };
-  return withName(
-    'brokers',
-    await instance('kafka', dir, (folder) =>
-      kafkaServer({ dir: folder, cache, ...ports, heapMiB, settings: { ...QUICK_SESSION, ...settings } }),
-    ),
+/** Somebody else may take a free port before the server does: then another one is tried, where the caller did not ask for one. */
+const onFreePort = async (given, start) => {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await start(given ?? (await freePort()));
+    } catch (error) {
+      const mayHelp = error.code === 'port_taken' || (error.code === 'not_answering' && TAKEN.test(error.message));
+      if (given !== undefined || !mayHelp || tried === START_TRIES) throw error;
+    }
+  }
+};
+
+export const startKafka = ({ dir, port, controllerPort, heapMiB = TEST_HEAP_MIB, settings = {}, cache = cacheDir() } = {}) =>
+  onFreePort(port, async (chosen) => {
+    const ports = { port: chosen, controllerPort: controllerPort ?? (await freePort()) };
+    const all = { ...QUICK_SESSION, ...settings };
+    return withName(
+      'brokers',
+      await instance('kafka', dir, (folder) => kafkaServer({ dir: folder, cache, ...ports, heapMiB, settings: all })),
+    );
+  });
+
+export const startRedis = ({ dir, port } = {}) =>
+  onFreePort(port, async (chosen) => withName('url', await instance('redis', dir, (folder) => redisServer({ dir: folder, port: chosen }))));
+
+export const startRegistry = ({ dir, port, cache = cacheDir() } = {}) =>
+  onFreePort(port, async (chosen) =>
+    withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen }))),
   );
-};
-
-export const startRedis = async ({ dir, port } = {}) => {
-  const chosen = port ?? (await freePort());
-  return withName('url', await instance('redis', dir, (folder) => redisServer({ dir: folder, port: chosen })));
-};
-
-export const startRegistry = async ({ dir, port, cache = cacheDir() } = {}) => {
-  const chosen = port ?? (await freePort());
-  return withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen })));
-};
 
 /** The address under the name that its clients use; added to the object itself, whose `pid` is read anew each time. */
 const withName = (name, one) => Object.assign(one, { [name]: one.address });

@@ -3,7 +3,7 @@
 // H1. Opening does not wait for the brokers: what needs them waits, reading and joining for ever, appending and asking for a bounded time (Fault retryable).
 // H2. What this process was told is committed or appended is visible to its next `get` and `range`, and to those of every other process: they wait for
 // transactions that were open when they asked.
-import { type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
+import { type Fault, type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { type Addressed, Appender } from './appender.js';
@@ -69,7 +69,7 @@ class KafkaLog implements Log {
   readonly #onProblem: (error: unknown) => void;
   #ready: Promise<void> | undefined;
   #isReady = false;
-  #trouble: string | undefined;
+  #trouble: Fault | undefined;
   #schemaIds: SchemaIds | undefined;
   #closing: Promise<void> | undefined;
 
@@ -208,7 +208,8 @@ class KafkaLog implements Log {
       this.#cluster.nodeCount().catch(() => undefined),
     );
     if (node === undefined) return { ok: false, detail: `no broker answers at ${this.#options.brokers.join(', ')}` };
-    if (!this.#isReady) return { ok: false, detail: `its topics or the schema registry are not ready: ${this.#trouble ?? 'still asking'}` };
+    if (!this.#isReady)
+      return { ok: false, detail: `its topics or the schema registry are not ready: ${this.#trouble?.message ?? 'still asking'}` };
     return { ok: true, detail: `${node} broker${node === 1 ? '' : 's'}` };
   }
 
@@ -235,7 +236,7 @@ class KafkaLog implements Log {
       ms,
       this.#ready.then(() => true),
     );
-    if (done === undefined) throw unavailable('getting the topics ready');
+    if (done === undefined) throw this.#trouble ?? unavailable('getting the topics ready');
   }
 
   async #prepare(): Promise<void> {
@@ -244,11 +245,12 @@ class KafkaLog implements Log {
     const tried = {
       signal,
       onRetry: (error: unknown) => {
-        this.#trouble = toFault(error).message;
+        this.#trouble = toFault(error);
         this.#onProblem(error);
       },
     };
     await persist(() => ensureTopics(this.#cluster, this.#topicOptions()), tried);
+    this.#trouble = undefined;
     if (schemaIds !== undefined) this.#schemaIds = await persist(schemaIds, tried);
     this.#isReady = true;
   }

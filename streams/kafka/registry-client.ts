@@ -77,6 +77,12 @@ const unavailable = (address: string, what: string, cause?: unknown): Fault =>
 const refused = (address: string, what: string, cause?: unknown): Fault =>
   new Fault('fatal', 'registry_refused', `the schema registry at ${address} ${what}`, { cause });
 
+const noRegistry = (address: string): Fault =>
+  refused(
+    address,
+    'does not answer like one; give the address of its Confluent-compatible API, with its path where it has one (Apicurio: /apis/ccompat/v7)',
+  );
+
 interface Answer {
   readonly status: number;
   readonly body: unknown;
@@ -93,22 +99,21 @@ const saidIn = ({ body, text }: Answer): string => {
   return (typeof message === 'string' ? message : text).slice(0, SAID_CHARS).trim();
 };
 
-/** A registry that does not know something says so by an error code (40401, 40403, 40408); other servers just answer 404. */
-const isUnknown = ({ status, body }: Answer): boolean => status === 404 && numberIn(body, 'error_code') !== undefined;
+/** A registry that does not know something says so by an error code (40401, 40403, 40408); a wrong path is just 404. */
+const isUnknown = ({ status, body }: Answer): boolean => status === 404 && Math.floor((numberIn(body, 'error_code') ?? 0) / 100) === 404;
 
 const ANSWERS_LATER: ReadonlySet<number> = new Set([408, 425, 429]);
 
 const checked = (address: string, answer: Answer): Answer => {
   const { status, body } = answer;
   if (status >= 200 && status < 300) {
-    if (body === undefined)
-      throw refused(address, 'answers something that is not JSON; is this the address of its Confluent-compatible API?');
+    if (typeof body !== 'object' || body === null) throw noRegistry(address);
     return answer;
   }
   if (isUnknown(answer)) return answer;
   if (status >= 500 || ANSWERS_LATER.has(status)) throw unavailable(address, `answers ${status} (${saidIn(answer)})`);
   if (status === 401 || status === 403) throw refused(address, `refuses the credentials (${status}); check user and password`);
-  if (status === 404) throw refused(address, 'does not know its own paths (404); is this the address of its Confluent-compatible API?');
+  if (status === 404) throw noRegistry(address);
   throw refused(address, `refuses with ${status}: ${saidIn(answer)}`);
 };
 
@@ -128,8 +133,7 @@ const parsed = (text: string): unknown => {
 
 const registeredIn = (body: unknown, address: string): Registered => {
   const { id, version, schema } = body as Record<string, unknown>;
-  if (typeof id !== 'number' || typeof version !== 'number' || typeof schema !== 'string')
-    throw refused(address, 'answers something else than a schema; is this the address of its Confluent-compatible API?');
+  if (typeof id !== 'number' || typeof version !== 'number' || typeof schema !== 'string') throw noRegistry(address);
   return { id, version, text: schema };
 };
 
@@ -183,6 +187,7 @@ export const registryClient = (where: RegistryAddress, signal: AbortSignal): Reg
     versions: async (subject) => {
       const answer = await ask('GET', `${pathOf(subject)}/versions`);
       if (isUnknown(answer)) return [];
+      if (!Array.isArray(answer.body)) throw noRegistry(address);
       const answers = await Promise.all((answer.body as number[]).map((version) => ask('GET', `${pathOf(subject)}/versions/${version}`)));
       return answers.filter((one) => !isUnknown(one)).map(({ body }) => registeredIn(body, address));
     },

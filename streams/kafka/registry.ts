@@ -102,12 +102,21 @@ const publish: Step<PublishedSchema> = async (client, subject, schema) => {
   return published(await client.register(subject, text, level), true);
 };
 
+const isStrict = (level: string | undefined): level is string => level !== undefined && STRICT.has(level);
+
 /** The level under which a subject's next version is registered; sets it where the subject demands too little (R3). */
 const strictLevel = async (client: RegistryClient, subject: string): Promise<string> => {
   const level = await client.compatibility(subject);
-  if (level !== undefined && STRICT.has(level)) return level;
-  await client.setCompatibility(subject, LEVEL);
-  return LEVEL;
+  if (isStrict(level)) return level;
+  try {
+    await client.setCompatibility(subject, LEVEL);
+    return LEVEL;
+  } catch (error) {
+    // Of two processes that set it at the same moment, a registry may refuse the second.
+    const meanwhile = await client.compatibility(subject);
+    if (isStrict(meanwhile)) return meanwhile;
+    throw error;
+  }
 };
 
 const check: Step<SchemaCheck> = async (client, subject, schema) => {
@@ -121,7 +130,7 @@ const check: Step<SchemaCheck> = async (client, subject, schema) => {
   if (named !== undefined) return { ...checked, outcome: 'changed', problem: changedProblem(subject, schema) };
   if (versions.length === 0) return { ...checked, outcome: 'new' };
   const level = await client.compatibility(subject);
-  if (level === undefined || !STRICT.has(level)) return { ...checked, outcome: 'unchecked', problem: uncheckedProblem(subject, level) };
+  if (!isStrict(level)) return { ...checked, outcome: 'unchecked', problem: uncheckedProblem(subject, level) };
   for (const older of versions) {
     const { accepted, why } = await client.accepts(subject, older.version, text);
     if (!accepted) return { ...checked, outcome: 'incompatible', problem: incompatibleProblem(subject, schema, older, why) };

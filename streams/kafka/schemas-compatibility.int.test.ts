@@ -1,6 +1,7 @@
 // The compatibility check of CI: what the code says against everything that was ever published (schemas/published), judged by a real registry.
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeWith } from '../testing/servers.js';
 import { checkSchemas, publishSchemas, type RegistryOptions, registerSchemas } from './registry.js';
 import { type RegistrySchema, registrySchemas } from './registry-schemas.js';
 import { askRegistry, registerText, removeSubjects, subjectPrefix, subjectsUnder } from './testing/registry.js';
@@ -45,84 +46,86 @@ const changedInPlace = variant(1, ({ properties }) => ({ properties: { ...proper
 
 const versionsOf = async (): Promise<unknown> => (await askRegistry(`/subjects/${prefix}${TYPE}/versions`)).body;
 
-beforeEach(() => {
-  prefix = subjectPrefix();
-  where = { url: testRegistry(), subjectPrefix: prefix };
-});
-afterEach(() => removeSubjects(prefix));
-
-describe('what the code says', () => {
-  it('is compatible with everything that was published', async () => {
-    const files = publishedFiles();
-    expect(files.length).toBeGreaterThanOrEqual(registrySchemas().length);
-    for (const { type } of files) await askRegistry(`/config/${prefix}${type}`, 'PUT', { compatibility: 'BACKWARD_TRANSITIVE' });
-    for (const { type, version, text } of files)
-      expect([type, version, (await registerText(prefix + type, JSON.stringify(JSON.parse(text)))).status]).toEqual([type, version, 200]);
-
-    const checks = await checkSchemas(where);
-    expect(checks.flatMap(({ problem }) => problem ?? [])).toEqual([]);
-    expect(checks.map(({ outcome }) => outcome)).toEqual(registrySchemas().map(() => 'published'));
+describeWith(['registry'], 'at a real registry', () => {
+  beforeEach(() => {
+    prefix = subjectPrefix();
+    where = { url: testRegistry(), subjectPrefix: prefix };
   });
-});
+  afterEach(() => removeSubjects(prefix));
 
-describe('the check', () => {
-  it('publishes nothing', async () => {
-    const checks = await checkSchemas(where);
-    expect(new Set(checks.map(({ outcome }) => outcome))).toEqual(new Set(['new']));
-    expect(await subjectsUnder(prefix)).toEqual([]);
+  describe('what the code says', () => {
+    it('is compatible with everything that was published', async () => {
+      const files = publishedFiles();
+      expect(files.length).toBeGreaterThanOrEqual(registrySchemas().length);
+      for (const { type } of files) await askRegistry(`/config/${prefix}${type}`, 'PUT', { compatibility: 'BACKWARD_TRANSITIVE' });
+      for (const { type, version, text } of files)
+        expect([type, version, (await registerText(prefix + type, JSON.stringify(JSON.parse(text)))).status]).toEqual([type, version, 200]);
+
+      const checks = await checkSchemas(where);
+      expect(checks.flatMap(({ problem }) => problem ?? [])).toEqual([]);
+      expect(checks.map(({ outcome }) => outcome)).toEqual(registrySchemas().map(() => 'published'));
+    });
   });
 
-  it('accepts a new version that adds an optional property, and both versions have an id', async () => {
-    await publishSchemas({ ...where, schemas: [created] });
-    const schemas = [created, withOptional];
-    expect((await checkSchemas({ ...where, schemas })).map(({ outcome }) => outcome)).toEqual(['published', 'new']);
-    const ids = await registerSchemas({ ...where, schemas });
-    expect([...ids.keys()]).toEqual([created.dataschema, withOptional.dataschema]);
-    expect(new Set(ids.values()).size).toBe(2);
-    expect(await versionsOf()).toEqual([1, 2]);
-  });
-
-  it('refuses a new version with a required property, and so does the registry: by its own word', async () => {
-    await publishSchemas({ ...where, schemas: [created] });
-    const schemas = [created, withRequired];
-    const [, second] = await checkSchemas({ ...where, schemas });
-    expect(second).toMatchObject({
-      outcome: 'incompatible',
-      problem: expect.stringMatching(/dats\.task\.created.*add optional properties only/),
+  describe('the check', () => {
+    it('publishes nothing', async () => {
+      const checks = await checkSchemas(where);
+      expect(new Set(checks.map(({ outcome }) => outcome))).toEqual(new Set(['new']));
+      expect(await subjectsUnder(prefix)).toEqual([]);
     });
 
-    expect((await registerText(prefix + TYPE, withRequired.text)).status).toBe(409);
-    await expect(registerSchemas({ ...where, schemas })).rejects.toMatchObject({
-      kind: 'fatal',
-      code: 'schema_incompatible',
-      message: expect.stringMatching(new RegExp(`${prefix}${TYPE}.*required.*add optional properties only`, 'is')),
+    it('accepts a new version that adds an optional property, and both versions have an id', async () => {
+      await publishSchemas({ ...where, schemas: [created] });
+      const schemas = [created, withOptional];
+      expect((await checkSchemas({ ...where, schemas })).map(({ outcome }) => outcome)).toEqual(['published', 'new']);
+      const ids = await registerSchemas({ ...where, schemas });
+      expect([...ids.keys()]).toEqual([created.dataschema, withOptional.dataschema]);
+      expect(new Set(ids.values()).size).toBe(2);
+      expect(await versionsOf()).toEqual([1, 2]);
     });
-    expect(await versionsOf()).toEqual([1]);
-  });
 
-  it('refuses a version that was changed in place, though the registry would take it', async () => {
-    await publishSchemas({ ...where, schemas: [created] });
-    const schemas = [changedInPlace];
-    const problem = expect.stringMatching(
-      /version 1 of dats\.task\.created was changed in place.*give the type a new version \(2 in EVENTS/,
-    );
-    expect(await checkSchemas({ ...where, schemas })).toMatchObject([{ outcome: 'changed', problem }]);
-    await expect(registerSchemas({ ...where, schemas })).rejects.toMatchObject({
-      kind: 'fatal',
-      code: 'schema_incompatible',
-      message: problem,
+    it('refuses a new version with a required property, and so does the registry: by its own word', async () => {
+      await publishSchemas({ ...where, schemas: [created] });
+      const schemas = [created, withRequired];
+      const [, second] = await checkSchemas({ ...where, schemas });
+      expect(second).toMatchObject({
+        outcome: 'incompatible',
+        problem: expect.stringMatching(/dats\.task\.created.*add optional properties only/),
+      });
+
+      expect((await registerText(prefix + TYPE, withRequired.text)).status).toBe(409);
+      await expect(registerSchemas({ ...where, schemas })).rejects.toMatchObject({
+        kind: 'fatal',
+        code: 'schema_incompatible',
+        message: expect.stringMatching(new RegExp(`${prefix}${TYPE}.*required.*add optional properties only`, 'is')),
+      });
+      expect(await versionsOf()).toEqual([1]);
     });
-    expect(await versionsOf()).toEqual([1]);
-    expect((await registerText(prefix + TYPE, changedInPlace.text)).status).toBe(200);
-  });
 
-  it('says so where the registry does not check, and publishing sets the rule first', async () => {
-    await publishSchemas({ ...where, schemas: [created] });
-    await askRegistry(`/config/${prefix}${TYPE}`, 'PUT', { compatibility: 'NONE' });
-    const schemas = [created, withRequired];
-    const [, second] = await checkSchemas({ ...where, schemas });
-    expect(second).toMatchObject({ outcome: 'unchecked', problem: expect.stringContaining('compatibility NONE') });
-    await expect(publishSchemas({ ...where, schemas })).rejects.toMatchObject({ code: 'schema_incompatible' });
-    expect((await askRegistry(`/config/${prefix}${TYPE}`)).body).toEqual({ compatibilityLevel: 'BACKWARD_TRANSITIVE' });
+    it('refuses a version that was changed in place, though the registry would take it', async () => {
+      await publishSchemas({ ...where, schemas: [created] });
+      const schemas = [changedInPlace];
+      const problem = expect.stringMatching(
+        /version 1 of dats\.task\.created was changed in place.*give the type a new version \(2 in EVENTS/,
+      );
+      expect(await checkSchemas({ ...where, schemas })).toMatchObject([{ outcome: 'changed', problem }]);
+      await expect(registerSchemas({ ...where, schemas })).rejects.toMatchObject({
+        kind: 'fatal',
+        code: 'schema_incompatible',
+        message: problem,
+      });
+      expect(await versionsOf()).toEqual([1]);
+      expect((await registerText(prefix + TYPE, changedInPlace.text)).status).toBe(200);
+    });
+
+    it('says so where the registry does not check, and publishing sets the rule first', async () => {
+      await publishSchemas({ ...where, schemas: [created] });
+      await askRegistry(`/config/${prefix}${TYPE}`, 'PUT', { compatibility: 'NONE' });
+      const schemas = [created, withRequired];
+      const [, second] = await checkSchemas({ ...where, schemas });
+      expect(second).toMatchObject({ outcome: 'unchecked', problem: expect.stringContaining('compatibility NONE') });
+      await expect(publishSchemas({ ...where, schemas })).rejects.toMatchObject({ code: 'schema_incompatible' });
+      expect((await askRegistry(`/config/${prefix}${TYPE}`)).body).toEqual({ compatibilityLevel: 'BACKWARD_TRANSITIVE' });
+    });
   });
 });

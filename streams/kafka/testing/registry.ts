@@ -61,9 +61,9 @@ const unusedPort = async (): Promise<number> => {
   }
 };
 
-/** A real way to the registry, closed at first. `answer` may answer in its stead, by giving a status. */
+/** A real way to the registry, closed at first. `answer` may answer in its stead. */
 export const registryProxy = async (
-  answer: (method: string, path: string) => number | undefined = () => undefined,
+  answer: (method: string, path: string) => Answered | undefined = () => undefined,
 ): Promise<RegistryProxy> => {
   const target = new URL(testRegistry());
   const port = await unusedPort();
@@ -71,9 +71,9 @@ export const registryProxy = async (
   const server = createServer((incoming, outgoing) => {
     const { method = '', url: path = '', headers } = incoming;
     requests.push(`${method} ${path}`);
-    const status = answer(method, path);
-    if (status !== undefined) {
-      outgoing.writeHead(status, { 'content-type': 'application/json' }).end('{"message":"answered by the proxy"}');
+    const answered = answer(method, path);
+    if (answered !== undefined) {
+      outgoing.writeHead(answered.status, { 'content-type': 'application/json' }).end(JSON.stringify(answered.body));
       return;
     }
     const onward = request(

@@ -1,7 +1,8 @@
-// Where the servers are that the tests of Kafka use. They must run: a test without them fails, and says so.
+// The servers of the run, as the tests of Kafka and the registry want them.
+import { addressOf } from '../../testing/servers.js';
 
-/** `host:port` of Kafka brokers; `DATS_TEST_KAFKA` names others, with commas. */
-export const testBrokers = (): readonly string[] => (process.env.DATS_TEST_KAFKA ?? '127.0.0.1:19092').split(',');
+/** `host:port` of Kafka brokers. */
+export const testBrokers = (): readonly string[] => addressOf('kafka').split(',');
 
-/** Of the Confluent-compatible API of a schema registry; `DATS_TEST_REGISTRY` names another. */
-export const testRegistry = (): string => process.env.DATS_TEST_REGISTRY ?? 'http://127.0.0.1:18081/apis/ccompat/v7';
+/** Of the Confluent-compatible API of a schema registry. */
+export const testRegistry = (): string => addressOf('registry');
