@@ -4,11 +4,15 @@ import { Hono } from 'hono';
 import { createBacklog } from './backlog.js';
 import { CANCEL_WAIT_MS } from './cancel.js';
 import { createDeadLetters } from './dead-letters.js';
+import { ANSWER_MS } from './deadline.js';
 import type { GatewayDeps } from './deps.js';
 import { handlerOf, problemAnswer, respond } from './dispatch.js';
+import { LIVE_QUIET_MS } from './live-stream.js';
 import { correlationIdOf } from './middleware/correlation.js';
 import { type OpenApi, openApiOf } from './openapi.js';
 import { refuse } from './problem.js';
+import { createRateGate } from './rate-limit.js';
+import type { ReadLimits } from './reads.js';
 import { ROUTES } from './routes/index.js';
 import type { Services } from './services.js';
 import { STREAM_LIMITS, type StreamLimits } from './sse.js';
@@ -29,6 +33,12 @@ export interface GatewayOptions {
   readonly streams?: Partial<StreamLimits>;
   /** How long a cancel request waits for the task to end, milliseconds. */
   readonly cancelWaitMs?: number;
+  /** How long a request waits for the log and the views, milliseconds. */
+  readonly answerMs?: number;
+  /** How far and how long a read goes after what the views do not have yet. */
+  readonly reads?: Partial<ReadLimits>;
+  /** How long the text of a task that is over may be silent before its stream ends, milliseconds. */
+  readonly liveQuietMs?: number;
 }
 
 /** `/a/{b}` as the router writes it. */
@@ -41,12 +51,14 @@ const methodsAt = (routes: readonly { readonly route: Route; readonly at: RegExp
   return methods.includes('GET') ? [...methods, 'HEAD'] : methods;
 };
 
-export const createApp = (deps: GatewayDeps, options: GatewayOptions = {}): GatewayApp => {
+export const createApp = (given: GatewayDeps, options: GatewayOptions = {}): GatewayApp => {
+  const deps = { ...given, ...(options.reads === undefined ? {} : { limits: options.reads }) };
   const closing = new AbortController();
   // One listener an open stream, each removed with its stream.
   setMaxListeners(0, closing.signal);
   const tail = createTail(deps.log);
-  const backlog = createBacklog(deps.views, deps.config, deps.now);
+  const backlog = createBacklog(deps);
+  const rate = createRateGate(deps);
   let document: OpenApi | undefined;
   const openapi = () => {
     document ??= openApiOf(ROUTES, deps.version);
@@ -56,10 +68,13 @@ export const createApp = (deps: GatewayDeps, options: GatewayOptions = {}): Gate
     deps,
     tail,
     backlog,
-    submissions: createSubmissions(deps, backlog),
+    rate,
+    submissions: createSubmissions(deps, backlog, rate),
     deadLetters: createDeadLetters(deps.log, deps.now),
     streams: { ...STREAM_LIMITS, ...options.streams },
     cancelWaitMs: options.cancelWaitMs ?? CANCEL_WAIT_MS,
+    answerMs: options.answerMs ?? ANSWER_MS,
+    liveQuietMs: options.liveQuietMs ?? LIVE_QUIET_MS,
     closing: closing.signal,
     openapi,
   };

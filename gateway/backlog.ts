@@ -1,12 +1,17 @@
 // How much a project has before it: for the limit on open tasks, the position in the answer and the estimate.
 //
-// Read from the project view at most every REFRESH_MS, counted on in between: a submission costs no read of its own.
+// B1. Read from the project view at most every REFRESH_MS, once for all who ask meanwhile, and counted on in between: a submission costs no read of its own.
+// B2. A submission needs the log only: while the views do not answer, what was known last counts on, and a project of which nothing is known has no limit.
 import { type ProjectDoc, projectStatus } from '../processors/index.js';
-import { type ProjectStatus, type Servers, statusOf, type TaskState } from '../schemas/index.js';
+import { isFault, type ProjectStatus, type Servers, statusOf, type TaskState } from '../schemas/index.js';
 import type { ViewStore } from '../streams/index.js';
+import type { GatewayDeps } from './deps.js';
+import { openOutage } from './outage.js';
 
 /** How old a project's figures may be, milliseconds. */
 const REFRESH_MS = 200;
+/** How long views that did not answer are not asked again, milliseconds: each question may take as long as their time limit. */
+const AWAY_MS = 1_000;
 /** Projects remembered at a time; the longest untouched goes first. */
 const PROJECTS_LIMIT = 10_000;
 
@@ -15,7 +20,10 @@ export interface ProjectLoad {
   open: number;
   /** Median duration of the project's tasks, where it is known. */
   typicalMs: number | null;
-  readAt: number;
+  /** Was it ever read? Otherwise `open` says nothing. */
+  readonly known: boolean;
+  /** On the clock of `now`. */
+  readonly staleAt: number;
 }
 
 const openOf = (counts: ProjectStatus['counts']): number => {
@@ -47,15 +55,12 @@ export interface Backlog {
   of(projectId: string): Promise<ProjectLoad> | ProjectLoad;
 }
 
-export const createBacklog = (views: ViewStore, config: Servers, now: () => number): Backlog => {
+export const createBacklog = ({ views, config, now, logger }: Pick<GatewayDeps, 'config' | 'logger' | 'now' | 'views'>): Backlog => {
   const projects = new Map<string, ProjectLoad>();
-  const refresh = async (projectId: string): Promise<ProjectLoad> => {
-    const figures = await projectFigures(views, config, projectId, now());
-    const load: ProjectLoad = {
-      open: figures === undefined ? 0 : openTasks(figures),
-      typicalMs: figures?.duration_p50_ms ?? null,
-      readAt: now(),
-    };
+  const reading = new Map<string, Promise<ProjectLoad>>();
+  const outage = openOutage(logger, 'view store', 'submissions go on, with the open tasks of a project as they were known last');
+
+  const keep = (projectId: string, load: ProjectLoad): ProjectLoad => {
     projects.delete(projectId);
     projects.set(projectId, load);
     if (projects.size > PROJECTS_LIMIT) {
@@ -64,10 +69,26 @@ export const createBacklog = (views: ViewStore, config: Servers, now: () => numb
     }
     return load;
   };
+  const read = async (projectId: string): Promise<ProjectLoad> => {
+    try {
+      const figures = await projectFigures(views, config, projectId, now());
+      outage.worked();
+      const open = figures === undefined ? 0 : openTasks(figures);
+      return keep(projectId, { open, typicalMs: figures?.duration_p50_ms ?? null, known: true, staleAt: now() + REFRESH_MS });
+    } catch (error) {
+      if (!isFault(error, 'retryable')) throw error;
+      outage.failed(error);
+      const { open, typicalMs, known } = projects.get(projectId) ?? { open: 0, typicalMs: null, known: false };
+      return keep(projectId, { open, typicalMs, known, staleAt: now() + AWAY_MS });
+    }
+  };
   return {
     of: (projectId) => {
       const load = projects.get(projectId);
-      return load !== undefined && now() - load.readAt < REFRESH_MS ? load : refresh(projectId);
+      if (load !== undefined && now() < load.staleAt) return load;
+      const asked = reading.get(projectId) ?? read(projectId).finally(() => reading.delete(projectId));
+      reading.set(projectId, asked);
+      return asked;
     },
   };
 };

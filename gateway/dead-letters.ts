@@ -1,13 +1,16 @@
 // Dead letters: the fold of `dats.dlq`. A letter is a record with `dlq.id`; its resolution is a marker record after it.
 //
 // Q1. A retry appends the original record and the marker in one atomic append: both or none. Q2. The fold goes on from where it was; it keeps LETTERS_LIMIT
-// letters, dropping the oldest resolved ones first, then the oldest.
+// letters, dropping the oldest resolved ones first, then the oldest. Q3. Callers at the same time share a pass; one that is cut short by FOLD_MS keeps what
+// it took in, and is told as `log_unavailable`.
 import { DLQ, Fault, LETTER, type Position } from '../schemas/index.js';
 import type { Log, Outgoing, Recorded } from '../streams/index.js';
 import { revive } from '../streams/runtime/index.js';
 import { refuse } from './problem.js';
 
 export const LETTERS_LIMIT = 100_000;
+/** How long one pass may take, milliseconds. */
+const FOLD_MS = 6_000;
 const RESOLVES = 'dlq.resolves';
 const RESOLUTION = 'dlq.resolution';
 
@@ -81,10 +84,11 @@ const letterOf = (record: Recorded): DeadLetter => {
   };
 };
 
-export const createDeadLetters = (log: Log, now: () => number): DeadLetters => {
+export const createDeadLetters = (log: Log, now: () => number, foldMs = FOLD_MS): DeadLetters => {
   const held = new Map<string, Held>();
   const next = new Map<number, number>();
   let folding: Promise<void> | undefined;
+  let folds: Promise<void> | undefined;
   /** Letters whose resolution is being appended by this process. */
   const resolving = new Set<string>();
 
@@ -94,7 +98,8 @@ export const createDeadLetters = (log: Log, now: () => number): DeadLetters => {
     // The same record can fail into the same letter again, after a retry or a crash: the newest counts.
     if (id !== undefined) {
       held.delete(id);
-      held.set(id, { at: record, letter: letterOf(record) });
+      const { topic, partition, offset } = record;
+      held.set(id, { at: { topic, partition, offset }, letter: letterOf(record) });
     } else if (marks !== undefined) {
       const known = held.get(marks);
       if (known === undefined) return;
@@ -120,23 +125,38 @@ export const createDeadLetters = (log: Log, now: () => number): DeadLetters => {
   };
 
   const fold = async () => {
-    for (let partition = 0; partition < log.partitions(DLQ); partition++) {
-      const range = await log.range(DLQ, partition);
-      const from = Math.max(next.get(partition) ?? 0, range.first);
-      if (from >= range.end) continue;
-      for await (const batch of log.read({ topic: DLQ, partition, offset: from }, new AbortController().signal, { until: range.end })) {
+    const partitions = Array.from({ length: log.partitions(DLQ) }, (_, partition) => partition);
+    const ranges = await Promise.all(partitions.map((partition) => log.range(DLQ, partition)));
+    const late = AbortSignal.timeout(foldMs);
+    for (const [partition, { first, end }] of ranges.entries()) {
+      const from = Math.max(next.get(partition) ?? 0, first);
+      if (from >= end) continue;
+      for await (const batch of log.read({ topic: DLQ, partition, offset: from }, late, { until: end })) {
         for (const record of batch) take(record);
         trim();
+        next.set(partition, batch.at(-1)!.offset + 1);
       }
-      next.set(partition, range.end);
+      if (late.aborted) throw refuse('log_unavailable', `reading the dead letters took longer than ${foldMs} ms; try again`);
+      next.set(partition, end);
     }
   };
 
-  /** Takes in what was appended since; callers at the same time share one pass. */
-  const refresh = async () => {
-    const mine = (folding ?? Promise.resolve()).catch(() => undefined).then(fold);
-    folding = mine;
-    await mine;
+  /** Takes in everything that was appended before the call. */
+  const refresh = (): Promise<void> => {
+    if (folding === undefined) {
+      folding = fold().finally(() => {
+        folding = undefined;
+      });
+      return folding;
+    }
+    // The pass under way may have begun before what this caller appended.
+    folds ??= folding
+      .catch(() => undefined)
+      .then(() => {
+        folds = undefined;
+        return refresh();
+      });
+    return folds;
   };
 
   const find = async (id: string): Promise<Held> => {

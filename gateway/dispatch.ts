@@ -1,9 +1,11 @@
 // From an HTTP request to a route and back: correlation id, validation, the handler, problems, the request log. One function a request, no middleware chain:
 // headers are set once, on a plain object.
 //
-// H1. Every answer carries X-Correlation-Id. H2. A handler sees only what passed its schemas. H3. Whatever is thrown leaves as problem+json.
+// H1. Every answer carries X-Correlation-Id. H2. A handler sees only what passed its schemas. H3. Whatever is thrown leaves as problem+json. H4. No request
+// hangs: one that is read is answered within `answerMs` (deadline.ts).
 import type { Context, Handler } from 'hono';
 import type { z } from 'zod';
+import { within } from './deadline.js';
 import { mediaOf, parseJson, readText } from './middleware/body.js';
 import { correlationIdOf } from './middleware/correlation.js';
 import { logRequest } from './middleware/request-log.js';
@@ -104,7 +106,8 @@ export const handlerOf = (route: Route, services: Services): Handler => {
     let answer: Answer;
     let error: unknown;
     try {
-      answer = await route.handle(await callOf(route, c, correlationId, limit), services);
+      const call = await callOf(route, c, correlationId, limit);
+      answer = await (route.patient === true ? route.handle(call, services) : within(route.handle(call, services), services.answerMs));
       if (c.req.raw.method === 'HEAD' && answer.body instanceof ReadableStream) void answer.body.cancel();
     } catch (thrown) {
       error = thrown;

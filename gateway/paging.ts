@@ -76,9 +76,10 @@ export const listTasks = async (views: ViewStore, query: TaskQuery): Promise<Pag
   while (scanned < SCAN_LIMIT) {
     const batch = Math.min(READ_BATCH, SCAN_LIMIT - scanned, Math.max(query.limit + 1, 20));
     const entries = await views.list('task', prefix, { ...(after === undefined ? {} : { after }), limit: batch, reverse: true });
-    for (const { key, id } of entries) {
+    const found = await Promise.all(entries.map(({ id }) => views.get<TaskView>('task', id)));
+    for (const [i, { key }] of entries.entries()) {
       scanned++;
-      const view = await views.get<TaskView>('task', id);
+      const view = found[i];
       // Newest first: what follows an older one is older still.
       if (view !== undefined && since !== undefined && view.created_at < since) return { tasks, next: null };
       if (view !== undefined && accepts(query, view, since)) {

@@ -91,6 +91,13 @@ export const PROBLEMS = {
       'The project has as many open tasks as gateway.max_open_tasks_per_project allows. Wait for some to finish; Retry-After says how long.',
     retryAfterS: 10,
   },
+  rate_limited: {
+    status: 429,
+    title: 'Too many submissions',
+    explain:
+      'The project submits faster than gateway.rate_limit allows. Retry-After says when the same request can be taken; nothing of it was taken now. Repeating a submission that was taken, under its Idempotency-Key, is not counted.',
+    retryAfterS: 1,
+  },
   client_gone: { status: 499, title: 'Client closed the request', explain: 'The connection ended before the answer was ready.' },
   internal: { status: 500, title: 'Internal error', explain: 'A fault of this server. The log holds the cause under the correlation id.' },
   event_missing: {
@@ -163,7 +170,29 @@ export const PROBLEMS = {
   unavailable: {
     status: 503,
     title: 'Unavailable',
-    explain: 'Something the request needs does not work right now. Nothing was taken; try again.',
+    explain:
+      'Something the request needs does not work or does not answer in time. Try again; the detail says whether it may be done already, and an Idempotency-Key makes a repeated submission safe.',
+    retryAfterS: 5,
+  },
+  log_unavailable: {
+    status: 503,
+    title: 'Log unavailable',
+    explain:
+      'The server that holds the log does not answer. A submission may be written all the same: repeat it with the same Idempotency-Key, and it is taken once.',
+    retryAfterS: 5,
+  },
+  views_unavailable: {
+    status: 503,
+    title: 'Views unavailable',
+    explain:
+      'The server that holds states and lists does not answer. Tasks are still taken and done, and event streams go on; what needs a look at a state has to wait.',
+    retryAfterS: 2,
+  },
+  views_behind: {
+    status: 503,
+    title: 'Views behind',
+    explain:
+      'States and lists are being rebuilt from the log, or are too far behind it to tell yet. Nothing is lost; try again after Retry-After.',
     retryAfterS: 5,
   },
   log_closed: {
@@ -186,6 +215,14 @@ export const PROBLEMS = {
   },
 } as const satisfies Record<string, ProblemKind>;
 export type ProblemCode = keyof typeof PROBLEMS;
+
+/** What a route that asks the log and the views can answer besides its own problems. */
+export const READ_PROBLEMS = [
+  'log_unavailable',
+  'views_unavailable',
+  'views_behind',
+  'unavailable',
+] as const satisfies readonly ProblemCode[];
 
 export const slugOf = (code: string): string => code.replaceAll('_', '-');
 export const problemBySlug = (slug: string): (ProblemKind & { readonly code: string }) | undefined => {
@@ -265,5 +302,8 @@ export const problemOf = (error: unknown, correlationId: string, instance?: stri
   const retryAfterS = fault.retryAfterMs === undefined ? kind.retryAfterS : Math.max(1, Math.ceil(fault.retryAfterMs / 1000));
   return { problem, retryAfterS };
 };
+
+/** Would trying the same again soon help, with nothing wrong about the request? True for what is answered 503. */
+export const isOutage = (error: unknown): boolean => PROBLEMS[codeFor(toFault(error))].status === PROBLEMS.unavailable.status;
 
 export const isServerError = (status: number): boolean => status >= 500;

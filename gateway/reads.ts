@@ -1,79 +1,206 @@
 // Reading what is true now: the view, and what stands in the log after it.
 //
 // Q1. A task that was acknowledged is found by the next read, in every process: the views may be some milliseconds behind, so what they have not taken
-// in yet is folded here, on the fly. Q2. So a submission writes the log only. Q3. Lists and counts wait for the views instead, but not for long.
+// in yet is folded here, on the fly. Q2. So a submission writes the log only. Q3. Lists and counts wait for the views instead, but not for long, and say how
+// far behind they are. Q4. A partition is asked once a request, and all of them at once. Q5. What cannot be told is not guessed: while the views are
+// too far behind (they are being rebuilt, say), what is not found, or may have changed since, is `views_behind`, never "there is none".
 import { setTimeout as sleep } from 'node:timers/promises';
 import { projectTask, VIEW } from '../processors/index.js';
-import { type ArtifactView, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
-import { eventOf } from '../streams/index.js';
+import { type ArtifactView, type DatsEvent, type Fault, isFault, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
+import { eventOf, type Recorded } from '../streams/index.js';
 import type { GatewayDeps } from './deps.js';
 import { refuse } from './problem.js';
 
-type Sources = Pick<GatewayDeps, 'log' | 'views'>;
+export interface Sources extends Pick<GatewayDeps, 'log' | 'views'> {
+  readonly limits?: Partial<ReadLimits>;
+}
 
-/** Records that a read folds at most in a partition; views that are further behind show old states for a while, and the newest tasks all the same. */
-const TAIL_RECORDS = 20_000;
-/** How long a list or a miss waits for the views, in milliseconds, and between two looks. */
-const CATCH_UP_MS = 500;
-const LOOK_MS = 2;
+export interface ReadLimits {
+  /** Records that a read folds in a partition, at most. */
+  readonly tailRecords: number;
+  /** How long a read waits until the views are that near, milliseconds. */
+  readonly nearMs: number;
+  /** How long the fold may take, milliseconds. */
+  readonly foldMs: number;
+  /** How long a list or a miss waits for the views to have everything, milliseconds. */
+  readonly catchUpMs: number;
+}
+const LIMITS: ReadLimits = { tailRecords: 20_000, nearMs: 3_000, foldMs: 6_000, catchUpMs: 500 };
+/** Between two looks at the views: the first and the longest, milliseconds. */
+const LOOK_MS = { first: 2, longest: 50 } as const;
 
 export const isFinal = (view: TaskView): boolean => view.status === 'completed' || view.status === 'failed' || view.status === 'cancelled';
 
-const NEVER = new AbortController().signal;
+const viewsBehind = (records: number): Fault =>
+  refuse(
+    'views_behind',
+    `the views are ${records} records behind the log (they are being rebuilt, perhaps), so this cannot be told yet; try again in some seconds`,
+  );
 
-/** The task as of now; undefined when there is none. */
-export const findTask = async (sources: Sources, id: string): Promise<TaskView | undefined> => {
-  const view = await sources.views.get<TaskView>('task', id);
-  if (view !== undefined && isFinal(view)) return view;
-  const count = sources.log.partitions(LIFECYCLE);
-  const partitions =
-    view === undefined ? Array.from({ length: count }, (_, partition) => partition) : [partitionOf(view.project_id, count)];
-  for (const partition of partitions) {
-    const folded = await foldTail(sources, partition, id, view);
-    if (folded !== undefined) return folded;
+/** Where a partition stood: everything below `checkpoint` was in the views, everything acknowledged was below `end`. */
+interface Stand {
+  readonly partition: number;
+  readonly checkpoint: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Where the views go on. What retention removed is in no view and never will be. */
+const takenOf = ({ checkpoint, first }: Stand): number => Math.max(checkpoint, first);
+const behindOf = (stand: Stand): number => Math.max(0, stand.end - takenOf(stand));
+
+const partitionsOf = ({ log }: Sources, projectId: string | undefined): number[] => {
+  const count = log.partitions(LIFECYCLE);
+  return projectId === undefined ? Array.from({ length: count }, (_, partition) => partition) : [partitionOf(projectId, count)];
+};
+
+const standsOf = ({ log, views }: Sources, partitions: readonly number[]): Promise<Stand[]> =>
+  Promise.all(
+    partitions.map(async (partition) => {
+      const [checkpoint, { first, end }] = await Promise.all([views.checkpoint(VIEW, partition), log.range(LIFECYCLE, partition)]);
+      return { partition, checkpoint, first, end };
+    }),
+  );
+
+/** Looks at the views until each is at most `within` records behind where the log ended then, or `waitMs` are over. @returns where they are. */
+const untilNear = async ({ views }: Sources, stands: readonly Stand[], within: number, waitMs: number): Promise<readonly Stand[]> => {
+  let seen = stands;
+  const deadline = performance.now() + waitMs;
+  for (let look: number = LOOK_MS.first; seen.some((stand) => behindOf(stand) > within); look = Math.min(2 * look, LOOK_MS.longest)) {
+    if (performance.now() >= deadline) break;
+    await sleep(look);
+    seen = await Promise.all(
+      seen.map(async (stand) =>
+        behindOf(stand) > within ? { ...stand, checkpoint: await views.checkpoint(VIEW, stand.partition) } : stand,
+      ),
+    );
   }
-  // The views may have taken it in between the two looks.
-  return sources.views.get<TaskView>('task', id);
+  return seen;
 };
 
-const foldTail = async (
-  { log, views }: Sources,
-  partition: number,
-  id: string,
-  view: TaskView | undefined,
-): Promise<TaskView | undefined> => {
-  const [from, { end }] = await Promise.all([views.checkpoint(VIEW, partition), log.range(LIFECYCLE, partition)]);
-  if (from >= end) return view;
-  let folded = view;
-  const offset = Math.max(from, end - TAIL_RECORDS);
-  for await (const records of log.read({ topic: LIFECYCLE, partition, offset }, NEVER, { until: end }))
-    for (const record of records) if (record.headers['subject'] === id) folded = projectTask(folded, eventOf(record), record.offset);
-  return folded;
+const mostBehind = (stands: readonly Stand[]): number => Math.max(0, ...stands.map(behindOf));
+
+/**
+ * What is nowhere is told only by a store that has (nearly) everything, and still had it when it was asked for the documents: it may have been emptied.
+ * @throws Fault `views_behind`.
+ */
+const checkMiss = async ({ views }: Sources, stands: readonly Stand[], allowed: number): Promise<void> => {
+  if (mostBehind(stands) > allowed) throw viewsBehind(mostBehind(stands));
+  const now = await Promise.all(stands.map(async (stand) => ({ ...stand, checkpoint: await views.checkpoint(VIEW, stand.partition) })));
+  if (now.some((stand, i) => stand.checkpoint < stands[i]!.checkpoint)) throw viewsBehind(mostBehind(now));
 };
 
-/** @throws Fault `task_not_found`. */
+/** The task as of now; undefined when there is none. `projectId`, where it is known, spares the other partitions. @throws Fault `views_behind`. */
+export const findTask = async (sources: Sources, id: string, projectId?: string): Promise<TaskView | undefined> =>
+  (await findTasks(sources, [id], projectId)).get(id);
+
+/** Those of the tasks that there are, as of now. Of `projectId`, where it is given, or of any project. @throws Fault `views_behind`. */
+export const findTasks = async (sources: Sources, ids: readonly string[], projectId?: string): Promise<ReadonlyMap<string, TaskView>> => {
+  const { tailRecords, nearMs } = { ...LIMITS, ...sources.limits };
+  const found = await storedIn<TaskView>(sources, 'task', ids);
+  const open = ids.filter((id) => !isSettled(found.get(id)));
+  if (open.length === 0) return found;
+  const stands = await untilNear(sources, await standsOf(sources, partitionsFor(sources, open, found, projectId)), tailRecords, nearMs);
+  // Asked for after the checkpoints, so that it holds all that is below them.
+  for (const [id, view] of await storedIn<TaskView>(sources, 'task', open)) found.set(id, view);
+  const far = stands.filter((stand) => behindOf(stand) > tailRecords);
+  const count = sources.log.partitions(LIFECYCLE);
+  const changed = (view: TaskView | undefined): boolean =>
+    view !== undefined && !isFinal(view) && far.some(({ partition }) => partition === partitionOf(view.project_id, count));
+  if (open.some((id) => changed(found.get(id)))) throw viewsBehind(mostBehind(far));
+  const wanted = new Set(open);
+  await Promise.all(stands.map((stand) => foldTail(sources, stand, wanted, found)));
+  if (!open.every((id) => found.has(id))) await checkMiss(sources, stands, tailRecords);
+  return found;
+};
+
+const isSettled = (view: TaskView | undefined): boolean => view !== undefined && isFinal(view);
+
+const storedIn = async <T>({ views }: Sources, collection: string, ids: readonly string[]): Promise<Map<string, T>> => {
+  const found = new Map<string, T>();
+  const stored = await Promise.all(ids.map((id) => views.get<T>(collection, id)));
+  stored.forEach((view, i) => {
+    if (view !== undefined) found.set(ids[i]!, view);
+  });
+  return found;
+};
+
+/** A task whose view is there can only change in its project's partition. */
+const partitionsFor = (
+  sources: Sources,
+  ids: readonly string[],
+  found: ReadonlyMap<string, TaskView>,
+  projectId: string | undefined,
+): readonly number[] => {
+  const projects = ids.map((id) => found.get(id)?.project_id ?? projectId);
+  return projects.includes(undefined)
+    ? partitionsOf(sources, undefined)
+    : [...new Set(projects.flatMap((project) => partitionsOf(sources, project)))];
+};
+
+/** Takes what the views do not have of these tasks into `found`. */
+const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<string>, found: Map<string, TaskView>): Promise<void> => {
+  const { tailRecords, foldMs } = { ...LIMITS, ...sources.limits };
+  if (behindOf(stand) === 0) return;
+  const { partition, end } = stand;
+  const offset = Math.max(takenOf(stand), end - tailRecords);
+  const late = AbortSignal.timeout(foldMs);
+  for await (const records of sources.log.read({ topic: LIFECYCLE, partition, offset }, late, { until: end }))
+    for (const record of records) {
+      const id = record.headers['subject'];
+      if (id === undefined || !wanted.has(id)) continue;
+      const event = readable(record);
+      const view = event === undefined ? undefined : projectTask(found.get(id), event, record.offset);
+      if (view !== undefined) found.set(id, view);
+    }
+  if (late.aborted) throw refuse('log_unavailable', `reading the end of the log took longer than ${foldMs} ms; try again`);
+};
+
+/** What cannot be decoded changes no view. */
+const readable = (record: Recorded): DatsEvent | undefined => {
+  try {
+    return eventOf(record);
+  } catch (error) {
+    if (isFault(error, 'terminal')) return undefined;
+    throw error;
+  }
+};
+
+/** @throws Fault `task_not_found`, `views_behind`. */
 export const taskNow = async (sources: Sources, id: string): Promise<TaskView> => {
   const view = await findTask(sources, id);
   if (view === undefined) throw refuse('task_not_found', `there is no task "${id}"`);
   return view;
 };
 
-/** Waits until the views have all that the log holds now, CATCH_UP_MS at most. */
-export const caughtUp = async ({ log, views }: Sources): Promise<void> => {
-  const count = log.partitions(LIFECYCLE);
-  const ends = await Promise.all(Array.from({ length: count }, (_, partition) => log.range(LIFECYCLE, partition)));
-  for (const deadline = performance.now() + CATCH_UP_MS; performance.now() < deadline; await sleep(LOOK_MS)) {
-    const taken = await Promise.all(ends.map((_, partition) => views.checkpoint(VIEW, partition)));
-    if (ends.every(({ end }, partition) => taken[partition]! >= end)) return;
-  }
+const caughtUpStands = async (sources: Sources, projectId: string | undefined): Promise<readonly Stand[]> => {
+  const { catchUpMs } = { ...LIMITS, ...sources.limits };
+  return untilNear(sources, await standsOf(sources, partitionsOf(sources, projectId)), 0, catchUpMs);
 };
 
-/** The artifact, waited for when its output is younger than the views; undefined when there is none. */
+/** Waits until the views have all that the log holds now (of the project), but not for long. @returns how many records they are behind. */
+export const caughtUp = async (sources: Sources, projectId?: string): Promise<number> =>
+  (await caughtUpStands(sources, projectId)).reduce((sum, stand) => sum + behindOf(stand), 0);
+
+/** Those of the artifacts that there are, waited for when their output is younger than the views. @throws Fault `views_behind`. */
+export const storedArtifacts = async (
+  sources: Sources,
+  ids: readonly string[],
+  projectId?: string,
+): Promise<ReadonlyMap<string, ArtifactView>> => {
+  const found = await storedIn<ArtifactView>(sources, 'artifact', ids);
+  const missing = ids.filter((id) => !found.has(id));
+  if (missing.length === 0) return found;
+  const stands = await caughtUpStands(sources, projectId);
+  for (const [id, view] of await storedIn<ArtifactView>(sources, 'artifact', missing)) found.set(id, view);
+  if (!missing.every((id) => found.has(id))) await checkMiss(sources, stands, 0);
+  return found;
+};
+
+/** The artifact, as of now; undefined when there is none. @throws Fault `views_behind`. */
 export const findArtifact = async (sources: Sources, id: string): Promise<ArtifactView | undefined> => {
-  const stored = await sources.views.get<ArtifactView>('artifact', id);
-  if (stored === undefined) await caughtUp(sources);
-  const view = stored ?? (await sources.views.get<ArtifactView>('artifact', id));
+  const view = (await storedArtifacts(sources, [id])).get(id);
   if (view === undefined) return undefined;
-  const task = await findTask(sources, view.task_id);
+  const task = await findTask(sources, view.task_id, view.project_id);
   return { ...view, accepted: task?.state === 'completed' && task.artifacts.some(({ artifact_id }) => artifact_id === id) };
 };

@@ -49,9 +49,12 @@ export const frameOf = (record: Recorded): Uint8Array => {
   return frame;
 };
 
+/** An event with JSON data; without an id it is no place to resume from. */
+export const sseFrame = (event: string, data: unknown, id?: string): Uint8Array =>
+  encoder.encode(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+
 /** `reset`: the stream did not go on from where the client was, or ends before its time; `resume` says what to do. */
-export const resetFrame = (reason: string, resume: string): Uint8Array =>
-  encoder.encode(`event: reset\ndata: ${JSON.stringify({ reason, resume })}\n\n`);
+export const resetFrame = (reason: string, resume: string): Uint8Array => sseFrame('reset', { reason, resume });
 
 const joined = (parts: readonly Uint8Array[]): Uint8Array[] => {
   const chunks: Uint8Array[] = [];

@@ -2,7 +2,8 @@
 //
 // T1. What was answered 202 is in the log on disk, and the next GET sees it (reads.ts). T2. A refusal leaves nothing but harmless claim checks behind.
 // T3. One Idempotency-Key of one submitter in one project makes one task: the task id is derived from the key, racing requests of this process share
-// one submission, and what another process appended is compared through the log. T4. What is kept for T3 is bounded.
+// one submission, and what another process appended is compared through the log. T4. What is kept for T3 is bounded. T5. A submission needs the log only:
+// views and limiter may be away. But what it names (dependencies, inputs, an Idempotency-Key that this process does not remember) has to be looked up.
 
 import type { z } from 'zod';
 import { inlineContent, storeText } from '../processors/index.js';
@@ -22,7 +23,8 @@ import type { Backlog } from './backlog.js';
 import { ANONYMOUS, createdEvent, fingerprintOfBody, fingerprintOfCreated, misfitsOf, type Requester } from './commands.js';
 import type { GatewayDeps } from './deps.js';
 import { invalid, type Misfit, refuse } from './problem.js';
-import { findArtifact, findTask } from './reads.js';
+import type { RateGate } from './rate-limit.js';
+import { findTask, findTasks, type Sources, storedArtifacts } from './reads.js';
 
 export type Accepted = z.infer<typeof acceptedSchema>;
 export type Created = EventOf<'dats.task.created'>;
@@ -38,25 +40,31 @@ interface Remembered {
 /** A task that is ready to be appended. */
 export interface Ready {
   readonly event: Created;
-  readonly position: number;
+  /** Open tasks of the project before it; null where that is not known. */
+  readonly position: number | null;
   readonly estimatedCompletion: string | null;
+}
+
+/** What a batch knows of one of its items. */
+export interface PartOfBatch {
+  /** Instead of the body's. */
+  readonly dependsOn: readonly string[];
+  /** Those of them that are in the project or will be, with this batch. */
+  readonly present: ReadonlySet<string>;
 }
 
 export interface Submissions {
   submit(body: SubmitTask, requester: Requester): Promise<Accepted>;
   submitOnce(body: SubmitTask, requester: Requester, key: string): Promise<{ readonly accepted: Accepted; readonly replayed: boolean }>;
-  /** Everything before the append. `dependsOn` replaces the body's; those in `siblings` need not exist yet. */
-  prepare(
-    body: SubmitTask,
-    requester: Requester,
-    taskId: string,
-    batch?: { readonly dependsOn: readonly string[]; readonly siblings: ReadonlySet<string> },
-  ): Promise<Ready>;
+  /** Everything before the append. */
+  prepare(body: SubmitTask, requester: Requester, taskId: string, batch?: PartOfBatch): Promise<Ready>;
+  /** Those of the tasks that are in the project. */
+  present(projectId: string, taskIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Appends all or none; they are on disk when it resolves. */
   commit(ready: readonly Ready[]): Promise<readonly Accepted[]>;
 }
 
-export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissions => {
+export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog, rate: RateGate): Submissions => {
   const { log, artifacts, config, now } = deps;
   const models = new Set(config.models.map((model) => model.id));
   const remembered = new Map<string, Remembered>();
@@ -80,16 +88,22 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
 
   const store = (text: string) => inlineContent(text) ?? storeText(artifacts, text);
 
+  const present: Submissions['present'] = async (projectId, taskIds) => {
+    const found = await findTasks(deps, taskIds, projectId);
+    return new Set(taskIds.filter((id) => found.get(id)?.project_id === projectId));
+  };
+
   const prepare: Submissions['prepare'] = async (body, requester, taskId, batch) => {
     const at = now();
     const dependsOn = batch?.dependsOn ?? body.depends_on;
     const misfits = [...misfitsOf(body, taskId, at, models)];
-    if (dependsOn.length > 0) misfits.push(...(await missingTasks(deps, body.project_id, dependsOn, batch?.siblings)));
+    if (dependsOn.length > 0)
+      misfits.push(...missingTasks(body.project_id, dependsOn, batch?.present ?? (await present(body.project_id, dependsOn))));
     const inputs = body.inputs.length > 0 ? await resolveInputs(deps, body.project_id, body.inputs, misfits) : [];
     if (misfits.length > 0) throw invalid(misfits);
     const load = await admit(body.project_id);
-    const position = load.open;
-    load.open++;
+    const before = load.open++;
+    const position = load.known ? before : null;
     try {
       const files = [];
       for (const { path, content } of body.files) files.push({ path, ...(await store(content)) });
@@ -108,7 +122,7 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
         now: at,
         configVersion: deps.configVersion,
       });
-      return { event, position, estimatedCompletion: estimate(body, at, load.typicalMs, position) };
+      return { event, position, estimatedCompletion: estimate(body, at, load.typicalMs, before) };
     } catch (error) {
       load.open--;
       throw error;
@@ -128,6 +142,7 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
   };
 
   const submitAs = async (body: SubmitTask, requester: Requester, taskId: string): Promise<Accepted> => {
+    if (rate.limit !== undefined) await rate.take(body.project_id, 1);
     const ready = await prepare(body, requester, taskId);
     return (await commit([ready]))[0]!;
   };
@@ -142,6 +157,7 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
 
   return {
     prepare,
+    present,
     commit,
     submit: (body, requester) => submitAs(body, requester, newId()),
     submitOnce: async (body, requester, key) => {
@@ -154,7 +170,7 @@ export const createSubmissions = (deps: GatewayDeps, backlog: Backlog): Submissi
       }
       let replayed = false;
       const answer = (async () => {
-        const earlier = await earlierAnswer(deps, taskId, fingerprint, key);
+        const earlier = await earlierAnswer(deps, { taskId, projectId: body.project_id, fingerprint, key });
         replayed = earlier !== undefined;
         return earlier ?? submitAs(body, requester, taskId);
       })();
@@ -171,8 +187,16 @@ const reused = (key: string): Fault =>
   );
 
 /** The answer to a submission that this process does not remember, from its view and its event. */
-const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: string, key: string): Promise<Accepted | undefined> => {
-  const view = await findTask(deps, taskId);
+const earlierAnswer = async (
+  deps: GatewayDeps & Sources,
+  {
+    taskId,
+    projectId,
+    fingerprint,
+    key,
+  }: { readonly taskId: string; readonly projectId: string; readonly fingerprint: string; readonly key: string },
+): Promise<Accepted | undefined> => {
+  const view = await findTask(deps, taskId, projectId);
   if (view === undefined) return undefined;
   const partition = partitionOf(view.project_id, deps.log.partitions(LIFECYCLE));
   const record = await deps.log.get({ topic: LIFECYCLE, partition, offset: view.first_offset });
@@ -194,25 +218,19 @@ const earlierAnswer = async (deps: GatewayDeps, taskId: string, fingerprint: str
   };
 };
 
-const missingTasks = async (
-  deps: GatewayDeps,
+const missingTasks = (projectId: string, ids: readonly string[], present: ReadonlySet<string>): Misfit[] =>
+  ids.flatMap((id, i) => (present.has(id) ? [] : [{ path: ['depends_on', i], message: `no task "${id}" in project "${projectId}"` }]));
+
+const resolveInputs = async (
+  deps: GatewayDeps & Sources,
   projectId: string,
   ids: readonly string[],
-  siblings: ReadonlySet<string> | undefined,
-): Promise<Misfit[]> => {
-  const misfits: Misfit[] = [];
-  for (const [i, id] of ids.entries()) {
-    if (siblings?.has(id)) continue;
-    const view = await findTask(deps, id);
-    if (view?.project_id !== projectId) misfits.push({ path: ['depends_on', i], message: `no task "${id}" in project "${projectId}"` });
-  }
-  return misfits;
-};
-
-const resolveInputs = async (deps: GatewayDeps, projectId: string, ids: readonly string[], misfits: Misfit[]): Promise<ArtifactRef[]> => {
+  misfits: Misfit[],
+): Promise<ArtifactRef[]> => {
+  const found = await storedArtifacts(deps, ids, projectId);
   const refs: ArtifactRef[] = [];
   for (const [i, id] of ids.entries()) {
-    const view = await findArtifact(deps, id);
+    const view = found.get(id);
     if (view?.project_id !== projectId) misfits.push({ path: ['inputs', i], message: `no artifact "${id}" in project "${projectId}"` });
     else refs.push({ artifact_id: id, task_id: view.task_id, path: view.path, sha256: view.sha256, at: view.at });
   }

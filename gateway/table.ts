@@ -52,6 +52,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly query?: Q;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: { readonly schema: B; readonly example: unknown; readonly ndjson?: boolean; readonly optional?: boolean };
+  /** Waits for a model, or goes through many tasks: has a time limit of its own instead of the one of every request. */
+  readonly patient?: boolean;
   readonly success: readonly Success[];
   readonly problems: readonly ProblemCode[];
   handle(call: Call<z.infer<P>, z.infer<Q>, z.infer<B>>, services: Services): Promise<Answer> | Answer;
@@ -66,6 +68,14 @@ export const route = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   spec as unknown as Route;
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** Present on lists and figures that are not up to date. */
+export const BEHIND_HEADER = 'Dats-Views-Behind';
+export const BEHIND_SAYS = 'Where the answer is not up to date: how many records of the log are not in it yet.';
+
+export const sayBehind = (answer: Answer, records: number): void => {
+  if (records > 0) answer.headers[BEHIND_HEADER] = String(records);
+};
 
 export const json = (status: number, value: unknown): Answer => ({
   status,

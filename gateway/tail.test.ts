@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { LIFECYCLE } from '../schemas/index.js';
+import { Fault, LIFECYCLE } from '../schemas/index.js';
 import type { Log } from '../streams/index.js';
 import { openMemoryLog } from '../streams/memory/index.js';
 import { BUFFER_RECORDS, createTail, type Tail } from './tail.js';
@@ -61,6 +61,40 @@ test('a log that cannot be read is a fault for whoever follows', async () => {
   const stream = broken.follow({ partition: 0, from: 0, project: 'p' }, new AbortController().signal);
   await expect(stream.next()).rejects.toMatchObject({ code: 'unavailable', kind: 'retryable' });
   expect(broken.followers()).toBe(0);
+});
+
+test('a log that refuses for good is a fault, and the next follower asks it anew', async () => {
+  let refusing = true;
+  const refused = createTail({
+    ...log,
+    partitions: () => 1,
+    range: async () => {
+      if (refusing) throw new Fault('fatal', 'log_refused', 'not for you (injected)');
+      return log.range(LIFECYCLE, 0);
+    },
+    read: (...args) => log.read(...args),
+  } as Log);
+  const follow = (signal: AbortSignal) => refused.follow({ partition: 0, from: 0, project: 'p' }, signal);
+  const stop = new AbortController();
+  await expect(follow(stop.signal).next()).rejects.toMatchObject({ code: 'log_refused' });
+  refusing = false;
+  await append(0, 1);
+  expect((await follow(stop.signal).next()).value).toHaveLength(1);
+  stop.abort();
+  refused.close();
+});
+
+test('who gives up while the log is away does not wait for it', async () => {
+  const away = createTail({
+    ...log,
+    partitions: () => 1,
+    range: () => Promise.reject(new Fault('retryable', 'log_unavailable', 'away (injected)')),
+  } as Log);
+  const stop = new AbortController();
+  const waiting = away.follow({ partition: 0, from: 0, project: 'p' }, stop.signal).next();
+  stop.abort();
+  expect(await waiting).toMatchObject({ done: true });
+  expect(away.followers()).toBe(0);
 });
 
 // biome-ignore lint/correctness/useYield: it fails before it could

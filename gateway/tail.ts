@@ -2,14 +2,18 @@
 //
 // F1. A follower sees every matching record from where it asked, once, in offset order: it reads the log by itself until it has caught up, then takes from
 // the tail. F2. Memory is bounded: a follower's buffer holds at most BUFFER_RECORDS and BUFFER_BYTES; who is slower falls back to reading the log at its own
-// pace and loses nothing. F3. A partition without followers has no reader.
-import { Fault, LIFECYCLE } from '../schemas/index.js';
+// pace and loses nothing. F3. A partition without followers has no reader. F4. A log that is away is silence: a stream that is open goes on when it is back.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Fault, isFault, LIFECYCLE } from '../schemas/index.js';
 import type { Log, Recorded } from '../streams/index.js';
+import { backoffMs } from '../streams/runtime/index.js';
 
 export const BUFFER_RECORDS = 1024;
 export const BUFFER_BYTES = 4 * 1024 * 1024;
 /** Records read from the log at a time while catching up. */
 const CATCH_UP_BATCH = 256;
+/** Waits between two questions to a log that is away, milliseconds. */
+const AWAY = { baseMs: 50, maxMs: 1_000 };
 
 export interface Follow {
   readonly partition: number;
@@ -100,8 +104,28 @@ class PartitionReader {
   }
 
   async #start(log: Log, partition: number): Promise<void> {
-    this.position = (await log.range(LIFECYCLE, partition)).end;
+    try {
+      const end = await this.#endOf(log, partition);
+      if (end === undefined) return this.#finish();
+      this.position = end;
+    } catch (error) {
+      this.#finish();
+      throw error;
+    }
     void this.#run(log, partition);
+  }
+
+  /** Undefined when the reader was stopped before the log answered (F4). */
+  async #endOf(log: Log, partition: number): Promise<number | undefined> {
+    for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
+      try {
+        return (await log.range(LIFECYCLE, partition)).end;
+      } catch (error) {
+        if (!isFault(error, 'retryable')) throw error;
+        await sleep(backoffMs(attempt, AWAY, Math.random), undefined, { signal: this.#stop.signal }).catch(() => undefined);
+      }
+    }
+    return undefined;
   }
 
   async #run(log: Log, partition: number): Promise<void> {
@@ -113,6 +137,10 @@ class PartitionReader {
     } catch (cause) {
       this.failure = new Fault('retryable', 'unavailable', 'the log cannot be read right now; resume where the stream ended', { cause });
     }
+    this.#finish();
+  }
+
+  #finish(): void {
     this.ended = true;
     for (const followers of this.#followers.values()) for (const follower of followers) this.#end(follower);
   }
@@ -147,6 +175,21 @@ class PartitionReader {
   }
 }
 
+/** Waits for `promise`, but not beyond the signal; the caller looks which it was. @throws what `promise` rejects with. */
+const settledOrAborted = async (promise: Promise<void>, signal: AbortSignal): Promise<void> => {
+  if (signal.aborted) return;
+  let wake = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    wake = resolve;
+  });
+  signal.addEventListener('abort', wake, { once: true });
+  try {
+    await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', wake);
+  }
+};
+
 export const createTail = (log: Log): Tail => {
   const readers = new Map<number, PartitionReader>();
 
@@ -174,7 +217,7 @@ export const createTail = (log: Log): Tail => {
       const { partition } = follow;
       const reader = claim(partition);
       try {
-        await reader.ready;
+        await settledOrAborted(reader.ready, signal);
         let next = follow.from;
         while (!signal.aborted) {
           while (next < reader.position) {

@@ -16,14 +16,34 @@ export interface EffectPorts {
   readonly checks: CheckPorts;
 }
 
+/** How many pieces of text one run of an effect may say: a run's first number is a multiple of it, so that a reader knows where a text begins. */
+export const SEQS_PER_RUN = 2 ** 20;
+
+/** What is said about a task in one run of an effect, for live watchers. None of it may throw or wait. */
+export interface Speech {
+  say(text: string): void;
+  /** What was said so far is void; what comes begins anew. */
+  restart(): void;
+  /** Nothing more comes, whatever became of the run. */
+  end(): void;
+}
+
+/**
+ * Begins the speech of a run. `attempt` is the task's, from 1. `firstSeq` is a multiple of SEQS_PER_RUN, and higher than that of every earlier run of the
+ * same attempt, in whatever process that was.
+ */
+export type Speak = (taskId: string, attempt: number, firstSeq: number) => Speech;
+
 export interface EffectContext {
   readonly signal: AbortSignal;
   /** The lifecycle event at an offset of the task's project partition. @throws Fault terminal `event_missing`. */
   eventAt(offset: number): Promise<DatsEvent>;
   /** Records drafts now, durable when it resolves, before the outcome (such as `dats.task.started`). */
   emit(drafts: readonly Draft[]): Promise<void>;
-  /** Text of the model as it comes, for live watchers; not on the log. */
+  /** Text of the model as it comes, for live watchers; not on the log. Goes on only for work of kind `generate`: other text is no task's output. */
   onText(text: string): void;
+  /** What `onText` was given so far is void: a model begins anew. */
+  onRestart(): void;
   readonly node: string;
   readonly worker: string;
   /** Fencing token: `<partition epoch>-<attempt of the runtime>`. */

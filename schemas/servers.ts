@@ -107,6 +107,15 @@ export const serversSchema = z
           .default(16 * 1024 * 1024),
         /** Open tasks a project may have before submissions are answered 429. */
         max_open_tasks_per_project: z.int().min(1).default(100_000),
+        /** Submissions of a project, over all gateways that share a Redis. */
+        rate_limit: z
+          .strictObject({
+            /** Tasks a minute, evenly; 0: no limit. */
+            per_minute: z.int().min(0).max(1_000_000_000).default(0),
+            /** Tasks that a project which was quiet may submit at once; default: `per_minute`. */
+            burst: z.int().min(1).max(1_000_000_000).optional(),
+          })
+          .prefault({}),
       })
       .prefault({}),
     log: z

@@ -10,16 +10,17 @@ import {
   type cancelSchema,
   type DatsEvent,
   Fault,
+  isFault,
   isTerminal,
-  type ModelConfig,
   type Problem,
   type ProjectStatus,
   type submitTaskSchema,
-  type TaskState,
   type TaskView,
 } from '../../schemas/index.js';
+import type { CancelAnswer, DeadLetter, HealthReport, ModelRow } from './answers.js';
 import { type FollowOptions, follow, type Open } from './events.js';
 import { type HttpOptions, openHttp } from './http.js';
+import { followText, type TextEvent } from './live-text.js';
 import { type Sleep, sleep } from './wait.js';
 
 export type SubmitBody = z.input<typeof submitTaskSchema>;
@@ -52,44 +53,6 @@ export interface FollowedEvent {
   readonly event: DatsEvent;
 }
 
-export interface ModelRow {
-  readonly id: string;
-  readonly provider: string;
-  readonly runner: ModelConfig['runner'];
-  readonly scripted: boolean;
-  readonly fallback: boolean;
-  readonly tiers: readonly string[];
-  readonly health: { readonly ok: boolean; readonly detail?: string; readonly latency_ms: number };
-  readonly running: number;
-}
-
-export interface CancelAnswer {
-  readonly outcome: 'cancelled' | 'already_final' | 'requested';
-  readonly state: TaskState;
-  /** What it did, in words. */
-  readonly detail: string;
-}
-
-export interface DeadLetter {
-  readonly id: string;
-  readonly state: 'open' | 'retried' | 'discarded';
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly type: string;
-  readonly project_id: string | null;
-  readonly code: string;
-  readonly message: string;
-  readonly attempts: number;
-  readonly failed_at: string;
-}
-
-export interface HealthReport {
-  readonly status: 'ok' | 'degraded' | 'down';
-  readonly version: string;
-  readonly dependencies: readonly { readonly name: string; readonly ok: boolean; readonly required: boolean; readonly detail?: string }[];
-}
-
 /** One of `task` and `problem` is there. */
 export interface BatchAnswer {
   readonly index: number;
@@ -100,8 +63,10 @@ export interface BatchAnswer {
 
 const BASE = '/api/v1';
 /** After the last event of a task its view may be a moment behind: how long that is waited for, and how often it is looked at. */
-const VIEW_LAG_MS = 5_000;
+const VIEW_LAG_MS = 30_000;
 const VIEW_POLL_MS = 20;
+/** Where it cannot be looked at, and the server does not say when to come back. */
+const VIEW_RETRY_MS = 1_000;
 
 const at = (...parts: readonly string[]): string => [BASE, ...parts.map(encodeURIComponent)].join('/');
 
@@ -179,22 +144,47 @@ export const createClient = (options: ClientOptions) => {
       if (since === undefined || Date.parse(followed.event.time) >= since) yield followed;
   }
 
+  /** What the model says about a task, as it says it, until the task is over. It may have gaps: what counts are the artifacts. */
+  const text = (id: string, following: FollowOptions = {}): AsyncGenerator<TextEvent> =>
+    followText(
+      (lastEventId, signal) =>
+        http.send({
+          path: at('tasks', id, 'stream'),
+          signal,
+          stream: true,
+          headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId },
+        }),
+      { sleep: pause, ...following },
+    );
+
+  /** The task, or how long to wait before it is asked for again: its view may be out of reach for a moment. */
+  const lookAt = async (id: string, call: CallOptions): Promise<TaskView | number> => {
+    try {
+      const view = await get(id, call);
+      return ['completed', 'failed', 'cancelled'].includes(view.status) ? view : VIEW_POLL_MS;
+    } catch (error) {
+      if (!isFault(error, 'retryable')) throw error;
+      return Math.max(VIEW_POLL_MS, error.retryAfterMs ?? VIEW_RETRY_MS);
+    }
+  };
+
   /** Follows a task to its end and returns how it stands then. */
   const wait = async (
     id: string,
     following: FollowOptions & { readonly onEvent?: (event: FollowedEvent) => void } = {},
   ): Promise<TaskView> => {
     for await (const event of events(id, following)) following.onEvent?.(event);
-    for (let waited = 0; ; waited += VIEW_POLL_MS) {
-      const view = await get(id, following);
-      if (['completed', 'failed', 'cancelled'].includes(view.status)) return view;
+    for (let waited = 0; ; ) {
+      const seen = await lookAt(id, following);
+      if (typeof seen !== 'number') return seen;
+      waited += seen;
       if (waited > VIEW_LAG_MS)
         throw new Fault(
           'retryable',
           'view_behind',
-          `task ${id} has ended, but its view still says ${view.state}; look again with: dats get ${id}`,
+          `task ${id} has ended, but the server cannot show how yet; look again with: dats get ${id}`,
         );
-      await pause(VIEW_POLL_MS, following.signal);
+      await pause(seen, following.signal);
     }
   };
 
@@ -257,6 +247,7 @@ export const createClient = (options: ClientOptions) => {
     cancel: (id: string, body: CancelBody = {}, call: CallOptions = {}): Promise<CancelAnswer> =>
       http.json({ method: 'POST', path: at('tasks', id, 'cancel'), json: body, signal: call.signal }),
     events,
+    text,
     projectEvents,
     wait,
     artifact: (id: string, call: CallOptions = {}): Promise<ArtifactView> => http.json({ path: at('artifacts', id), signal: call.signal }),

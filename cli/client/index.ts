@@ -1,4 +1,6 @@
+export type * from './answers.js';
 export * from './client.js';
 export { type FollowOptions, RECONNECT_FOR_MS } from './events.js';
+export type { TextEvent } from './live-text.js';
 export { isProblem, problemText, statusOfFault } from './problem.js';
 export { type Sleep, sleep } from './wait.js';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { loadText } from '../../processors/index.js';
 import { type ArtifactView, artifactViewSchema, Fault, type Language, LIFECYCLE, partitionOf } from '../../schemas/index.js';
 import { eventOf } from '../../streams/index.js';
-import { refuse, STATUS } from '../problem.js';
+import { READ_PROBLEMS, refuse, STATUS } from '../problem.js';
 import { findArtifact } from '../reads.js';
 import type { Services } from '../services.js';
 import { json, route } from '../table.js';
@@ -50,7 +50,7 @@ const get = route({
   summary: 'An artifact and where it came from',
   params,
   success: [{ status: STATUS.ok, description: 'The artifact.', schema: artifactViewSchema, example: EXAMPLES.artifact }],
-  problems: ['invalid_parameter', 'artifact_not_found'],
+  problems: ['invalid_parameter', 'artifact_not_found', ...READ_PROBLEMS],
   handle: async (call, services) => json(STATUS.ok, await artifactView(services, call.params.artifact_id)),
 });
 
@@ -75,7 +75,7 @@ const content = route({
     },
     { status: STATUS.notModified, description: 'The client has it.' },
   ],
-  problems: ['invalid_parameter', 'artifact_not_found', 'event_missing', 'content_missing', 'content_corrupt'],
+  problems: ['invalid_parameter', 'artifact_not_found', 'event_missing', 'content_missing', 'content_corrupt', ...READ_PROBLEMS],
   handle: async (call, services) => {
     const view = await artifactView(services, call.params.artifact_id);
     const digest = `sha-256=:${Buffer.from(view.sha256, 'hex').toString('base64')}:`;

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { acceptedSchema, BATCH_LIMIT, problemSchema } from '../../schemas/index.js';
 import { submitBatch } from '../batch.js';
-import { refuse, STATUS } from '../problem.js';
+import { READ_PROBLEMS, refuse, STATUS } from '../problem.js';
 import { json, route } from '../table.js';
 import { EXAMPLES } from './examples.js';
 import { requesterOf } from './tasks.js';
@@ -22,7 +22,9 @@ const submit = route({
   summary: 'Submit many tasks',
   description:
     `Up to ${BATCH_LIMIT} bodies of POST /tasks, as a JSON array or one a line (application/x-ndjson). Each is answered by itself: look at every \`status\`. ` +
-    'An item with a `ref` can be named in `depends_on` of any other item of the batch. A retry of a whole batch makes new tasks: Idempotency-Key is for single submissions.',
+    'An item with a `ref` can be named in `depends_on` of any other item of the batch. A retry of a whole batch makes new tasks: Idempotency-Key is for single submissions. ' +
+    'Where nothing could be taken because the project submits too fast (429) or the log is away (503), the whole request is answered so.',
+  patient: true,
   body: {
     schema: z
       .array(z.unknown().meta({ $ref: '#/components/schemas/SubmitTask' }))
@@ -42,14 +44,22 @@ const submit = route({
       example: { accepted: 1, refused: 0, results: [{ index: 0, status: STATUS.accepted, task: EXAMPLES.accepted }] },
     },
   ],
-  problems: ['malformed_json', 'invalid_parameter', 'body_too_large', 'unsupported_media_type', 'validation_failed'],
-  handle: async (call, { submissions }) => {
+  problems: [
+    'malformed_json',
+    'invalid_parameter',
+    'body_too_large',
+    'unsupported_media_type',
+    'validation_failed',
+    'rate_limited',
+    ...READ_PROBLEMS,
+  ],
+  handle: async (call, { submissions, rate, answerMs }) => {
     if (call.header('idempotency-key') !== null)
       throw refuse(
         'invalid_parameter',
         'Idempotency-Key: a batch does not honour it; submit the tasks one by one with a key each, or send the batch without',
       );
-    const results = await submitBatch(submissions, call.body, requesterOf(call));
+    const results = await submitBatch({ submissions, rate, stepMs: answerMs }, call.body, requesterOf(call));
     const accepted = results.filter((result) => result.task !== undefined).length;
     return json(STATUS.ok, { accepted, refused: results.length - accepted, results });
   },

@@ -7,6 +7,8 @@ import { STATUS } from '../problem.js';
 import type { Services } from '../services.js';
 import { type Answer, json, route } from '../table.js';
 
+const LOG_PROBLEMS = ['log_unavailable', 'unavailable'] as const;
+
 const params = z.strictObject({ id: z.string().min(1).max(64) });
 
 export const deadLetterSchema = z.object({
@@ -54,7 +56,7 @@ const list = route({
       headers: { Link: '`rel="next"` where there is a next page.' },
     },
   ],
-  problems: ['invalid_parameter'],
+  problems: ['invalid_parameter', ...LOG_PROBLEMS],
   handle: async (call, { deadLetters }) => {
     const { state, limit, cursor } = call.query;
     const after = cursor === undefined ? undefined : decodeCursor(cursor).after;
@@ -74,7 +76,7 @@ const get = route({
   summary: 'A dead letter with the original record',
   params,
   success: [{ status: STATUS.ok, description: 'The letter.', schema: deadLetterContentSchema }],
-  problems: ['invalid_parameter', 'dead_letter_not_found', 'event_missing'],
+  problems: ['invalid_parameter', 'dead_letter_not_found', 'event_missing', ...LOG_PROBLEMS],
   handle: async (call, { deadLetters }) => json(STATUS.ok, await deadLetters.get(call.params.id)),
 });
 
@@ -92,7 +94,7 @@ const PROBLEMS = [
   'unsupported_media_type',
   'validation_failed',
   'disk_full',
-  'unavailable',
+  ...LOG_PROBLEMS,
 ] as const;
 
 const retry = route({

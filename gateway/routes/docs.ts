@@ -21,6 +21,7 @@ const WHERE = `DATS, a distributed agentic task system.
 POST /api/v1/tasks                  submit a task
 GET  /api/v1/tasks/{task_id}        its state
 GET  /api/v1/tasks/{task_id}/events its events, live
+GET  /api/v1/tasks/{task_id}/stream what the model says about it, live
 GET  /docs                          everything else, to read
 GET  /openapi.json                  everything else, for tools
 GET  /asyncapi.json                 the events on Kafka, for tools

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { EVENTS, isTerminal, LIFECYCLE, parsePosition, partitionOf, type TaskView } from '../../schemas/index.js';
-import { refuse, STATUS } from '../problem.js';
+import { READ_PROBLEMS, refuse, STATUS } from '../problem.js';
 import { isFinal, taskNow } from '../reads.js';
 import type { Services } from '../services.js';
 import { eventStream, frameOf, resetFrame, SSE_HEADERS } from '../sse.js';
@@ -39,15 +39,16 @@ const resumeFrom = (call: Call<unknown, { lastEventId?: string | undefined }>, p
 interface Streaming {
   readonly follow: Omit<Follow, 'from'>;
   readonly from: number;
+  /** What the log held when the request came: asked before the headers of the answer are sent, so that a log that is away is a 503. */
+  readonly range: { readonly first: number; readonly end: number };
   /** Offset to end before, for what is over already. */
   readonly until?: number;
   readonly wanted?: ReadonlySet<string>;
   readonly endAtTerminal: boolean;
 }
 
-async function* framesOf({ deps, tail }: Services, streaming: Streaming, signal: AbortSignal): AsyncGenerator<readonly Uint8Array[], void> {
-  const { follow, until, wanted, endAtTerminal } = streaming;
-  const range = await deps.log.range(LIFECYCLE, follow.partition);
+async function* framesOf({ tail }: Services, streaming: Streaming, signal: AbortSignal): AsyncGenerator<readonly Uint8Array[], void> {
+  const { follow, range, until, wanted, endAtTerminal } = streaming;
   let from = streaming.from;
   if (from < range.first || from > range.end) {
     yield [
@@ -103,7 +104,7 @@ const taskEvents = route({
     { status: STATUS.ok, description: 'The stream.', contentType: 'text/event-stream' },
     { status: STATUS.noContent, description: 'The task is over and the client has all its events: stop reconnecting.' },
   ],
-  problems: ['invalid_parameter', 'task_not_found'],
+  problems: ['invalid_parameter', 'task_not_found', ...READ_PROBLEMS],
   handle: async (call, services) => {
     const view = await taskNow(services.deps, call.params.task_id);
     const partition = partitionOf(view.project_id, services.deps.log.partitions(LIFECYCLE));
@@ -112,6 +113,7 @@ const taskEvents = route({
     if (endAtTerminal && resume !== undefined && (await hasAll(services, view, partition, resume))) return { ...NOTHING_MORE, headers: {} };
     return stream(call, services, {
       follow: { partition, project: view.project_id, task: view.task_id },
+      range: await services.deps.log.range(LIFECYCLE, partition),
       from: resume ?? view.first_offset,
       endAtTerminal,
       ...(endAtTerminal && isFinal(view) ? { until: view.last_offset + 1 } : {}),
@@ -144,13 +146,14 @@ const projectEvents = route({
   }),
   headers: RESUME,
   success: [{ status: STATUS.ok, description: 'The stream.', contentType: 'text/event-stream' }],
-  problems: ['invalid_parameter'],
+  problems: ['invalid_parameter', 'log_unavailable', 'unavailable'],
   handle: async (call, services) => {
     const { log } = services.deps;
     const partition = partitionOf(call.params.project_id, log.partitions(LIFECYCLE));
     const range = await log.range(LIFECYCLE, partition);
     return stream(call, services, {
       follow: { partition, project: call.params.project_id },
+      range,
       from: resumeFrom(call, partition) ?? (call.query.from === 'beginning' ? range.first : range.end),
       endAtTerminal: false,
       ...(call.query.types === undefined ? {} : { wanted: new Set(call.query.types) }),

@@ -6,6 +6,7 @@ import { dlqRoutes } from './dlq.js';
 import { documentRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
 import { healthRoutes } from './health.js';
+import { liveTextRoutes } from './live-text.js';
 import { projectRoutes } from './projects.js';
 import { taskRoutes } from './tasks.js';
 
@@ -14,6 +15,7 @@ export const ROUTES: readonly Route[] = [
   ...taskRoutes,
   ...batchRoutes,
   ...eventRoutes,
+  ...liveTextRoutes,
   ...projectRoutes,
   ...artifactRoutes,
   ...agentRoutes,

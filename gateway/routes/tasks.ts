@@ -5,9 +5,9 @@ import { acceptedSchema, cancelSchema, STATES, STATUSES, submitTaskSchema, taskV
 import { cancelTask } from '../cancel.js';
 import { idempotencyKeyOf, type Requester } from '../commands.js';
 import { listTasks, nextLink, taskQuerySchema } from '../paging.js';
-import { refuse, STATUS } from '../problem.js';
+import { READ_PROBLEMS, refuse, STATUS } from '../problem.js';
 import { caughtUp, taskNow } from '../reads.js';
-import { type Call, json, route } from '../table.js';
+import { BEHIND_HEADER, BEHIND_SAYS, type Call, json, route, sayBehind } from '../table.js';
 import { EXAMPLES } from './examples.js';
 
 export const taskParams = z.strictObject({ task_id: z.string().min(1).max(64) });
@@ -32,7 +32,8 @@ const submit = route({
   summary: 'Submit a task',
   description:
     'Answered when the task is on disk. With `Idempotency-Key` (profile of draft-ietf-httpapi-idempotency-key-header-07; a key never expires) a repeated request gives the same task and ' +
-    '`Idempotent-Replayed: true`. Descriptions are limited to 1 MiB; longer material goes into `files`. `ref` has a meaning in batches only.',
+    '`Idempotent-Replayed: true`. Descriptions are limited to 1 MiB; longer material goes into `files`. `ref` has a meaning in batches only. ' +
+    'A project that submits faster than `gateway.rate_limit` allows is answered 429 with `Retry-After`; a repeated request under its key is not counted.',
   headers: {
     'Idempotency-Key': '1 to 255 printable ASCII characters, quoted or not. Scope: project and submitter.',
     traceparent: 'W3C trace context to join.',
@@ -55,7 +56,8 @@ const submit = route({
     'validation_failed',
     'idempotency_key_reused',
     'too_many_open_tasks',
-    'unavailable',
+    'rate_limited',
+    ...READ_PROBLEMS,
     'disk_full',
   ],
   handle: async (call, { submissions }) => {
@@ -85,7 +87,7 @@ const get = route({
   summary: 'The state of a task',
   params: taskParams,
   success: [{ status: STATUS.ok, description: 'The task.', schema: taskViewSchema, example: EXAMPLES.task }],
-  problems: ['invalid_parameter', 'task_not_found'],
+  problems: ['invalid_parameter', 'task_not_found', ...READ_PROBLEMS],
   handle: async (call, services) => json(STATUS.ok, await taskNow(services.deps, call.params.task_id)),
 });
 
@@ -103,15 +105,16 @@ const list = route({
       description: 'A page.',
       schema: taskPageSchema,
       example: { tasks: [EXAMPLES.task], next_cursor: null },
-      headers: { Link: '`rel="next"` where there is a next page.' },
+      headers: { Link: '`rel="next"` where there is a next page.', [BEHIND_HEADER]: BEHIND_SAYS },
     },
   ],
-  problems: ['invalid_parameter'],
+  problems: ['invalid_parameter', ...READ_PROBLEMS],
   handle: async (call, { deps }) => {
-    await caughtUp(deps);
+    const behind = await caughtUp(deps, call.query.project_id);
     const page = await listTasks(deps.views, call.query);
     const answer = json(STATUS.ok, { tasks: page.tasks, next_cursor: page.next });
     if (page.next !== null) answer.headers.link = nextLink(call.target, page.next);
+    sayBehind(answer, behind);
     return answer;
   },
 });
@@ -147,7 +150,7 @@ const cancel = route({
     'body_too_large',
     'unsupported_media_type',
     'validation_failed',
-    'unavailable',
+    ...READ_PROBLEMS,
     'disk_full',
   ],
   handle: async (call, services) => json(STATUS.ok, await cancelTask(services, call.params.task_id, call.body, requesterOf(call))),

@@ -1,5 +1,5 @@
 // A gateway over the memory log and the memory views, with the real materialisation behind it, and a stand-in for the deciders that says what it is told to.
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import type { Agents } from '../../processors/index.js';
 import { materialise } from '../../processors/index.js';
 import { memoryArtifactStore } from '../../processors/testing/index.js';
@@ -16,8 +16,8 @@ import {
   serversSchema,
   type TaskView,
 } from '../../schemas/index.js';
-import { eventOf, type Log, outgoing, type Recorded, type ViewStore } from '../../streams/index.js';
-import { openMemoryLog, openMemoryViewStore } from '../../streams/memory/index.js';
+import { eventOf, type LiveText, type Log, outgoing, type RateLimiter, type Recorded, type ViewStore } from '../../streams/index.js';
+import { openMemoryLiveText, openMemoryLog, openMemoryRateLimiter, openMemoryViewStore } from '../../streams/memory/index.js';
 import { createApp, type GatewayApp, type GatewayOptions } from '../app.js';
 import type { DependencyHealth, GatewayDeps } from '../deps.js';
 
@@ -26,6 +26,7 @@ export interface World {
   readonly deps: GatewayDeps;
   readonly log: Log;
   readonly views: ViewStore;
+  readonly live: LiveText;
   /** What the health probe answers. */
   readonly health: DependencyHealth[];
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -43,7 +44,12 @@ export interface World {
 
 export interface WorldOptions {
   readonly config?: unknown;
+  /** What the gateway sees; the materialisation and the test see what is behind it. */
   readonly log?: (log: Log) => Log;
+  readonly views?: (views: ViewStore) => ViewStore;
+  readonly live?: (live: LiveText) => LiveText;
+  readonly limiter?: RateLimiter;
+  readonly logger?: Logger;
   readonly agents?: Partial<Agents>;
   readonly gateway?: GatewayOptions;
   readonly now?: () => number;
@@ -121,19 +127,23 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
   const inner = openMemoryLog({ partitions: config.log.partitions });
   const log = options.log?.(inner) ?? inner;
   const views = openMemoryViewStore();
+  const live = openMemoryLiveText();
+  const limiter = options.limiter ?? openMemoryRateLimiter();
   const health: DependencyHealth[] = [{ name: 'log', ok: true, required: true }];
   const stop = new AbortController();
   const deps: GatewayDeps = {
     config,
     configVersion: 'c0ffee',
     log,
-    views,
+    views: options.views?.(views) ?? views,
+    live: options.live?.(live) ?? live,
+    limiter,
     artifacts: memoryArtifactStore(),
     agents: { ...AGENTS, ...options.agents },
     models: { ask: () => Promise.reject(new Error('not asked here')), status: async () => [], close: async () => undefined },
     health: async () => health,
     now: options.now ?? Date.now,
-    logger: pino({ level: 'silent' }),
+    logger: options.logger ?? pino({ level: 'silent' }),
     version: '0.0.0-test',
   };
   const app = createApp(deps, options.gateway);
@@ -144,6 +154,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     deps,
     log: inner,
     views,
+    live,
     health,
     post: async (path, body, headers = {}) =>
       app.request(path, {
@@ -175,6 +186,8 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
       await materialiser.leave();
       await inner.close();
       await views.close();
+      await live.close();
+      await limiter.close();
     },
   };
   return world;

@@ -106,6 +106,7 @@ const askFor = (work: Work, { prompt, title }: Prepared, sampling: Sampling, con
     seed: sampling.seed!,
     hints: { task: title, purpose: 'generate', tier, attempt },
     onText: context.onText,
+    onRestart: context.onRestart,
   };
   if (sampling.max_tokens !== undefined) ask.max_tokens = sampling.max_tokens;
   if (model !== undefined) ask.model = model;

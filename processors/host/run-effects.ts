@@ -2,7 +2,8 @@
 //
 // W1. A work item's outcome is recorded once, in the commit that marks the item done. W2. An effect that fails for good says so on the log
 // (`dats.task.attempt.failed`), so that scheduling decides; only what is no work item at all becomes a dead letter.
-// W3. What ended meanwhile is not begun, and is stopped when it runs.
+// W3. What ended meanwhile is not begun, and is stopped when it runs. W4. What a model says while it generates goes to live watchers, numbered so that
+// a later run of the same attempt, here or in another process, never repeats a number; the speech ends with its run, however that ends.
 import {
   type DataOf,
   type DatsEvent,
@@ -18,7 +19,7 @@ import {
 import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../../streams/index.js';
 import { consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
 import { type Draft, say } from '../draft.js';
-import type { Effect, EffectContext, EffectPorts } from '../effect.js';
+import { type Effect, type EffectContext, type EffectPorts, SEQS_PER_RUN, type Speak, type Speech } from '../effect.js';
 import { isoOf, millisOf } from '../iso-time.js';
 import type { Interrupts } from './interrupts.js';
 import { stamp } from './stamp.js';
@@ -36,13 +37,16 @@ export interface EffectRun {
   readonly now: () => number;
   /** Model calls made for a task since the last call: recorded with its outcome. */
   readonly takeCalls: (taskId: string) => readonly Draft[];
-  readonly onText: (taskId: string, text: string) => void;
+  /** Where the text of work of kind `generate` goes while it is said. */
+  readonly speak: Speak;
   readonly drainMs?: number;
   readonly onEvent?: (event: WorkEvent) => void;
 }
 
 /** Tries of an effect that fails for infrastructure's sake, before its attempt is given up. */
 export const EFFECT_RETRY: RetryPolicy = { maxAttempts: 4, baseMs: 200, maxMs: 5_000 };
+/** Runs that one owner of a partition may make of a work item; above `EFFECT_RETRY.maxAttempts`. */
+const RUNS_PER_OWNER = 8;
 
 type WorkEventRecord = EventOf<'dats.work.requested'>;
 const STAGES: Readonly<Record<Work['kind'], DataOf<'dats.task.attempt.failed'>['stage']>> = {
@@ -80,9 +84,10 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
     context.cancel(reason);
   });
   if (!ended) return [];
+  const speech = kind === 'generate' ? run.speak(task_id, attempt, firstSeqOf(context)) : undefined;
   const record = (drafts: readonly Draft[]): readonly Outgoing[] => drafts.map((draft, i) => toRecord(draft, i, effect, work, run));
   try {
-    const drafts = await effect.run(work, run.ports, contextOf(work, context, run, record));
+    const drafts = await effect.run(work, run.ports, contextOf(work, context, { run, record, speech }));
     return record([...drafts, ...run.takeCalls(task_id)]);
   } catch (error) {
     if (unwanted) return record(run.takeCalls(task_id));
@@ -93,21 +98,27 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
     return record([givenUp(kind, task_id, attempt, fault), ...run.takeCalls(task_id)]);
   } finally {
     ended();
+    speech?.end();
   }
 };
 
-const contextOf = (
-  work: WorkEventRecord,
-  context: WorkContext,
-  run: EffectRun,
-  record: (drafts: readonly Draft[]) => readonly Outgoing[],
-): EffectContext => ({
+/** Rises with every change of owner, and with every run that an owner makes (W4). */
+const firstSeqOf = ({ epoch, attempt }: WorkContext): number => (epoch * RUNS_PER_OWNER + attempt) * SEQS_PER_RUN;
+
+interface Running {
+  readonly run: EffectRun;
+  readonly record: (drafts: readonly Draft[]) => readonly Outgoing[];
+  readonly speech: Speech | undefined;
+}
+
+const contextOf = (work: WorkEventRecord, context: WorkContext, { run, record, speech }: Running): EffectContext => ({
   get signal() {
     return context.signal;
   },
   eventAt: (offset) => eventAt(run.log, work.projectid, offset),
   emit: (early) => context.emit(record(early)),
-  onText: (text) => run.onText(work.data.task_id, text),
+  onText: (text) => speech?.say(text),
+  onRestart: () => speech?.restart(),
   node: run.node,
   worker: run.worker,
   fence: `${context.epoch}-${context.attempt}`,

@@ -7,11 +7,14 @@ import type { EffectContext } from '../effect.js';
 export interface RecordedContext extends EffectContext {
   readonly emitted: readonly Draft[];
   readonly texts: readonly string[];
+  /** How often what was said became void. */
+  readonly restarts: readonly true[];
 }
 
 export const effectContextOf = (events: Readonly<Record<number, DatsEvent>>, changes: Partial<EffectContext> = {}): RecordedContext => {
   const emitted: Draft[] = [];
   const texts: string[] = [];
+  const restarts: true[] = [];
   return {
     signal: new AbortController().signal,
     eventAt: async (offset) => {
@@ -25,12 +28,16 @@ export const effectContextOf = (events: Readonly<Record<number, DatsEvent>>, cha
     onText: (text) => {
       texts.push(text);
     },
+    onRestart: () => {
+      restarts.push(true);
+    },
     node: 'node',
     worker: 'worker',
     fence: '1-1',
     ...changes,
     emitted,
     texts,
+    restarts,
   };
 };
 
