@@ -8,8 +8,11 @@ import { isProtocolError, kafkaFault, unavailable } from './faults.js';
 
 /** What a connection is for. `tail` and `group` requests wait at the broker. */
 export type Purpose = 'admin' | 'direct' | 'group' | 'produce' | 'tail' | 'transaction';
-/** A connection of its own for each member of a group: the join of one would hold up the heartbeats of another. */
-export type Channel = Purpose | `group:${number}`;
+/**
+ * One of several connections of a purpose: a broker answers a connection's requests one after another, so the join of one member would hold up the
+ * heartbeats of the next, and the commits of all partitions each other.
+ */
+export type Channel = Purpose | `group:${number}` | `transaction:${number}`;
 const purposeOf = (channel: Channel): Purpose => channel.split(':', 1)[0] as Purpose;
 
 export interface KafkaSecurity {

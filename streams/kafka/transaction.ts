@@ -5,8 +5,8 @@
 // X3. A failure before the end leaves the producer dirty: the next write first aborts what is open and gets a new epoch. That new epoch is asked for with the
 // old one, so an owner that was fenced meanwhile learns it instead of fencing the new owner back.
 import { addOffsetsToTxnV3, addPartitionsToTxnV3, endTxnV3, initProducerIdV4, txnOffsetCommitV3 } from '@platformatic/kafka';
-import { Fault } from '../../schemas/index.js';
-import type { Cluster } from './cluster.js';
+import { Fault, partitionOf } from '../../schemas/index.js';
+import type { Channel, Cluster } from './cluster.js';
 import type { Message } from './codec.js';
 import { isProtocolError, isWireError, kafkaFault } from './faults.js';
 import { type Persistence, persist } from './pause.js';
@@ -33,17 +33,21 @@ export interface TransactionOptions {
 const STEP_MS = 6_000;
 const FIRST_WAIT_MS = 1;
 const LONGEST_WAIT_MS = 200;
+/** Connections to a coordinator that the producers of a process share. */
+const CONNECTIONS = 4;
 
 const NONE: ProducerId = { id: -1n, epoch: -1 };
 
 export class TransactionalProducer {
   readonly #options: TransactionOptions;
+  readonly #channel: Channel;
   #producer: ProducerId = NONE;
   #sequences = new Sequences();
   #dirty = false;
 
   private constructor(options: TransactionOptions) {
     this.#options = options;
+    this.#channel = `transaction:${partitionOf(options.transactionalId, CONNECTIONS)}`;
   }
 
   /** Takes the id over. @throws Fault retryable when Kafka does not answer within `forMs`. */
@@ -88,17 +92,18 @@ export class TransactionalProducer {
     const topics = [...partitions].map(([name, numbers]) => ({ name, partitions: [...numbers] }));
     const enlistPartitions = () =>
       this.#ask('transaction', transactionalId, 'adding partitions to a transaction', (node) =>
-        this.#options.cluster.call(node, 'transaction', addPartitionsToTxnV3.api, [
+        this.#options.cluster.call(node, this.#channel, addPartitionsToTxnV3.api, [
           { transactionalId, producerId, producerEpoch, verifyOnly: false, topics },
         ]),
       );
     const enlistOffsets = ({ group }: Offsets) =>
       this.#ask('transaction', transactionalId, 'adding offsets to a transaction', (node) =>
-        this.#options.cluster.call(node, 'transaction', addOffsetsToTxnV3.api, transactionalId, producerId, producerEpoch, group),
+        this.#options.cluster.call(node, this.#channel, addOffsetsToTxnV3.api, transactionalId, producerId, producerEpoch, group),
       );
-    // One after the other: the coordinator refuses what comes while it writes down the first.
-    if (topics.length > 0) await enlistPartitions();
-    if (offsets !== undefined) await enlistOffsets(offsets);
+    // Sent together: on one connection the coordinator takes the second when it has written the first down.
+    const asked = [topics.length > 0 ? enlistPartitions() : undefined, offsets === undefined ? undefined : enlistOffsets(offsets)];
+    const failed = (await Promise.allSettled(asked)).find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   #send(messages: readonly Message[]): Promise<WrittenBatches> {
@@ -123,7 +128,7 @@ export class TransactionalProducer {
       },
     ];
     await this.#ask('group', group, 'committing offsets', (node) =>
-      cluster.call(node, 'transaction', txnOffsetCommitV3.api, transactionalId, group, id, epoch, -1, '', null, topics),
+      cluster.call(node, this.#channel, txnOffsetCommitV3.api, transactionalId, group, id, epoch, -1, '', null, topics),
     );
   }
 
@@ -135,7 +140,7 @@ export class TransactionalProducer {
       await persist(
         () =>
           this.#once('transaction', transactionalId, 'ending a transaction', (node) =>
-            cluster.call(node, 'transaction', endTxnV3.api, transactionalId, id, epoch, committed),
+            cluster.call(node, this.#channel, endTxnV3.api, transactionalId, id, epoch, committed),
           ),
         { signal, firstMs: FIRST_WAIT_MS, longestMs: LONGEST_WAIT_MS, ...(onRetry ? { onRetry } : {}) },
       );
@@ -168,7 +173,7 @@ export class TransactionalProducer {
     const { id, epoch } = this.#producer;
     const abort = () =>
       this.#once('transaction', transactionalId, 'aborting a transaction', (node) =>
-        cluster.call(node, 'transaction', endTxnV3.api, transactionalId, id, epoch, false),
+        cluster.call(node, this.#channel, endTxnV3.api, transactionalId, id, epoch, false),
       );
     await persist(abort, this.#steps()).catch((error: unknown) => {
       if (!isProtocolError((error as Fault).cause, 'INVALID_TXN_STATE')) throw error;
@@ -182,7 +187,7 @@ export class TransactionalProducer {
     const { id, epoch } = this.#producer;
     const init = () =>
       this.#once('transaction', transactionalId, 'opening a transactional producer', (node) =>
-        cluster.call(node, 'transaction', initProducerIdV4.api, transactionalId, timeoutMs, id, epoch),
+        cluster.call(node, this.#channel, initProducerIdV4.api, transactionalId, timeoutMs, id, epoch),
       );
     const { producerId, producerEpoch } = await persist(init, { ...this.#steps(), forMs });
     this.#producer = { id: producerId, epoch: producerEpoch };
