@@ -4,7 +4,7 @@
 // truth: Kafka forgets a group's offsets when the group was empty for a week. The group's own offset is written in the same transaction, for its tools.
 // K2. Opening fences the earlier owner before it reads (`TransactionalProducer.open`), and writes the new epoch at once: whoever owns, owns durably.
 // K3. One commit at a time: they follow one another in the order they were asked for.
-import type { Position } from '../../schemas/index.js';
+import { isFault, type Position } from '../../schemas/index.js';
 import { fencedOff, offsetBeyondEnd, offsetRegression, type Place, placeKey } from '../adapter/index.js';
 import type { Assignment, Commit, Outgoing, Recorded } from '../log.js';
 import { type Addressed, positionsOf } from './appender.js';
@@ -42,11 +42,17 @@ const encodeOffset = (record: OffsetRecord): string => JSON.stringify(record);
 /** Where the offset stands among the states: no state key is empty. */
 const OFFSET_KEY = undefined;
 
+/** An assignment that knows whether it was fenced. */
+export interface OwnedAssignment extends Assignment {
+  /** Somebody else took the partition, or the broker gave a transaction up: nothing can be committed through this any more. */
+  readonly lost: boolean;
+}
+
 /** Takes the partition over. @throws Fault retryable when Kafka does not answer, fenced when somebody else takes it at the same time. */
 export const openAssignment = async (
   deps: AssignmentDeps,
   load: () => Promise<ReadonlyMap<string | undefined, Buffer>>,
-): Promise<Assignment> => {
+): Promise<OwnedAssignment> => {
   const entries = await load();
   const stored = entries.get(OFFSET_KEY);
   const { next, epoch } = stored === undefined ? { next: 0, epoch: 0 } : decodeOffset(stored);
@@ -57,7 +63,7 @@ export const openAssignment = async (
   return assignment;
 };
 
-class KafkaAssignment implements Assignment {
+class KafkaAssignment implements OwnedAssignment {
   readonly topic;
   readonly partition;
   readonly epoch: number;
@@ -68,6 +74,7 @@ class KafkaAssignment implements Assignment {
   #next: number;
   #knownEnd = 0;
   #busy: Promise<unknown> = Promise.resolve();
+  #lost = false;
 
   constructor(deps: AssignmentDeps, { next, epoch }: OffsetRecord, states: Map<string, Buffer>) {
     this.#deps = deps;
@@ -79,6 +86,10 @@ class KafkaAssignment implements Assignment {
     this.#next = next;
     this.#knownEnd = next;
     this.#states = states;
+  }
+
+  get lost(): boolean {
+    return this.#lost;
   }
 
   /** Writes the epoch down (K2). */
@@ -129,7 +140,9 @@ class KafkaAssignment implements Assignment {
       messages.push(stateMessage(this.#deps, key, value === null ? null : Buffer.from(value as Uint8Array)));
     messages.push(this.#offsetMessage(next));
     const written = await producer.write(messages, this.#groupOffset(next)).catch((error: unknown) => {
-      throw (error as { kind?: string }).kind === 'fenced' ? fencedOff(where, this.epoch) : error;
+      if (!isFault(error, 'fenced')) throw error;
+      this.#lost = true;
+      throw fencedOff(where, this.epoch);
     });
     this.#next = next;
     for (const [key, value] of states) {

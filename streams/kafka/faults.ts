@@ -43,6 +43,18 @@ export const isProtocolError = (error: unknown, ...names: readonly string[]): bo
 export const isWireError = (error: unknown): boolean =>
   (error instanceof NetworkError || error instanceof TimeoutError || error instanceof GenericError) && protocolErrors(error).length === 0;
 
+const MOVED = [
+  'NOT_LEADER_OR_FOLLOWER',
+  'LEADER_NOT_AVAILABLE',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'UNKNOWN_TOPIC_ID',
+  'INCONSISTENT_TOPIC_ID',
+];
+
+/** May the request have gone to a broker that no longer leads the partition? Then the leader is to be looked up again; for other failures that is only delay. */
+export const mayHaveMoved = (error: unknown): boolean => isWireError(error) || isProtocolError(error, ...MOVED);
+
 const retriable = (error: unknown): boolean =>
   error instanceof ProtocolError && (error as ProtocolError & { canRetry: boolean }).canRetry === true;
 

@@ -3,7 +3,7 @@ import { fetchV13, listOffsetsV7, type ResponseError } from '@platformatic/kafka
 import type { Topic } from '../../schemas/index.js';
 import type { Cluster, Purpose } from './cluster.js';
 import { type Fetched, recordsIn } from './codec.js';
-import { isProtocolError, kafkaFault } from './faults.js';
+import { kafkaFault, mayHaveMoved } from './faults.js';
 
 /** A partition and the offset to read from. */
 export interface Cursor {
@@ -76,7 +76,7 @@ export const fetchFrom = async (
     );
   } catch (error) {
     const partial = (error as ResponseError & { response?: Response }).response;
-    for (const { name } of cursors) cluster.forgetTopic(name);
+    if (mayHaveMoved(error)) for (const { name } of cursors) cluster.forgetTopic(name);
     if (partial === undefined || partial.errorCode !== 0) throw kafkaFault(error, 'reading');
     response = partial;
   }
@@ -105,7 +105,7 @@ export const fetchOnce = async (
   try {
     [fetched] = await fetchFrom(cluster, await cluster.leader(cursor.name, cursor.partition), purpose, [cursor], limits);
   } catch (error) {
-    if (isProtocolError(error, 'NOT_LEADER_OR_FOLLOWER')) cluster.forgetTopic(cursor.name);
+    if (mayHaveMoved((error as Error).cause ?? error)) cluster.forgetTopic(cursor.name);
     throw error;
   }
   return fetched ?? { cursor, records: [], next: cursor.from, stable: cursor.from };
@@ -136,7 +136,7 @@ export const offsetsOf = async (cluster: Cluster, name: string, partition: numbe
     const stable = await ask(READ_COMMITTED, LATEST);
     return { first, end, stable };
   } catch (error) {
-    cluster.forgetTopic(name);
+    if (mayHaveMoved(error)) cluster.forgetTopic(name);
     throw kafkaFault(error, `asking for the offsets of ${name}/${partition}`);
   }
 };

@@ -7,7 +7,7 @@ import { type Fault, type Position, partitionOf, TOPICS, type Topic, toFault } f
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { type Addressed, Appender } from './appender.js';
-import { openAssignment } from './assignment.js';
+import { type OwnedAssignment, openAssignment } from './assignment.js';
 import { Cluster, type ClusterOptions } from './cluster.js';
 import { messageOf, type SchemaIds, sizeOf } from './codec.js';
 import { unavailable } from './faults.js';
@@ -289,7 +289,7 @@ class KafkaLog implements Log {
     });
   }
 
-  async #open(name: string, group: string, place: Place, revoked: AbortSignal): Promise<Assignment> {
+  async #open(name: string, group: string, place: Place, revoked: AbortSignal): Promise<OwnedAssignment> {
     const physical = this.#physical.get(place.topic)!;
     const states = stateTopic(this.#prefix, name);
     const signal = AbortSignal.any([revoked, this.#closed.signal]);

@@ -8,6 +8,7 @@ import { heartbeatV4, joinGroupV9, leaveGroupV5, type ResponseError, syncGroupV5
 import { Fault, isFault, type Topic, toFault } from '../../schemas/index.js';
 import { balance, LEAVE_TIMEOUT_MS, type Owned, type Place, placeKey } from '../adapter/index.js';
 import type { Assignment, Membership } from '../log.js';
+import type { OwnedAssignment } from './assignment.js';
 import type { Channel, Cluster } from './cluster.js';
 import { isProtocolError, isWireError, kafkaFault } from './faults.js';
 import {
@@ -35,7 +36,7 @@ export interface MemberOptions {
   /** Makes everything ready that the group needs; retried. */
   readonly prepare: () => Promise<void>;
   /** Takes a partition over: fences the earlier owner, loads the state. Retried until the partition is revoked. */
-  readonly open: (place: Place, revoked: AbortSignal) => Promise<Assignment>;
+  readonly open: (place: Place, revoked: AbortSignal) => Promise<OwnedAssignment>;
   readonly onAssigned: (assignment: Assignment) => Promise<void>;
   readonly onProblem: (error: unknown) => void;
 }
@@ -241,7 +242,9 @@ export class KafkaMember implements Membership {
     try {
       const assignment = await persist(() => open(place, revoked), { signal: revoked, onRetry: onProblem });
       await onAssigned(assignment);
-      if (!revoked.aborted) await new Promise<void>((resolve) => revoked.addEventListener('abort', () => resolve(), { once: true }));
+      // A handler may keep to itself that it was fenced (G3).
+      if (assignment.lost) await pause(FENCED_PAUSE_MS, revoked);
+      else if (!revoked.aborted) await new Promise<void>((resolve) => revoked.addEventListener('abort', () => resolve(), { once: true }));
     } catch (error) {
       if (isFault(error, 'fenced')) await pause(FENCED_PAUSE_MS, revoked);
       else if (!(revoked.aborted && isFault(error, 'retryable'))) this.#fail(error);

@@ -6,7 +6,7 @@ import { produceV9, type ResponseError } from '@platformatic/kafka';
 import { Fault } from '../../schemas/index.js';
 import type { Cluster } from './cluster.js';
 import { type Message, sizeOf } from './codec.js';
-import { isProtocolError, kafkaFault } from './faults.js';
+import { isProtocolError, kafkaFault, mayHaveMoved } from './faults.js';
 import { type Persistence, persist } from './pause.js';
 
 export interface ProducerId {
@@ -95,15 +95,15 @@ const sendFirsts = async (waiting: Map<string, Message[][]>, written: Map<string
   const outcomes = await Promise.allSettled([...byLeader].map(([leader, group]) => sendTo(leader, group, sending, bases)));
   for (const [place, batch] of round) {
     const base = bases.get(place);
-    if (base === undefined) cluster.forgetTopic(batch[0]!.topic);
-    else {
-      sequences.advance(place, batch.length);
-      written.get(place)!.push({ base, count: batch.length });
-      waiting.get(place)!.shift();
-    }
+    if (base === undefined) continue;
+    sequences.advance(place, batch.length);
+    written.get(place)!.push({ base, count: batch.length });
+    waiting.get(place)!.shift();
   }
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed !== undefined) throw kafkaFault(failed.reason, `appending to ${[...round.keys()].join(', ')}`);
+  if (failed === undefined) return;
+  if (mayHaveMoved(failed.reason)) for (const [place, batch] of round) if (!bases.has(place)) cluster.forgetTopic(batch[0]!.topic);
+  throw kafkaFault(failed.reason, `appending to ${[...round.keys()].join(', ')}`);
 };
 
 /** Notes the offsets of what was written even when a part of it was refused. */
