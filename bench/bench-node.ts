@@ -1,4 +1,4 @@
-// A whole node as the bench runs it: every role in one process, LMDB with fsync, a model that answers at once.
+// A whole node as the bench runs it: every role in one process, LMDB with fsync (or Kafka and Redis), a model that answers at once.
 //
 // The model writes one JSON file of about 500 bytes, so that the profile `syntax` has a file to parse in every task.
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -22,9 +22,26 @@ export interface BenchNode {
   /** Empty or not there. */
   readonly dir: string;
   readonly port: number;
+  /** The log on Kafka and the views in Redis; none: both on LMDB. */
+  readonly servers?: NodeServers | undefined;
 }
 
-export const benchConfiguration = async ({ dir, port }: BenchNode): Promise<Configuration> => {
+/** Where the servers are, and the prefix of topics and keys. */
+export interface NodeServers {
+  readonly brokers: string;
+  readonly redisUrl: string;
+  readonly prefix: string;
+}
+
+const storageOf = (servers: NodeServers | undefined): Pick<Parameters<typeof configurationOf>[0], 'log' | 'views'> =>
+  servers === undefined
+    ? {}
+    : {
+        log: { kind: 'kafka', kafka: { brokers: [servers.brokers], prefix: servers.prefix } },
+        views: { kind: 'redis', redis: { url: servers.redisUrl, prefix: servers.prefix } },
+      };
+
+export const benchConfiguration = async ({ dir, port, servers }: BenchNode): Promise<Configuration> => {
   await mkdir(dir, { recursive: true });
   const script = join(dir, 'script.json');
   const answers = [{ files: [{ path: 'modules.json', language: 'json', content: answerFile() }], chunk_chars: 100_000 }];
@@ -32,6 +49,7 @@ export const benchConfiguration = async ({ dir, port }: BenchNode): Promise<Conf
   return configurationOf(
     {
       version: 1,
+      ...storageOf(servers),
       node: { id: 'bench', data_dir: join(dir, 'data') },
       gateway: { port, max_open_tasks_per_project: 1_000_000 },
       models: [{ id: 'instant', runner: 'scripted', tiers: ['small', 'medium', 'large'], concurrency: 1_024, script }],

@@ -39,6 +39,17 @@ test('a line holds ours, the target, the peer with version and setting, the rati
   );
 });
 
+test('a figure is judged by its value whatever is told beside it', () => {
+  const peers = [
+    { name: 'embedded', version: 'of this run', setting: 'LMDB', value: 2.5 },
+    { name: 'kafkajs', version: '2.2.4', setting: 'alone', value: 0.5 },
+  ];
+  expect(isMet({ ...alone, beside: peers })).toBe(true);
+  expect(lineOf({ ...alone, beside: peers })).toBe(
+    'P2 | submission, p50 | 1.25 ms | target <= 1.5 ms | embedded of this run (LMDB) 2.5 ms; kafkajs 2.2.4 (alone) 0.5 ms | ratio 0.50; 2.50 | met',
+  );
+});
+
 test('a percentile is a measured value, whatever the order they came in', () => {
   expect(percentile([5, 1, 4, 2, 3], 0.5)).toBe(3);
   expect(percentile([5, 1, 4, 2, 3], 0.99)).toBe(5);
@@ -46,13 +57,15 @@ test('a percentile is a measured value, whatever the order they came in', () => 
 });
 
 test('the results page has a row for each figure, in the order of their ids', () => {
-  const page = resultsPage([{ ...alone, id: 'P11' }, beside, alone], 'machine | 2 cores', ['Disturbed.']);
+  const page = resultsPage([{ ...alone, id: 'R2' }, { ...alone, id: 'P11' }, { ...alone, id: 'P1k' }, beside, alone], 'machine | 2 cores', [
+    'Disturbed.',
+  ]);
   expect(
     page
       .split('\n')
-      .filter((line) => line.startsWith('| P'))
+      .filter((line) => /^\| [PR]\d/.test(line))
       .map((line) => line.split(' | ', 1)[0]),
-  ).toEqual(['| P1', '| P2', '| P11']);
+  ).toEqual(['| P1', '| P1k', '| P2', '| P11', '| R2']);
   expect(page).toContain('machine; 2 cores');
   expect(page).toContain('Disturbed.');
 });

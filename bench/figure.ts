@@ -16,6 +16,8 @@ export interface Figure {
   /** Bound of the value, or, with a peer, of the ratio ours / peer's; undefined: told only, no target. */
   readonly target?: { readonly at: 'least' | 'most'; readonly bound: number };
   readonly peer?: PeerFigure;
+  /** Told beside it with their ratios, and not judged. */
+  readonly beside?: readonly PeerFigure[];
   readonly note?: string;
 }
 
@@ -38,18 +40,20 @@ const targetText = (figure: Figure): string => {
   return `target ${at === 'least' ? '>=' : '<='} ${short(bound)} ${figure.peer === undefined ? figure.unit : `x ${figure.peer.name}`}`;
 };
 
-/** The columns of a figure: id, what, ours, target, peer, ratio, verdict, note. */
+const besides = ({ peer, beside = [] }: Figure): readonly PeerFigure[] => (peer === undefined ? beside : [peer, ...beside]);
+
+/** The columns of a figure: id, what, ours, target, peers, ratios, verdict, note. */
 export const columnsOf = (figure: Figure): readonly string[] => {
-  const { peer } = figure;
-  const ratio = ratioOf(figure);
+  const peers = besides(figure);
   const met = isMet(figure);
   return [
     figure.id,
     figure.what,
     `${short(figure.value)} ${figure.unit}`,
     targetText(figure),
-    peer === undefined ? 'no peer' : `${peer.name} ${peer.version} (${peer.setting}) ${short(peer.value)} ${figure.unit}`,
-    ratio === undefined ? '-' : `ratio ${ratio.toFixed(2)}`,
+    peers.map(({ name, version, setting, value }) => `${name} ${version} (${setting}) ${short(value)} ${figure.unit}`).join('; ') ||
+      'no peer',
+    peers.length === 0 ? '-' : `ratio ${peers.map(({ value }) => (figure.value / value).toFixed(2)).join('; ')}`,
     met === undefined ? 'for information' : met ? 'met' : 'NOT MET',
     figure.note ?? '',
   ];

@@ -59,6 +59,12 @@ export const driveClosed = async (port: number, requests: readonly Request[], co
   return { latencies, replies, begin, end: monotonicMs() };
 };
 
+/** Waits until the monotonic clock shows `at` milliseconds; not at all when that is over. */
+export const startAt = async (at: number): Promise<void> => {
+  const wait = at - monotonicMs();
+  if (wait > 0) await sleep(wait);
+};
+
 /** Open loop: `perSecond` requests a second, whether or not answers come. `sentAt` is told of each. */
 export const driveOpen = async (
   port: number,
@@ -72,8 +78,7 @@ export const driveOpen = async (
   const pending: Promise<void>[] = [];
   const begin = monotonicMs();
   for (const [i, request] of requests.entries()) {
-    const wait = begin + (i * 1_000) / perSecond - monotonicMs();
-    if (wait > 0) await sleep(wait);
+    await startAt(begin + (i * 1_000) / perSecond);
     const connection = free.pop() ?? (await Connection.open(port));
     const ask = async (): Promise<void> => {
       const sent = monotonicMs();

@@ -4,21 +4,27 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Figure, lineOf } from './figure.js';
-import { keyedFigures } from './keyed.js';
+import { benchKafkaPipeline } from './kafka-pipeline.js';
+import { keyedFigures, keyedOnKafkaFigures } from './keyed.js';
 import { machineLine } from './machine.js';
 import { benchWithPeers, installPeers, peersMissing } from './peers.js';
 import { benchPipeline } from './pipeline.js';
 import { cacheDir } from './places.js';
+import { benchRebalances } from './rebalance.js';
 import { benchReplay } from './replay.js';
 import { resultsPage } from './results.js';
+import { startServers } from './servers.js';
 import { benchIdle, benchStart } from './standing.js';
 import { benchStreams } from './streams.js';
 
-const FIGURES = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6', 'P11', 'P12', 'P13'];
+const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P11', 'P12', 'P13', 'R2'];
+/** Figures on Kafka that are told beside an embedded one of the same run. */
+const BESIDE: Readonly<Record<string, string>> = { P1k: 'P1', P4k: 'P4' };
+const ON_KAFKA = ['P1k', 'P4k', 'P5k'];
 const SIZES = {
-  quick: { tasks: 2_000, seconds: 5, replayTasks: 2_000, idleSeconds: 10, starts: 3, rounds: 1, peerTasks: 2_000 },
-  normal: { tasks: 20_000, seconds: 15, replayTasks: 43_000, idleSeconds: 60, starts: 5, rounds: 1, peerTasks: undefined },
-  full: { tasks: 20_000, seconds: 30, replayTasks: 43_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined },
+  quick: { tasks: 2_000, seconds: 5, replayTasks: 2_000, idleSeconds: 10, starts: 3, rounds: 1, peerTasks: 2_000, rebalances: 4 },
+  normal: { tasks: 20_000, seconds: 15, replayTasks: 43_000, idleSeconds: 60, starts: 5, rounds: 1, peerTasks: undefined, rebalances: 20 },
+  full: { tasks: 20_000, seconds: 30, replayTasks: 43_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined, rebalances: 20 },
 } as const;
 
 const RESULTS = new URL('../../bench/RESULTS.md', import.meta.url);
@@ -27,6 +33,7 @@ const HELP = `npm run bench -- [${FIGURES.join(' ')}] [--quick | --full] [--peer
   --peers      none; some: RabbitMQ classic and BullMQ appendfsync always (default); all: Restate and DBOS as well
   --quick      small loads, for a look; --full: three interleaved rounds with the peers, five idle minutes
   --write      puts the figures of this run into bench/RESULTS.md
+  P1k P4k P5k and R2 start a Kafka and a Redis of their own (java and redis-server are needed; the first time the network as well)
   DATS_PEERS   folder of the peers' harness;  DATS_CACHE  where everything is kept (default ~/.cache/dats)
 `;
 
@@ -44,19 +51,37 @@ const { values, positionals } = parseArgs({
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+type Size = (typeof SIZES)[keyof typeof SIZES];
+type Tell = (figures: Promise<readonly Figure[]>) => Promise<void>;
+
+/** Figures that need Kafka and Redis; what was told so far is what stands beside them. */
+const measureOnKafka = async (wanted: ReadonlySet<string>, size: Size, told: readonly Figure[], tell: Tell): Promise<void> => {
+  if (ON_KAFKA.some((id) => wanted.has(id))) {
+    const servers = await startServers();
+    try {
+      if (wanted.has('P1k') || wanted.has('P4k')) await tell(benchKafkaPipeline(wanted, size, servers, told));
+      if (wanted.has('P5k')) await tell(keyedOnKafkaFigures(servers));
+    } finally {
+      await servers.stop();
+    }
+  }
+  if (wanted.has('R2')) await tell(benchRebalances(size.rebalances));
+};
+
 const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   const size = SIZES[values.quick ? 'quick' : values.full ? 'full' : 'normal'];
   const results = join(cacheDir(), 'bench', 'figures.jsonl');
   await mkdir(join(cacheDir(), 'bench'), { recursive: true });
   const told: Figure[] = [];
-  const tell = async (figures: Promise<readonly Figure[]>): Promise<void> => {
+  const tell: Tell = async (figures) => {
     for (const figure of await figures) {
       say(lineOf(figure));
       told.push(figure);
       await appendFile(results, `${JSON.stringify({ at: new Date().toISOString(), ...figure })}\n`);
     }
   };
-  if (['P1', 'P2', 'P3', 'P4'].some((id) => wanted.has(id))) await tell(benchPipeline(wanted, size));
+  const embedded = new Set([...wanted].map((id) => BESIDE[id] ?? id));
+  if (['P1', 'P2', 'P3', 'P4'].some((id) => embedded.has(id))) await tell(benchPipeline(embedded, size));
   if (values.peers !== 'none' && (wanted.has('P1') || wanted.has('P4'))) {
     const missing = peersMissing();
     const options = { all: values.peers === 'all', rounds: size.rounds, tasks: size.peerTasks, hurried: values.quick };
@@ -68,6 +93,7 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));
+  await measureOnKafka(wanted, size, told, tell);
   const machine = await machineLine();
   say(machine);
   if (values.write) await writeFile(RESULTS, resultsPage(told, machine, []));

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import type { Profiler } from 'node:inspector';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { NodeServers } from './bench-node.js';
 import { endsWithUs } from './children.js';
 import { TICKS } from './machine.js';
 import { freshDir, removeDir } from './places.js';
@@ -64,11 +65,19 @@ export interface PipelineProcess {
   stop(): Promise<void>;
 }
 
-/** With its data in `dir`, which stays; without, in a folder that goes with it. @throws Error when it cannot start. */
-export const startPipeline = async (dir?: string): Promise<PipelineProcess> => {
+export interface PipelineOptions {
+  /** Its data lie here, and stay; without, in a folder that goes with it. */
+  readonly dir?: string;
+  /** The log on Kafka and the views in Redis; without, both on LMDB. */
+  readonly servers?: NodeServers;
+}
+
+/** @throws Error when it cannot start. */
+export const startPipeline = async ({ dir, servers }: PipelineOptions = {}): Promise<PipelineProcess> => {
   const port = await freePort();
   const data = dir ?? (await freshDir('pipeline'));
-  const env = { ...process.env, APP_PORT: String(port), BENCH_DIR: data, NODE_ENV: 'production' };
+  const storage = servers === undefined ? {} : { BENCH_SERVERS: JSON.stringify(servers) };
+  const env = { ...process.env, APP_PORT: String(port), BENCH_DIR: data, NODE_ENV: 'production', ...storage };
   const child: ChildProcess = endsWithUs(fork(fileURLToPath(PIPELINE_APP), [], { env }));
   const completed = new Map<string, number>();
   const died = new Promise<never>((_, reject) => {

@@ -9,7 +9,7 @@ export const cacheDir = (): string => process.env.DATS_CACHE ?? join(process.env
 
 const made = new Set<string>();
 process.on('exit', () => {
-  for (const dir of made) rmSync(dir, { recursive: true, force: true });
+  for (const dir of made) rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 });
 
 /** A fresh folder on the measured disk; whoever asked removes it with `removeDir`, and the end of the process does in any case. */

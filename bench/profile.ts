@@ -1,10 +1,12 @@
-// A CPU profile of the pipeline under load: `node dist/bench/profile.js [tasks]`. The whole profile goes to a file that Chrome's tools open.
+// A CPU profile of the pipeline under load: `node dist/bench/profile.js [tasks] [--kafka]`, with the log on LMDB or on Kafka. The whole profile goes to a file that Chrome's tools open.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { benchTask, driveClosed } from './load.js';
 import { cpuMsOf, startPipeline } from './pipeline-process.js';
 import { cacheDir } from './places.js';
 import { byFile, selfTimes } from './self-times.js';
+import { type BenchServers, serversCpuNote, startServers } from './servers.js';
 
 const TASKS = 10_000;
 const WARM_UP = 1_000;
@@ -17,8 +19,9 @@ const table = (rows: readonly (readonly [string, number])[], tasks: number, tota
     .map(([name, us]) => `${(us / tasks).toFixed(2).padStart(8)} us/task ${((us / total) * 100).toFixed(1).padStart(5)} %  ${name}`)
     .join('\n');
 
-const profilePipeline = async (tasks: number): Promise<void> => {
-  const pipeline = await startPipeline();
+const profilePipeline = async (tasks: number, servers: BenchServers | undefined): Promise<void> => {
+  const at = servers && { brokers: servers.brokers, redisUrl: servers.redisUrl, prefix: servers.freshPrefix('profile') };
+  const pipeline = await startPipeline(at === undefined ? {} : { servers: at });
   try {
     const warmUp = Array.from({ length: WARM_UP }, (_, i) => benchTask(i));
     await driveClosed(
@@ -30,6 +33,7 @@ const profilePipeline = async (tasks: number): Promise<void> => {
     const work = Array.from({ length: tasks }, (_, i) => benchTask(i));
     await pipeline.startProfile();
     const cpuBefore = cpuMsOf(pipeline.pid);
+    const serversBefore = servers?.cpu();
     const { begin, end } = await driveClosed(
       pipeline.port,
       work.map((task) => task.request),
@@ -37,6 +41,7 @@ const profilePipeline = async (tasks: number): Promise<void> => {
     );
     await pipeline.waitFor(WARM_UP + tasks);
     const cpu = cpuMsOf(pipeline.pid) - cpuBefore;
+    const others = servers && serversBefore ? `, ${serversCpuNote(serversBefore, servers.cpu(), tasks)}` : '';
     const profile = await pipeline.stopProfile();
     const last = Math.max(...pipeline.completed.values());
     const file = join(cacheDir(), 'bench', 'pipeline.cpuprofile');
@@ -47,7 +52,7 @@ const profilePipeline = async (tasks: number): Promise<void> => {
     const rates = `${((tasks / (last - begin)) * 1_000).toFixed(0)} tasks/s, ${((tasks / (end - begin)) * 1_000).toFixed(0)} submissions/s`;
     process.stdout.write(
       `${tasks} tasks: ${rates}, ${(cpu / tasks).toFixed(3)} CPU ms a task (all threads, profiler included), ` +
-        `main thread busy ${(total / tasks).toFixed(0)} us a task\n\nself time by function\n${table(busy, tasks, total)}\n\n` +
+        `main thread busy ${(total / tasks).toFixed(0)} us a task${others}\n\nself time by function\n${table(busy, tasks, total)}\n\n` +
         `self time by file\n${table(byFile(busy), tasks, total)}\n\nwhole profile: ${file}\n`,
     );
   } finally {
@@ -55,4 +60,13 @@ const profilePipeline = async (tasks: number): Promise<void> => {
   }
 };
 
-await profilePipeline(Number(process.argv[2] ?? TASKS));
+// The processes that are measured end when this one goes.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { kafka: { type: 'boolean', default: false } } });
+const servers = values.kafka ? await startServers() : undefined;
+try {
+  await profilePipeline(Number(positionals[0] ?? TASKS), servers);
+} finally {
+  await servers?.stop();
+}

@@ -24,7 +24,7 @@ const CONNECTIONS = 64;
 const LOOK_MS = 5;
 
 const fillLog = async (dir: string, tasks: number): Promise<void> => {
-  const pipeline = await startPipeline(dir);
+  const pipeline = await startPipeline({ dir });
   try {
     await driveClosed(
       pipeline.port,

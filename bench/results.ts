@@ -6,8 +6,7 @@ const rowOf = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
 /** `machine` is the line that closes the run; `remarks` are what a reader has to know besides. */
 export const resultsPage = (figures: readonly Figure[], machine: string, remarks: readonly string[]): string => {
-  const numberOf = ({ id }: Figure): number => Number(id.slice(1));
-  const sorted = [...figures].sort((a, b) => numberOf(a) - numberOf(b));
+  const sorted = [...figures].sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true }));
   const table = [rowOf(HEAD), rowOf(HEAD.map(() => '---')), ...sorted.map((figure) => rowOf(columnsOf(figure)))];
   return [
     '# Results of the last run',
