@@ -58,6 +58,8 @@ const KAFKA_LEAST_SESSION_MS = 6_000;
 const REBALANCE_TIMEOUT_MS = 10_000;
 const RETRY_MS = { first: 50, longest: 1_000 } as const;
 const FENCED_PAUSE_MS = 200;
+/** A change of the group is heard with the next heartbeat: so long its partitions may wait for a new owner, in milliseconds. */
+const HEARTBEAT_MS = 300;
 const LEAVE_REQUEST_MS = 2_000;
 
 let members = 0;
@@ -261,7 +263,7 @@ export class KafkaMember implements Membership {
     const gone = this.#gone.signal;
     const rejoin = this.#rejoin.signal;
     while (!gone.aborted && !rejoin.aborted) {
-      await pause(this.#sessionTimeoutMs / 5, AbortSignal.any([gone, rejoin]));
+      await pause(Math.min(HEARTBEAT_MS, this.#sessionTimeoutMs / 4), AbortSignal.any([gone, rejoin]));
       if (gone.aborted || rejoin.aborted) return;
       try {
         await this.#call(this.#channel, (node, channel) =>
