@@ -110,7 +110,7 @@ const foldFromCheckpoint = async (
   let position = await views.checkpoint(VIEW, partition);
   const watch = watchCheckpoint(views, { view: VIEW, partition, everyMs: options.lookMs ?? LOOK_MS }, () => position);
   try {
-    const signal = AbortSignal.any([revoked, watch.left]);
+    const signal = AbortSignal.any([revoked, watch.left, offset.failed]);
     for await (const records of log.read({ topic, partition, offset: position }, signal, { maxBatch: MAX_BATCH })) {
       watch.busy();
       await takeAll(projection, records, options);
@@ -132,6 +132,7 @@ const foldFromCheckpoint = async (
       if (records.length >= BUSY_RECORDS && records.length < MAX_BATCH) await pause(FLUSH_MS - (performance.now() - began), revoked);
       watch.quiet();
     }
+    offset.failed.throwIfAborted();
   } finally {
     watch.stop();
   }

@@ -9,8 +9,10 @@ import type { Assignment } from '../../streams/index.js';
 export const COMMIT_MS = 500;
 
 export interface OffsetKeeper {
-  /** Everything below `next` is in the views. @throws what a commit since the last call failed with for good, such as `fenced`. */
+  /** Everything below `next` is in the views. */
   reach(next: number): Promise<void>;
+  /** Aborted when a commit failed for good, with its Fault (`fenced`, say) as the reason: the partition is to be given up, also when nothing comes any more. */
+  readonly failed: AbortSignal;
   /** Commits what was reached and not committed yet; never throws. */
   stop(): Promise<void>;
 }
@@ -21,7 +23,7 @@ export const keepOffset = (assignment: Assignment, onProblem: (fault: Fault) => 
   let last = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
   let committing: Promise<void> = Promise.resolve();
-  let failure: unknown;
+  const failed = new AbortController();
   let stopped = false;
   /** Code of the trouble since the last commit: an outage is told once. */
   let told: string | undefined;
@@ -37,7 +39,7 @@ export const keepOffset = (assignment: Assignment, onProblem: (fault: Fault) => 
       committed = next;
       told = undefined;
     } catch (error) {
-      if (!isFault(error, 'retryable')) failure ??= error;
+      if (!isFault(error, 'retryable')) failed.abort(error);
       else {
         if (told !== error.code) onProblem(error);
         told = error.code;
@@ -51,16 +53,16 @@ export const keepOffset = (assignment: Assignment, onProblem: (fault: Fault) => 
   };
 
   return {
+    failed: failed.signal,
     async reach(next) {
       reached = Math.max(reached, next);
       const wait = last + COMMIT_MS - performance.now();
       if (wait <= 0) await commit();
       else timer ??= setTimeout(() => void commit(), wait);
-      if (failure !== undefined) throw failure;
     },
     async stop() {
       stopped = true;
-      await commit();
+      if (!failed.signal.aborted) await commit();
     },
   };
 };

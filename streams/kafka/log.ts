@@ -3,6 +3,7 @@
 // H1. Opening does not wait for the brokers: what needs them waits, reading and joining for ever, appending and asking for a bounded time (Fault retryable).
 // H2. What this process was told is committed or appended is visible to its next `get` and `range`, and to those of every other process: they wait for
 // transactions that were open when they asked.
+import { setMaxListeners } from 'node:events';
 import { type Fault, type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
@@ -82,6 +83,8 @@ class KafkaLog implements Log {
     this.#physical = new Map(TOPICS.map((topic) => [topic, physicalTopic(this.#prefix, topic)]));
     this.#logical = new Map(TOPICS.map((topic) => [physicalTopic(this.#prefix, topic), topic]));
     const signal = this.#closed.signal;
+    // Everything that waits in this log listens to it.
+    setMaxListeners(0, signal);
     this.#tails = new Tails({ cluster: this.#cluster, signal, onProblem: this.#onProblem });
     this.#appender = new Appender({
       cluster: this.#cluster,
@@ -293,6 +296,7 @@ class KafkaLog implements Log {
     const physical = this.#physical.get(place.topic)!;
     const states = stateTopic(this.#prefix, name);
     const signal = AbortSignal.any([revoked, this.#closed.signal]);
+    setMaxListeners(0, signal);
     const producer = await TransactionalProducer.open(
       {
         cluster: this.#cluster,
@@ -344,6 +348,7 @@ class KafkaLog implements Log {
 /** Aborts GIVE_UP_MS after `revoked` did: a commit whose outcome cannot be learned must not hold a partition for ever. */
 const lateAfter = (revoked: AbortSignal): AbortSignal => {
   const late = new AbortController();
+  setMaxListeners(0, late.signal);
   revoked.addEventListener('abort', () => void setTimeout(() => late.abort(), GIVE_UP_MS).unref(), { once: true });
   return late.signal;
 };

@@ -4,6 +4,7 @@
 // Partitions that stay are never interrupted. G2. A member that cannot reach the coordinator goes on with what it has: should somebody else have taken it,
 // the commits are fenced (L4). G3. A handler that was fenced while its partition is still ours is begun anew, from what is committed.
 // G4. Leaving drains first: heartbeats go on until the handlers have returned.
+import { setMaxListeners } from 'node:events';
 import { heartbeatV4, joinGroupV9, leaveGroupV5, type ResponseError, syncGroupV5 } from '@platformatic/kafka';
 import { Fault, isFault, type Topic, toFault } from '../../schemas/index.js';
 import { balance, LEAVE_TIMEOUT_MS, type Owned, type Place, placeKey } from '../adapter/index.js';
@@ -86,6 +87,7 @@ export class KafkaMember implements Membership {
       this.#settle = { resolve, reject };
     });
     this.done.catch(() => undefined);
+    setMaxListeners(0, this.#gone.signal);
     this.#running = this.#run();
   }
 
@@ -234,6 +236,7 @@ export class KafkaMember implements Membership {
   #begin({ topic, partition }: Place): void {
     const place = { topic, partition };
     const revoke = new AbortController();
+    setMaxListeners(0, revoke.signal);
     this.#held.set(placeKey(place), { place, revoke, ended: this.#hold(place, revoke) });
   }
 
