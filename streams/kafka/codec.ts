@@ -1,7 +1,7 @@
 // Records on the wire: the CloudEvents Kafka binding in binary mode.
 //
 // B1. An attribute `x` is the header `ce_x`, but `datacontenttype` is `content-type`; the value is `data`, framed for the schema registry where there is one.
-// B2. Headers that are no attributes keep their names. A foreign header that looks like an attribute but has no `ce_` reads as `header.<name>`, so that it is
+// B2. Headers that are no attributes keep their names, but for the two that mean an attribute on the wire (`content-type`, `ce_...`). A foreign header that looks like an attribute but has no `ce_` reads as `header.<name>`, so that it is
 // never taken for one and is written back as it was. B3. A value is never null: on a compacted topic that would delete the event.
 import type { RecordsBatch, KafkaRecord as WireRecord } from '@platformatic/kafka';
 import { isKnownSchema, type Topic } from '../../schemas/index.js';
@@ -26,6 +26,7 @@ const PLAIN = 'header.';
 /** Confluent's wire format: a zero byte and the schema id, big-endian, before the JSON. */
 const MAGIC = 0;
 const FRAME_BYTES = 5;
+const OPENING_BRACE = 0x7b;
 
 const headerName = (name: string): string => {
   if (name === 'datacontenttype') return 'content-type';
@@ -112,7 +113,7 @@ export class FetchedRecord implements Recorded {
 
   get headers(): Readonly<Record<string, string>> {
     if (this.#headers === undefined) {
-      const headers: Record<string, string> = {};
+      const headers: Record<string, string> = Object.create(null);
       for (const [name, value] of this.#wire.headers) headers[nameOf((name ?? EMPTY).toString())] = (value ?? EMPTY).toString();
       this.#headers = headers;
     }
@@ -121,9 +122,9 @@ export class FetchedRecord implements Recorded {
 
   get value(): Uint8Array {
     const value = this.#wire.value ?? EMPTY;
-    // JSON never begins with a zero byte; what this build does not know is left as it is.
-    if (value[0] === MAGIC && value.byteLength > FRAME_BYTES && isKnownSchema(this.headers['dataschema'] ?? ''))
-      return value.subarray(FRAME_BYTES);
+    // JSON never begins with a zero byte, and `data` is an object: everything else is left as it is.
+    const isFramed = value[0] === MAGIC && (value[FRAME_BYTES] === OPENING_BRACE || value.byteLength === FRAME_BYTES);
+    if (isFramed && isKnownSchema(this.headers['dataschema'] ?? '')) return value.subarray(FRAME_BYTES);
     return value;
   }
 

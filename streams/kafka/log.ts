@@ -349,7 +349,9 @@ class KafkaLog implements Log {
 const lateAfter = (revoked: AbortSignal): AbortSignal => {
   const late = new AbortController();
   setMaxListeners(0, late.signal);
-  revoked.addEventListener('abort', () => void setTimeout(() => late.abort(), GIVE_UP_MS).unref(), { once: true });
+  const begin = () => void setTimeout(() => late.abort(), GIVE_UP_MS).unref();
+  if (revoked.aborted) begin();
+  else revoked.addEventListener('abort', begin, { once: true });
   return late.signal;
 };
 

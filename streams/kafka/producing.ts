@@ -80,7 +80,7 @@ export const sendBatches = async (messages: readonly Message[], sending: Sending
   return written;
 };
 
-/** Sends the first waiting batch of every partition that has not sent as many as the others. What was written is taken out of `waiting`. */
+/** Sends the first waiting batch of every partition. What was written is taken out of `waiting`. */
 const sendFirsts = async (waiting: Map<string, Message[][]>, written: Map<string, Written[]>, sending: Sending): Promise<void> => {
   const { cluster, sequences } = sending;
   const round = new Map([...waiting].filter(([, batches]) => batches.length > 0).map(([place, batches]) => [place, batches[0]!]));

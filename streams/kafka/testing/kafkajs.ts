@@ -12,8 +12,8 @@ export interface Reading {
   readonly onProcessed?: (lastOffset: string) => void;
 }
 
-/** Two tries after the first, in milliseconds. */
-const RETRY = { retries: 2, initialRetryTime: 50 };
+/** For what a broker that has just begun, or a new topic, is not ready for; in milliseconds. */
+const RETRY = { retries: 8, initialRetryTime: 50, maxRetryTime: 1_000 };
 /** Limits of a member, in milliseconds: as low as they make sense. */
 const LIMITS = { sessionTimeout: 1_500, rebalanceTimeout: 3_000, heartbeatInterval: 100, maxWaitTimeInMs: 100 };
 
