@@ -17,10 +17,11 @@ import {
   type Work,
 } from '../../schemas/index.js';
 import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../../streams/index.js';
-import { consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
+import { backoffMs, consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
 import { type Draft, say } from '../draft.js';
 import { type Effect, type EffectContext, type EffectPorts, SEQS_PER_RUN, type Speak, type Speech } from '../effect.js';
 import { isoOf, millisOf } from '../iso-time.js';
+import { pause } from '../pause.js';
 import type { Interrupts } from './interrupts.js';
 import { stamp } from './stamp.js';
 
@@ -115,7 +116,7 @@ const contextOf = (work: WorkEventRecord, context: WorkContext, { run, record, s
   get signal() {
     return context.signal;
   },
-  eventAt: (offset) => eventAt(run.log, work.projectid, offset),
+  eventAt: (offset) => eventAt(run.log, work.projectid, offset, context.signal),
   emit: (early) => context.emit(record(early)),
   onText: (text) => speech?.say(text),
   onRestart: () => speech?.restart(),
@@ -150,9 +151,26 @@ const toRecord = (draft: Draft, index: number, effect: Effect, work: WorkEventRe
   return outgoing(draft.topic, event, draft.key ?? event.projectid);
 };
 
-/** The lifecycle event at an offset of a project's partition. */
-const eventAt = async (log: Log, project: string, offset: number): Promise<DatsEvent> => {
+/** Waits between two questions to a log that is away, in milliseconds. */
+const ASK_AGAIN = { baseMs: 100, maxMs: 2_000 };
+
+/**
+ * The lifecycle event at an offset of a project's partition. A log that is away is waited for, until `signal` aborts: the task is not to blame.
+ * @throws Fault terminal `event_missing`; retryable when the signal aborted first.
+ */
+const eventAt = async (log: Log, project: string, offset: number, signal: AbortSignal): Promise<DatsEvent> => {
   const partition = partitionOf(project, log.partitions(LIFECYCLE));
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await eventNow(log, partition, offset);
+    } catch (error) {
+      if (toFault(error).kind !== 'retryable' || signal.aborted) throw error;
+      await pause(backoffMs(attempt, ASK_AGAIN, Math.random), signal);
+    }
+  }
+};
+
+const eventNow = async (log: Log, partition: number, offset: number): Promise<DatsEvent> => {
   const record = await log.get({ topic: LIFECYCLE satisfies Topic, partition, offset });
   if (!record) throw new Fault('terminal', 'event_missing', `the log has no event at ${LIFECYCLE} p${partition}-${offset}`);
   return eventOf(record);

@@ -3,8 +3,9 @@
 // K1. State lies in a compacted topic, in the partition of the same number, one record a key. The offset lies there too, under the place itself, and is the
 // truth: Kafka forgets a group's offsets when the group was empty for a week. The group's own offset is written in the same transaction, for its tools.
 // K2. Opening fences the earlier owner before it reads (`TransactionalProducer.open`), and writes the new epoch at once: whoever owns, owns durably.
-// K3. One commit at a time: they follow one another in the order they were asked for.
-import { isFault, type Position } from '../../schemas/index.js';
+// K3. What Kafka says of the group is never above it: if it is, the state topic lost something, and nothing is begun (`state_lost`).
+// K4. One commit at a time: they follow one another in the order they were asked for.
+import { Fault, isFault, type Position } from '../../schemas/index.js';
 import { fencedOff, offsetBeyondEnd, offsetRegression, type Place, placeKey } from '../adapter/index.js';
 import type { Assignment, Commit, Outgoing, Recorded } from '../log.js';
 import { type Addressed, positionsOf } from './appender.js';
@@ -25,6 +26,8 @@ export interface AssignmentDeps {
     from: number,
     options: { readonly maxBatch?: number; readonly signal?: AbortSignal },
   ) => AsyncIterable<readonly Recorded[]>;
+  /** What Kafka has as the group's offset, if anything. @throws Fault */
+  readonly groupOffset: () => Promise<number | undefined>;
   /** Everything below is decided. @throws Fault */
   readonly end: () => Promise<number>;
   readonly checkOpen: () => void;
@@ -56,6 +59,13 @@ export const openAssignment = async (
   const entries = await load();
   const stored = entries.get(OFFSET_KEY);
   const { next, epoch } = stored === undefined ? { next: 0, epoch: 0 } : decodeOffset(stored);
+  const said = await deps.groupOffset();
+  if (said !== undefined && said > next)
+    throw new Fault(
+      'fatal',
+      'state_lost',
+      `${deps.group} has done ${placeKey(deps.place)} up to ${said}, but its state in ${deps.stateTopic} ends at ${next}: the topic was emptied or restored from older. Going on would do everything since again. Restore the topic; or, to do it again on purpose, delete the group's offsets`,
+    );
   const states = new Map<string, Buffer>();
   for (const [key, value] of entries) if (key !== undefined) states.set(key, value);
   const assignment = new KafkaAssignment(deps, { next, epoch: epoch + 1 }, states);

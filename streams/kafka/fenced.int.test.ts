@@ -2,10 +2,12 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { LIFECYCLE } from '../../schemas/index.js';
 import type { Assignment, Log } from '../log.js';
-import { Collector, hold, text } from '../testing/log-driver.js';
+import { Collector, hold, Latch, record, text } from '../testing/log-driver.js';
 import { addressOf, describeWith } from '../testing/servers.js';
 import { Cluster } from './cluster.js';
+import { readState } from './state-topic.js';
 import { type KafkaHarness, kafkaHarness } from './testing/harness.js';
+import { physicalTopic, stateTopic } from './topics.js';
 import { TransactionalProducer } from './transaction.js';
 
 describeWith(['kafka'], 'an owner that Kafka fenced', () => {
@@ -48,5 +50,31 @@ describeWith(['kafka'], 'an owner that Kafka fenced', () => {
     expect(epochs).toEqual([...epochs].sort((a, b) => a - b));
     expect(new Set(epochs).size).toBe(3);
     expect(text((await begun.items[2]!.state('round'))!)).toBe('1');
+  });
+
+  it('reads its state whole or not at all: what was cut off is never taken for a beginning', async () => {
+    const owned = new Latch<Assignment>();
+    const membership = await log.join('group', [LIFECYCLE], async (assignment) => {
+      if (assignment.partition === 1) owned.open(assignment);
+      await hold(assignment);
+    });
+    await (await owned.reached).commit({ next: 0, outputs: [], states: new Map([['kept', 'yes']]) });
+    await membership.leave();
+    const place = { topic: LIFECYCLE, partition: 1 } as const;
+    const states = stateTopic(harness.prefix, 'group');
+    expect(text((await readState(cluster, states, place, new AbortController().signal)).get('kept')!)).toBe('yes');
+    await expect(readState(cluster, states, place, AbortSignal.abort())).rejects.toMatchObject({
+      kind: 'retryable',
+      code: 'partition_revoked',
+    });
+  });
+
+  it('does not begin where the state topic is older than what Kafka says of the group', async () => {
+    await log.append([record('x')]);
+    const thief = await steal();
+    const name = physicalTopic(harness.prefix, LIFECYCLE);
+    await thief.write([], { group: `${harness.prefix}group`, topic: name, partition: 1, next: 7 });
+    const membership = await log.join('group', [LIFECYCLE], hold);
+    await expect(membership.done).rejects.toMatchObject({ kind: 'fatal', code: 'state_lost' });
   });
 });

@@ -38,7 +38,11 @@ export const groupLag = async (request: LagRequest): Promise<readonly GroupLag[]
   });
 };
 
-const ask = async <R>({ cluster, group }: LagRequest, doing: string, send: (node: number) => Promise<R>): Promise<R> => {
+const ask = async <R>(
+  { cluster, group }: Pick<LagRequest, 'cluster' | 'group'>,
+  doing: string,
+  send: (node: number) => Promise<R>,
+): Promise<R> => {
   try {
     return await send(await cluster.coordinator('group', group));
   } catch (error) {
@@ -47,7 +51,8 @@ const ask = async <R>({ cluster, group }: LagRequest, doing: string, send: (node
   }
 };
 
-const committedOf = async (request: LagRequest): Promise<ReadonlyMap<string, number>> => {
+/** What Kafka has as the group's offsets, by place; waits for open transactions. */
+export const committedOf = async (request: Omit<LagRequest, 'endOf'>): Promise<ReadonlyMap<string, number>> => {
   const { cluster, group, places, nameOf, topicOf } = request;
   const topics = new Map<string, number[]>();
   for (const { topic, partition } of places) topics.set(nameOf(topic), [...(topics.get(nameOf(topic)) ?? []), partition]);

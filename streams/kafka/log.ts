@@ -4,8 +4,8 @@
 // H2. What this process was told is committed or appended is visible to its next `get` and `range`, and to those of every other process: they wait for
 // transactions that were open when they asked.
 import { setMaxListeners } from 'node:events';
-import { type Fault, type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
-import { LEAVE_TIMEOUT_MS, logClosed, type Place, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
+import { type Fault, formatPosition, type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
+import { LEAVE_TIMEOUT_MS, logClosed, type Place, placeKey, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { type Addressed, Appender } from './appender.js';
 import { type OwnedAssignment, openAssignment } from './assignment.js';
@@ -13,7 +13,7 @@ import { Cluster, type ClusterOptions } from './cluster.js';
 import { messageOf, type SchemaIds, sizeOf } from './codec.js';
 import { unavailable } from './faults.js';
 import { type FetchLimits, fetchOnce, offsetsOf } from './fetching.js';
-import { groupLag } from './lag.js';
+import { committedOf, groupLag } from './lag.js';
 import { KafkaMember } from './member.js';
 import { pause, persist } from './pause.js';
 import { readPartition } from './reader.js';
@@ -134,8 +134,9 @@ class KafkaLog implements Log {
       if (record !== undefined) return record.offset === position.offset ? record : undefined;
       if (fetched.failed !== undefined || fetched.next > position.offset) return undefined;
       const { end } = await this.#ask('reading a record', () => offsetsOf(this.#cluster, cursor.name, cursor.partition));
+      if (end <= position.offset) return undefined;
       // It is there, in a transaction that is not decided yet.
-      if (end <= position.offset || performance.now() > deadline) return undefined;
+      if (performance.now() > deadline) throw unavailable(`waiting for the transaction at ${formatPosition(position)} of ${cursor.name}`);
       await pause(LOOK_MS, this.#closed.signal);
     }
   }
@@ -169,13 +170,11 @@ class KafkaLog implements Log {
     if (this.#closing !== undefined) throw logClosed();
     const group = this.#prefix + name;
     const member = new KafkaMember({
-      cluster: this.#cluster,
+      ...this.#named(),
       group,
       topics,
       partitions: this.#options.partitions,
       sessionTimeoutMs: this.#options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
-      nameOf: (topic) => this.#physical.get(topic)!,
-      topicOf: (physical) => this.#logical.get(physical),
       prepare: async () => {
         await this.#prepared(ASK_MS);
         await ensureStateTopic(this.#cluster, this.#topicOptions(), name);
@@ -194,11 +193,9 @@ class KafkaLog implements Log {
     const places = topics.flatMap((topic) => Array.from({ length: this.#options.partitions }, (_, partition) => ({ topic, partition })));
     return this.#ask('asking for the lag', () =>
       groupLag({
-        cluster: this.#cluster,
+        ...this.#named(),
         group: this.#prefix + name,
         places,
-        nameOf: (topic) => this.#physical.get(topic)!,
-        topicOf: (physical) => this.#logical.get(physical),
         endOf: async ({ topic, partition }) => (await this.range(topic, partition)).end,
       }),
     );
@@ -320,10 +317,19 @@ class KafkaLog implements Log {
           maxBatch,
           signals: [revoked, this.#closed.signal, ...(own === undefined ? [] : [own])],
         }),
+      groupOffset: async () => (await committedOf({ ...this.#named(), group, places: [place] })).get(placeKey(place)),
       end: async () => (await this.range(place.topic, place.partition)).end,
       checkOpen: () => this.#checkOpen(),
     };
     return openAssignment(deps, () => readState(this.#cluster, states, place, signal));
+  }
+
+  #named() {
+    return {
+      cluster: this.#cluster,
+      nameOf: (topic: Topic) => this.#physical.get(topic)!,
+      topicOf: (physical: string) => this.#logical.get(physical),
+    };
   }
 
   #sources() {

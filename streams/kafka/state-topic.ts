@@ -2,6 +2,8 @@
 //
 // Z1. A key is `<topic>/<partition>` of the place it belongs to, and after another `/` the state's own key; without it, it is the place's offset.
 // Z2. Reading goes up to what was there when it began, decided or not: what is open then belongs to other places of the partition, and is waited for.
+// Z3. A state is read whole or not at all.
+import { Fault } from '../../schemas/index.js';
 import type { Place } from '../adapter/index.js';
 import { placeKey } from '../adapter/index.js';
 import type { Cluster } from './cluster.js';
@@ -30,7 +32,7 @@ export const stateMessage = (
   timestamp: BigInt(Date.now()),
 });
 
-/** All states of a place by their own keys; the offset is under `undefined`. @throws Fault retryable */
+/** All states of a place by their own keys; the offset is under `undefined`. All or none (Z3). @throws Fault retryable, also when the signal aborts. */
 export const readState = async (
   cluster: Cluster,
   stateTopic: string,
@@ -50,8 +52,12 @@ export const readState = async (
       if (record.deleted) states.delete(name);
       else states.set(name, Buffer.from(record.value));
     }
+    if (fetched.failed !== undefined)
+      throw new Fault('retryable', 'log_unavailable', `reading the state of ${own} from ${stateTopic} at ${from}: ${fetched.failed}`);
     if (fetched.next === from) await pause(LOOK_MS, signal);
     from = fetched.next;
   }
+  // Z3: whoever went on with a part of it would begin at the first record and do everything again.
+  if (signal.aborted) throw new Fault('retryable', 'partition_revoked', `${own} was given up while its state was read`);
   return states;
 };
