@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { Fault, type Problem, toFault } from '../schemas/index.js';
 
 /** Success statuses, so that no route names a number. */
-export const STATUS = { ok: 200, accepted: 202, noContent: 204, found: 302, notModified: 304 } as const;
+export const STATUS = { ok: 200, accepted: 202, noContent: 204, found: 302, notModified: 304, unavailable: 503 } as const;
 export type SuccessStatus = (typeof STATUS)[keyof typeof STATUS];
 
 interface ProblemKind {

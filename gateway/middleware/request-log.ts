@@ -1,6 +1,6 @@
-// One line a request at debug, one at error for what is our fault. No bodies, no header values: they may hold secrets.
+// One line a request at debug, one at warn where something we need is away, one at error for what is our fault. No bodies, no header values: they may hold secrets.
 import type { Logger } from 'pino';
-import { isServerError } from '../problem.js';
+import { isServerError, STATUS } from '../problem.js';
 
 export interface RequestLine {
   readonly method: string;
@@ -14,6 +14,11 @@ export interface RequestLine {
 
 export const logRequest = (logger: Logger, now: () => number, line: RequestLine): void => {
   const { method, path, status, started, correlationId, error } = line;
+  if (error !== undefined && status === STATUS.unavailable) {
+    const { code, message } = error as { code?: unknown; message?: unknown };
+    logger.warn({ method, path, status, correlation_id: correlationId, code, detail: message }, 'could not be answered now');
+    return;
+  }
   if (error !== undefined && isServerError(status)) {
     logger.error({ method, path, status, correlation_id: correlationId, err: error }, 'request failed');
     return;
