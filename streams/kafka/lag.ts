@@ -1,10 +1,10 @@
 // How far a group is behind, and who owns what: from the coordinator and the leaders.
 import { describeGroupsV5, offsetFetchV8 } from '@platformatic/kafka';
-import type { Topic } from '../../schemas/index.js';
+import type { Fault, Topic } from '../../schemas/index.js';
 import { type Place, placeKey } from '../adapter/index.js';
 import type { GroupLag } from '../log.js';
 import type { Cluster } from './cluster.js';
-import { kafkaFault } from './faults.js';
+import { isProtocolError, kafkaFault } from './faults.js';
 import { decodeAssignment, placesOf } from './group-protocol.js';
 import { persist } from './pause.js';
 
@@ -19,7 +19,7 @@ export interface LagRequest {
 }
 
 /** How long offsets of an open transaction are waited for, in milliseconds. */
-const STABLE_MS = 5_000;
+const STABLE_MS = 2_000;
 
 export const groupLag = async (request: LagRequest): Promise<readonly GroupLag[]> => {
   const { places, endOf } = request;
@@ -57,13 +57,15 @@ export const committedOf = async (request: Omit<LagRequest, 'endOf'>): Promise<R
   const topics = new Map<string, number[]>();
   for (const { topic, partition } of places) topics.set(nameOf(topic), [...(topics.get(nameOf(topic)) ?? []), partition]);
   const asked = [...topics].map(([name, partitionIndexes]) => ({ name, partitionIndexes }));
-  const response = await persist(
-    () =>
-      ask(request, 'asking for the offsets of', (node) =>
-        cluster.call(node, 'direct', offsetFetchV8.api, [{ groupId: group, memberEpoch: -1, topics: asked }], true),
-      ),
-    { forMs: STABLE_MS, firstMs: 2 },
-  );
+  const fetchOffsets = (stable: boolean) =>
+    ask(request, 'asking for the offsets of', (node) =>
+      cluster.call(node, 'direct', offsetFetchV8.api, [{ groupId: group, memberEpoch: -1, topics: asked }], stable),
+    );
+  // An offset that stays open is told as it was before: the group's offsets are what people look at, and nothing is decided by them.
+  const response = await persist(() => fetchOffsets(true), { forMs: STABLE_MS, firstMs: 2 }).catch((error: Fault) => {
+    if (!isProtocolError(error.cause, 'UNSTABLE_OFFSET_COMMIT')) throw error;
+    return fetchOffsets(false);
+  });
   const committed = new Map<string, number>();
   for (const { name, partitions } of response.groups[0]?.topics ?? [])
     for (const { partitionIndex, committedOffset } of partitions) {

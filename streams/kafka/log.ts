@@ -48,6 +48,8 @@ const OPEN_MS = 10_000;
 const GIVE_UP_MS = 10_000;
 /** How long open transactions are waited for, in milliseconds, and between two looks. */
 const DECIDED_MS = 8_000;
+/** The same for those who only want to know how far behind a group is. */
+const LAG_DECIDED_MS = 1_000;
 const LOOK_MS = 2;
 const TELL_MS = 10_000;
 /** Ends of transactions that are passed over in looking for the last record. */
@@ -141,13 +143,18 @@ class KafkaLog implements Log {
     }
   }
 
-  async range(topic: Topic, partition: number): Promise<{ first: number; end: number }> {
+  range(topic: Topic, partition: number): Promise<{ first: number; end: number }> {
+    return this.#range(topic, partition, DECIDED_MS);
+  }
+
+  /** Waits for open transactions for so long. */
+  async #range(topic: Topic, partition: number, decidedMs: number): Promise<{ first: number; end: number }> {
     this.#checkOpen();
     const name = this.#physical.get(topic)!;
     const ask = () => this.#ask('asking for a range', () => offsetsOf(this.#cluster, name, partition));
     const asked = await ask();
     let { stable } = asked;
-    for (const deadline = performance.now() + DECIDED_MS; stable < asked.end && performance.now() < deadline; ) {
+    for (const deadline = performance.now() + decidedMs; stable < asked.end && performance.now() < deadline; ) {
       await pause(LOOK_MS, this.#closed.signal);
       stable = (await ask()).stable;
     }
@@ -196,7 +203,7 @@ class KafkaLog implements Log {
         ...this.#named(),
         group: this.#prefix + name,
         places,
-        endOf: async ({ topic, partition }) => (await this.range(topic, partition)).end,
+        endOf: async ({ topic, partition }) => (await this.#range(topic, partition, LAG_DECIDED_MS)).end,
       }),
     );
   }
