@@ -30,6 +30,8 @@ export interface StreamedEvent {
 export interface StreamOptions {
   readonly lastEventId?: string | undefined;
   readonly signal?: AbortSignal;
+  /** The node has answered; events may come at any time, or not for long. */
+  readonly onOpen?: () => void;
 }
 
 export type Api = ReturnType<typeof apiOf>;
@@ -89,6 +91,7 @@ export const apiOf = (url: string) => {
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
       if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
+      options.onOpen?.();
       const waiting: StreamedEvent[] = [];
       const parser = createParser({
         onEvent: ({ id, event, data }) => {

@@ -73,7 +73,7 @@ export interface Load {
 /** Statuses that ask for another try. */
 const LATER: ReadonlySet<number> = new Set([429, 503]);
 
-export const startLoad = (api: Api, random: Random, projects: readonly string[], lanes: number): Load => {
+export const startLoad = (api: Pick<Api, 'submit' | 'cancel'>, random: Random, projects: readonly string[], lanes: number): Load => {
   const acknowledged: Acknowledged[] = [];
   const surprises: string[] = [];
   const finished = new Set<string>();
