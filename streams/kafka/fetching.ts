@@ -25,6 +25,8 @@ export interface FetchedPartition extends Fetched {
   readonly cursor: Cursor;
   /** Everything below is decided: committed or aborted (Kafka's last stable offset). */
   readonly stable: number;
+  /** What comes next, decided or not (Kafka's high watermark). */
+  readonly end: number;
   /** The partition moved or the offset is not there: ask again after looking up the leader or the range. */
   readonly failed?: string;
 }
@@ -85,8 +87,10 @@ export const fetchFrom = async (
       const cursor = byPlace.get(`${topicId}/${partition.partitionIndex}`);
       if (cursor === undefined) return [];
       const stable = Number(partition.lastStableOffset);
-      if (partition.errorCode !== 0) return [{ cursor, records: [], next: cursor.from, stable, failed: codeName(partition.errorCode) }];
-      return [{ cursor, stable, ...recordsIn(cursor, cursor.from, partition.records ?? [], partition.abortedTransactions) }];
+      const end = Number(partition.highWatermark);
+      if (partition.errorCode !== 0)
+        return [{ cursor, records: [], next: cursor.from, stable, end, failed: codeName(partition.errorCode) }];
+      return [{ cursor, stable, end, ...recordsIn(cursor, cursor.from, partition.records ?? [], partition.abortedTransactions) }];
     }),
   );
 };
@@ -108,7 +112,7 @@ export const fetchOnce = async (
     if (mayHaveMoved((error as Error).cause ?? error)) cluster.forgetTopic(cursor.name);
     throw error;
   }
-  return fetched ?? { cursor, records: [], next: cursor.from, stable: cursor.from };
+  return fetched ?? { cursor, records: [], next: cursor.from, stable: cursor.from, end: cursor.from };
 };
 
 export interface Offsets {

@@ -51,6 +51,8 @@ const DECIDED_MS = 8_000;
 /** The same for those who only want to know how far behind a group is. */
 const LAG_DECIDED_MS = 1_000;
 const LOOK_MS = 2;
+/** A transaction lasts 6 s at most, and the broker looks every 10 s by default: what is open for longer was left by mistake, in milliseconds. */
+const HELD_BACK_MS = 30_000;
 const TELL_MS = 10_000;
 /** Ends of transactions that are passed over in looking for the last record. */
 const MARKERS_PASSED = 32;
@@ -217,6 +219,12 @@ class KafkaLog implements Log {
     if (node === undefined) return { ok: false, detail: `no broker answers at ${this.#options.brokers.join(', ')}` };
     if (!this.#isReady)
       return { ok: false, detail: `its topics or the schema registry are not ready: ${this.#trouble?.message ?? 'still asking'}` };
+    const held = this.#tails.heldBack(HELD_BACK_MS);
+    if (held !== undefined)
+      return {
+        ok: false,
+        detail: `a transaction that nobody ends holds back the readers of ${held.place.name}/${held.place.partition} since ${Math.round(held.heldBackMs() / 1000)} s, longer than any of ours lasts: find and abort it with Kafka's kafka-transactions.sh (find-hanging, abort)`,
+      };
     return { ok: true, detail: `${node} broker${node === 1 ? '' : 's'}` };
   }
 

@@ -25,6 +25,7 @@ const recordAt = (offset: number, bytes: number): FetchedRecord =>
 interface Brought {
   readonly next?: number;
   readonly stable?: number;
+  readonly end?: number;
   readonly bytes?: number;
 }
 
@@ -32,8 +33,9 @@ interface Brought {
 const fetched = (
   from: number,
   offsets: readonly number[],
-  { next = (offsets.at(-1) ?? from - 1) + 1, stable = next, bytes = 100 }: Brought = {},
-) => ({ cursor: { ...PLACE, from }, records: offsets.map((offset) => recordAt(offset, bytes)), next, stable }) satisfies FetchedPartition;
+  { next = (offsets.at(-1) ?? from - 1) + 1, stable = next, end = stable, bytes = 100 }: Brought = {},
+) =>
+  ({ cursor: { ...PLACE, from }, records: offsets.map((offset) => recordAt(offset, bytes)), next, stable, end }) satisfies FetchedPartition;
 
 const tailWith = (from: number, offsets: readonly number[], brought?: Brought): Tail => {
   const tail = new Tail(PLACE, from);
@@ -175,5 +177,19 @@ describe('a tail', () => {
       }),
       { seed },
     );
+  });
+});
+
+describe('a transaction that stays open', () => {
+  test('is noticed by how long what is there has not been decided', () => {
+    const tail = tailWith(0, [0, 1]);
+    const later = performance.now() + 60_000;
+    expect(tail.heldBackMs(later)).toBe(0);
+    tail.accept(fetched(2, [], { next: 2, stable: 2, end: 5 }));
+    expect(tail.heldBackMs(later)).toBeGreaterThan(50_000);
+    tail.accept(fetched(2, [2], { stable: 3, end: 5 }));
+    expect(tail.heldBackMs(performance.now())).toBeLessThan(1_000);
+    tail.accept(fetched(3, [], { next: 5, stable: 5, end: 5 }));
+    expect(tail.heldBackMs(later)).toBe(0);
   });
 });

@@ -26,6 +26,9 @@ export class Tail {
   /** Everything below is decided, as far as this tail has heard. */
   stable = 0;
   followers = 0;
+  #end = 0;
+  /** When `stable` last moved, or had nothing to wait for; of `performance.now`. */
+  #movedAt = performance.now();
 
   constructor(place: Omit<Cursor, 'from'>, from: number) {
     this.place = place;
@@ -55,8 +58,15 @@ export class Tail {
     return last === undefined ? undefined : last.offset + 1;
   }
 
-  accept({ records, next, stable }: FetchedPartition): void {
+  /** How long records have been there that an open transaction holds back, in milliseconds; 0 when none are. */
+  heldBackMs(now = performance.now()): number {
+    return this.#end > this.stable ? now - this.#movedAt : 0;
+  }
+
+  accept({ records, next, stable, end }: FetchedPartition): void {
+    if (stable > this.stable || end <= stable) this.#movedAt = performance.now();
     this.stable = Math.max(this.stable, stable);
+    this.#end = end;
     if (next === this.next) return;
     for (const record of records) {
       this.#records.push(record);
@@ -134,6 +144,12 @@ export class Tails {
     if (tail.followers > 0) return;
     const key = `${tail.place.name}/${tail.place.partition}`;
     if (this.#tails.get(key) === tail) this.#tails.delete(key);
+  }
+
+  /** A partition whose readers an open transaction has held back for longer than `ms`: no transaction of ours lasts so long. */
+  heldBack(ms: number): Tail | undefined {
+    const now = performance.now();
+    return [...this.#tails.values()].find((tail) => tail.heldBackMs(now) > ms);
   }
 
   /** Resolves when all polls have ended, after the signal aborted. */
