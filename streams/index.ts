@@ -1,5 +1,6 @@
 export * from './live-text.js';
 export * from './log.js';
+export * from './pause.js';
 export * from './rate-limiter.js';
 export * from './record.js';
 export * from './view-store.js';

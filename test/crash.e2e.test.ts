@@ -4,14 +4,14 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { TaskView } from '../schemas/index.js';
-import { type Api, apiOf, isFinal } from './support/api.js';
+import { type Api, apiOf } from './support/api.js';
 import { eventually } from './support/eventually.js';
 import { type Fleet, startFleet } from './support/fleet.js';
 import { type Follower, follow } from './support/follower.js';
 import { violationsOf } from './support/invariants.js';
 import { type Acknowledged, LOAD_SCRIPT, type Load, startLoad } from './support/load.js';
 import { freePort, type TestFolder, testFolder, tidy } from './support/node-process.js';
+import { finalViewsOf, misfitsOf } from './support/outcomes.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
 import { readWholeLog } from './support/whole-log.js';
 
@@ -24,6 +24,8 @@ const ENDED_WITHIN_MS = 60_000;
 /** A process lives so long between its start and its SIGKILL, in milliseconds: from the middle of its start to well under way. */
 const LIFE_MS = [50, 1_600] as const;
 const LANES = 6;
+/** Until the view of a task that has ended says so, in milliseconds. */
+const FINAL_WITHIN_MS = 10_000;
 
 const servers = (port: number) => ({
   version: 1,
@@ -84,31 +86,6 @@ const killUnderLoad = async ({ fleet, random, load, api }: World): Promise<void>
   await running;
 };
 
-const viewsOf = async (api: Api, tasks: readonly string[]): Promise<TaskView[]> => {
-  const views: TaskView[] = [];
-  for (const id of tasks)
-    views.push(await eventually(`the final view of ${id}`, 10_000, async () => api.task(id).then((view) => isFinal(view) && view)));
-  return views;
-};
-
-/** How each kind must have ended, and after how many attempts. A crash costs no attempt. */
-const misfitsOf = (tasks: readonly Acknowledged[], views: readonly TaskView[]): string[] => {
-  const state = new Map(views.map((view) => [view.task_id, view.state]));
-  return tasks.flatMap((task, i) => {
-    const { state: got, attempt, error } = views[i]!;
-    const wanted = ((): string => {
-      if (task.kind === 'broken') return 'failed 2';
-      if (task.kind === 'rejected') return 'completed 2';
-      if (task.kind === 'decomposed') return 'completed 0';
-      if (task.kind === 'cancelled') return task.cancel === 'cancelled' ? 'cancelled' : '';
-      return task.depends_on.some((id) => state.get(id) !== 'completed') ? 'failed 0' : 'completed 1';
-    })();
-    return `${got} ${attempt}`.startsWith(wanted)
-      ? []
-      : [`${task.kind} ${task.key}: ${got} after ${attempt} attempts instead of ${wanted} (${JSON.stringify(error)})`];
-  });
-};
-
 /** What a failed run was about. */
 const showState = ({ folder }: World, open: readonly Acknowledged[]): void => {
   console.error(
@@ -130,9 +107,10 @@ const crashes = async (members: readonly string[], seed: number): Promise<void> 
     await eventually('the end of every acknowledged task', ENDED_WITHIN_MS, () => open().length === 0);
     expect(load.surprises).toEqual([]);
     const tasks = load.acknowledged;
-    const views = await viewsOf(
+    const views = await finalViewsOf(
       api,
       tasks.map(({ task_id }) => task_id),
+      FINAL_WITHIN_MS,
     );
     for (const follower of followers) follower.stop();
     await Promise.all(followers.map(({ done }) => done));

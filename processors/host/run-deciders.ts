@@ -4,10 +4,9 @@
 // R2. A record that is no event, or that a decider cannot take, becomes a dead letter in its turn; the partition goes on.
 // R3. A commit that fails for want of room or connection is tried again until it succeeds or the partition is revoked; nothing more is read meanwhile.
 import { EVENTS, Fault, isFault, toFault } from '../../schemas/index.js';
-import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, type Recorded } from '../../streams/index.js';
+import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, pause, type Recorded } from '../../streams/index.js';
 import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
 import type { Decider } from '../decider.js';
-import { pause } from '../pause.js';
 import { type Fold, type FoldOptions, openFold } from './fold.js';
 import { race, type Step } from './next-step.js';
 

@@ -16,12 +16,11 @@ import {
   toFault,
   type Work,
 } from '../../schemas/index.js';
-import { type Assignment, eventOf, type Log, type Outgoing, outgoing } from '../../streams/index.js';
+import { type Assignment, eventOf, type Log, type Outgoing, outgoing, pause } from '../../streams/index.js';
 import { backoffMs, consumeWork, type RetryPolicy, type Slots, type WorkContext, type WorkEvent } from '../../streams/runtime/index.js';
 import { type Draft, say } from '../draft.js';
 import { type Effect, type EffectContext, type EffectPorts, SEQS_PER_RUN, type Speak, type Speech } from '../effect.js';
 import { isoOf, millisOf } from '../iso-time.js';
-import { pause } from '../pause.js';
 import type { Interrupts } from './interrupts.js';
 import { stamp } from './stamp.js';
 

@@ -11,9 +11,8 @@
 // twice, under a version that is right. So every write is a compare-and-set on the checkpoint (V4): of two writers only the one whose
 // checkpoint still stands writes, nothing was written between its reads and its write, and by induction what it read was that fold.
 import { type DatsEvent, decodeWritten, EVENTS, type Fault, isFault, toFault } from '../../schemas/index.js';
-import { type Assignment, eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { type Assignment, eventOf, type Log, pause, type Recorded, type ViewStore } from '../../streams/index.js';
 import { backoffMs } from '../../streams/runtime/index.js';
-import { pause } from '../pause.js';
 import { keepOffset, type OffsetKeeper } from './offset-keeper.js';
 import { openProjection, type Projection } from './projection.js';
 import { watchCheckpoint } from './watch-checkpoint.js';

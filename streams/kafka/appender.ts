@@ -8,7 +8,7 @@ import { Fault, type Position, type Topic } from '../../schemas/index.js';
 import type { Cluster } from './cluster.js';
 import { type Message, sizeOf } from './codec.js';
 import { kafkaFault } from './faults.js';
-import { persist } from './pause.js';
+import { persist } from './persist.js';
 import { BATCH_BYTES, type ProducerId, placeOf, Sequences, sendBatches, type Written, type WrittenBatches } from './producing.js';
 import { TransactionalProducer } from './transaction.js';
 

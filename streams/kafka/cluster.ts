@@ -4,7 +4,7 @@
 // C2. A connection that failed or timed out is never used again. C3. What is known of leaders and coordinators is forgotten on request, never on time.
 import { Connection, findCoordinatorV4, metadataV12, TimeoutError } from '@platformatic/kafka';
 import { Fault } from '../../schemas/index.js';
-import { isProtocolError, kafkaFault, unavailable } from './faults.js';
+import { isProtocolError, isWireError, kafkaFault, unavailable } from './faults.js';
 
 /** What a connection is for. `tail` and `group` requests wait at the broker. */
 export type Purpose = 'admin' | 'direct' | 'group' | 'produce' | 'tail' | 'transaction';
@@ -105,8 +105,18 @@ export class Cluster {
     this.#topics.delete(topic);
   }
 
-  /** The broker that coordinates a group or a transactional id. */
-  async coordinator(kind: keyof typeof COORDINATOR_TYPES, key: string): Promise<number> {
+  /** Asks the coordinator of a group or a transactional id; one that has moved is looked up by the next question. @throws Fault that says what was being done. */
+  async atCoordinator<R>(kind: keyof typeof COORDINATOR_TYPES, key: string, doing: string, send: (node: number) => Promise<R>): Promise<R> {
+    try {
+      return await send(await this.#coordinator(kind, key));
+    } catch (error) {
+      if (isWireError(error) || isProtocolError(error, 'NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE'))
+        this.#coordinators.delete(`${kind}/${key}`);
+      throw kafkaFault(error, doing);
+    }
+  }
+
+  async #coordinator(kind: keyof typeof COORDINATOR_TYPES, key: string): Promise<number> {
     const name = `${kind}/${key}`;
     const known = this.#coordinators.get(name);
     if (known !== undefined) return known;
@@ -118,10 +128,6 @@ export class Cluster {
     this.#nodes.set(found.nodeId, { host: found.host, port: found.port });
     this.#coordinators.set(name, found.nodeId);
     return found.nodeId;
-  }
-
-  forgetCoordinator(kind: keyof typeof COORDINATOR_TYPES, key: string): void {
-    this.#coordinators.delete(`${kind}/${key}`);
   }
 
   /** Any broker that answers. */

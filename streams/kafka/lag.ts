@@ -4,9 +4,9 @@ import type { Fault, Topic } from '../../schemas/index.js';
 import { type Place, placeKey } from '../adapter/index.js';
 import type { GroupLag } from '../log.js';
 import type { Cluster } from './cluster.js';
-import { isProtocolError, kafkaFault } from './faults.js';
+import { isProtocolError } from './faults.js';
 import { decodeAssignment, placesOf } from './group-protocol.js';
-import { persist } from './pause.js';
+import { persist } from './persist.js';
 
 export interface LagRequest {
   readonly cluster: Cluster;
@@ -38,19 +38,6 @@ export const groupLag = async (request: LagRequest): Promise<readonly GroupLag[]
   });
 };
 
-const ask = async <R>(
-  { cluster, group }: Pick<LagRequest, 'cluster' | 'group'>,
-  doing: string,
-  send: (node: number) => Promise<R>,
-): Promise<R> => {
-  try {
-    return await send(await cluster.coordinator('group', group));
-  } catch (error) {
-    cluster.forgetCoordinator('group', group);
-    throw kafkaFault(error, `${doing} ${group}`);
-  }
-};
-
 /** What Kafka has as the group's offsets, by place; waits for open transactions. */
 export const committedOf = async (request: Omit<LagRequest, 'endOf'>): Promise<ReadonlyMap<string, number>> => {
   const { cluster, group, places, nameOf, topicOf } = request;
@@ -58,7 +45,7 @@ export const committedOf = async (request: Omit<LagRequest, 'endOf'>): Promise<R
   for (const { topic, partition } of places) topics.set(nameOf(topic), [...(topics.get(nameOf(topic)) ?? []), partition]);
   const asked = [...topics].map(([name, partitionIndexes]) => ({ name, partitionIndexes }));
   const fetchOffsets = (stable: boolean) =>
-    ask(request, 'asking for the offsets of', (node) =>
+    cluster.atCoordinator('group', group, `asking for the offsets of ${group}`, (node) =>
       cluster.call(node, 'direct', offsetFetchV8.api, [{ groupId: group, memberEpoch: -1, topics: asked }], stable),
     );
   // An offset that stays open is told as it was before: the group's offsets are what people look at, and nothing is decided by them.
@@ -80,7 +67,10 @@ export const committedOf = async (request: Omit<LagRequest, 'endOf'>): Promise<R
 const ownersOf = async (request: LagRequest): Promise<ReadonlyMap<string, string>> => {
   const { cluster, group, topicOf } = request;
   const response = await persist(
-    () => ask(request, 'describing the group', (node) => cluster.call(node, 'direct', describeGroupsV5.api, [group], false)),
+    () =>
+      cluster.atCoordinator('group', group, `describing the group ${group}`, (node) =>
+        cluster.call(node, 'direct', describeGroupsV5.api, [group], false),
+      ),
     { forMs: STABLE_MS, firstMs: 2 },
   );
   const owners = new Map<string, string>();

@@ -9,9 +9,10 @@ import { heartbeatV4, joinGroupV9, leaveGroupV5, type ResponseError, syncGroupV5
 import { Fault, isFault, type Topic, toFault } from '../../schemas/index.js';
 import { balance, LEAVE_TIMEOUT_MS, type Owned, type Place, placeKey } from '../adapter/index.js';
 import type { Assignment, Membership } from '../log.js';
+import { pause } from '../pause.js';
 import type { OwnedAssignment } from './assignment.js';
 import type { Channel, Cluster } from './cluster.js';
-import { isProtocolError, isWireError, kafkaFault } from './faults.js';
+import { isProtocolError } from './faults.js';
 import {
   decodeAssignment,
   decodeSubscription,
@@ -22,7 +23,7 @@ import {
   PROTOCOL_TYPE,
   placesOf,
 } from './group-protocol.js';
-import { pause, persist } from './pause.js';
+import { persist } from './persist.js';
 
 export interface MemberOptions {
   readonly cluster: Cluster;
@@ -290,16 +291,9 @@ export class KafkaMember implements Membership {
     await Promise.all([...this.#held.values()].map(({ ended }) => ended));
   }
 
-  /** Sends to the coordinator; one that has moved is looked up by the next call. */
-  async #call<R>(channel: Channel, send: (node: number, channel: Channel) => Promise<R>): Promise<R> {
+  #call<R>(channel: Channel, send: (node: number, channel: Channel) => Promise<R>): Promise<R> {
     const { cluster, group } = this.#options;
-    try {
-      return await send(await cluster.coordinator('group', group), channel);
-    } catch (error) {
-      if (isWireError(error) || isProtocolError(error, 'NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE'))
-        cluster.forgetCoordinator('group', group);
-      throw kafkaFault(error, `being a member of ${group}`);
-    }
+    return cluster.atCoordinator('group', group, `being a member of ${group}`, (node) => send(node, channel));
   }
 
   #named({ topic, partition }: Place): NamedPlace {

@@ -7,7 +7,7 @@ import { Fault } from '../../schemas/index.js';
 import type { Cluster } from './cluster.js';
 import { type Message, sizeOf } from './codec.js';
 import { isProtocolError, kafkaFault, mayHaveMoved } from './faults.js';
-import { type Persistence, persist } from './pause.js';
+import { type Persistence, persist } from './persist.js';
 
 export interface ProducerId {
   readonly id: bigint;

@@ -5,10 +5,11 @@
 import { setMaxListeners } from 'node:events';
 import { DEFAULT_MAX_BATCH } from '../adapter/index.js';
 import type { Recorded } from '../log.js';
+import { pause } from '../pause.js';
 import type { Cluster } from './cluster.js';
 import type { FetchedRecord } from './codec.js';
 import { type Cursor, type FetchLimits, fetchOnce, offsetsOf } from './fetching.js';
-import { pause, persist } from './pause.js';
+import { persist } from './persist.js';
 import type { Tail, Tails } from './tails.js';
 
 export interface ReadOptions {

@@ -6,10 +6,10 @@
 import { Fault } from '../../schemas/index.js';
 import type { Place } from '../adapter/index.js';
 import { placeKey } from '../adapter/index.js';
+import { pause } from '../pause.js';
 import type { Cluster } from './cluster.js';
 import type { Message } from './codec.js';
 import { type FetchLimits, fetchOnce, offsetsOf } from './fetching.js';
-import { pause } from './pause.js';
 
 const FETCH: FetchLimits = { waitMs: 0, partitionBytes: 4 * 1024 * 1024, totalBytes: 16 * 1024 * 1024 };
 /** How long an open transaction of somebody else is waited for between two looks, in milliseconds. */

@@ -4,10 +4,10 @@
 // F2. A tail is contiguous: it knows everything from `from` to `next`, gaps included. F3. Failures are retried for ever, with backoff: a broker that is away is
 // no error for a reader, only silence.
 import { Bell } from '../adapter/index.js';
+import { pause } from '../pause.js';
 import type { Cluster } from './cluster.js';
 import type { FetchedRecord } from './codec.js';
 import { type Cursor, type FetchedPartition, type FetchLimits, fetchFrom, offsetsOf } from './fetching.js';
-import { pause } from './pause.js';
 
 /** What a tail holds at most, in bytes and records. */
 const HELD_BYTES = 4 * 1024 * 1024;

@@ -8,8 +8,8 @@ import { addOffsetsToTxnV3, addPartitionsToTxnV3, endTxnV3, initProducerIdV4, tx
 import { Fault, partitionOf } from '../../schemas/index.js';
 import type { Channel, Cluster } from './cluster.js';
 import type { Message } from './codec.js';
-import { isProtocolError, isWireError, kafkaFault } from './faults.js';
-import { type Persistence, persist } from './pause.js';
+import { isProtocolError, kafkaFault } from './faults.js';
+import { type Persistence, persist } from './persist.js';
 import { type ProducerId, Sequences, sendBatches, type WrittenBatches } from './producing.js';
 
 export interface Offsets {
@@ -57,10 +57,6 @@ export class TransactionalProducer {
     return producer;
   }
 
-  get epoch(): number {
-    return this.#producer.epoch;
-  }
-
   /**
    * Writes messages and offsets as one transaction; resolves to what was written where.
    * @throws Fault `fenced`; retryable: nothing was written, or (code `outcome_unknown`) the signal aborted before the outcome was known.
@@ -75,7 +71,7 @@ export class TransactionalProducer {
     try {
       const written = await this.#send(messages);
       await offsetsCommitted;
-      await this.#end(true);
+      await this.#end();
       this.#dirty = false;
       return written;
     } finally {
@@ -132,50 +128,41 @@ export class TransactionalProducer {
     );
   }
 
-  /** Until the outcome is known (X2). @throws Fault fenced; retryable `transaction_aborted` when the broker has aborted it meanwhile. */
-  async #end(committed: boolean): Promise<void> {
-    const { transactionalId, cluster, signal, onRetry } = this.#options;
+  /** Ends the transaction one way or the other, once. */
+  #endTxn(committed: boolean): Promise<unknown> {
+    const { transactionalId, cluster } = this.#options;
     const { id, epoch } = this.#producer;
+    return cluster.atCoordinator('transaction', transactionalId, 'ending a transaction', (node) =>
+      cluster.call(node, this.#channel, endTxnV3.api, transactionalId, id, epoch, committed),
+    );
+  }
+
+  /** Until the outcome is known (X2). @throws Fault fenced; retryable `transaction_aborted` when the broker has aborted it meanwhile. */
+  async #end(): Promise<void> {
     try {
-      await persist(
-        () =>
-          this.#once('transaction', transactionalId, 'ending a transaction', (node) =>
-            cluster.call(node, this.#channel, endTxnV3.api, transactionalId, id, epoch, committed),
-          ),
-        { signal, firstMs: FIRST_WAIT_MS, longestMs: LONGEST_WAIT_MS, ...(onRetry ? { onRetry } : {}) },
-      );
+      await persist(() => this.#endTxn(true), { ...this.#steps(), forMs: Number.POSITIVE_INFINITY });
     } catch (error) {
       const fault = kafkaFault(error, 'ending a transaction');
-      if (isProtocolError(fault.cause, 'INVALID_TXN_STATE')) {
-        if (!committed) return;
+      if (isProtocolError(fault.cause, 'INVALID_TXN_STATE'))
         throw new Fault(
           'retryable',
           'transaction_aborted',
           'the broker aborted the transaction before it was ended; nothing of it was written',
           { cause: error },
         );
-      }
       if (fault.kind !== 'retryable') throw fault;
       throw new Fault(
         'retryable',
         'outcome_unknown',
         'Kafka did not say whether the commit was written before this process gave the partition up',
-        {
-          cause: error,
-        },
+        { cause: error },
       );
     }
   }
 
   /** Aborts what may be open, and begins a new epoch (X3). */
   async #recover(): Promise<void> {
-    const { transactionalId, cluster } = this.#options;
-    const { id, epoch } = this.#producer;
-    const abort = () =>
-      this.#once('transaction', transactionalId, 'aborting a transaction', (node) =>
-        cluster.call(node, this.#channel, endTxnV3.api, transactionalId, id, epoch, false),
-      );
-    await persist(abort, this.#steps()).catch((error: unknown) => {
+    await persist(() => this.#endTxn(false), this.#steps()).catch((error: unknown) => {
       if (!isProtocolError((error as Fault).cause, 'INVALID_TXN_STATE')) throw error;
     });
     await this.#renew({ forMs: STEP_MS });
@@ -186,7 +173,7 @@ export class TransactionalProducer {
     const { transactionalId, timeoutMs, cluster } = this.#options;
     const { id, epoch } = this.#producer;
     const init = () =>
-      this.#once('transaction', transactionalId, 'opening a transactional producer', (node) =>
+      cluster.atCoordinator('transaction', transactionalId, 'opening a transactional producer', (node) =>
         cluster.call(node, this.#channel, initProducerIdV4.api, transactionalId, timeoutMs, id, epoch),
       );
     const { producerId, producerEpoch } = await persist(init, { ...this.#steps(), forMs });
@@ -200,17 +187,6 @@ export class TransactionalProducer {
   }
 
   #ask<R>(kind: 'group' | 'transaction', key: string, doing: string, send: (node: number) => Promise<R>): Promise<R> {
-    return persist(() => this.#once(kind, key, doing, send), this.#steps());
-  }
-
-  async #once<R>(kind: 'group' | 'transaction', key: string, doing: string, send: (node: number) => Promise<R>): Promise<R> {
-    const { cluster } = this.#options;
-    try {
-      return await send(await cluster.coordinator(kind, key));
-    } catch (error) {
-      if (isWireError(error) || isProtocolError(error, 'NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE'))
-        cluster.forgetCoordinator(kind, key);
-      throw kafkaFault(error, doing);
-    }
+    return persist(() => this.#options.cluster.atCoordinator(kind, key, doing, send), this.#steps());
   }
 }

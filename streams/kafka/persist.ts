@@ -1,18 +1,6 @@
-// Waiting between tries, and trying until it works.
+// Trying until it works.
 import { isFault } from '../../schemas/index.js';
-
-/** Waits `ms`, or until `signal` aborts; never rejects. */
-export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener('abort', end, { once: true });
-  });
+import { pause } from '../pause.js';
 
 export interface Persistence {
   /** After so long the last error is thrown, in milliseconds; none: until the signal aborts. */
