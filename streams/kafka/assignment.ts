@@ -56,10 +56,9 @@ export const openAssignment = async (
   deps: AssignmentDeps,
   load: () => Promise<ReadonlyMap<string | undefined, Buffer>>,
 ): Promise<OwnedAssignment> => {
-  const entries = await load();
+  const [entries, said] = await Promise.all([load(), deps.groupOffset()]);
   const stored = entries.get(OFFSET_KEY);
   const { next, epoch } = stored === undefined ? { next: 0, epoch: 0 } : decodeOffset(stored);
-  const said = await deps.groupOffset();
   if (said !== undefined && said > next)
     throw new Fault(
       'fatal',

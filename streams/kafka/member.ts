@@ -3,7 +3,9 @@
 // G1. Cooperative: a partition that must move is first only taken away; its owner lets the handler return and joins again, and then another gets it.
 // Partitions that stay are never interrupted. G2. A member that cannot reach the coordinator goes on with what it has: should somebody else have taken it,
 // the commits are fenced (L4). G3. A handler that was fenced while its partition is still ours is begun anew, from what is committed.
-// G4. Leaving drains first: heartbeats go on until the handlers have returned.
+// G4. Leaving drains first: heartbeats go on until the handlers have returned. What has returned does not wait for what has not: meanwhile the member
+// subscribes to nothing, and others get what it let go. G5. A group that has just changed changes again soon (G1), and a partition on its way is read by
+// nobody: so its members ask more often then.
 import { setMaxListeners } from 'node:events';
 import { heartbeatV4, joinGroupV9, leaveGroupV5, type ResponseError, syncGroupV5 } from '@platformatic/kafka';
 import { Fault, isFault, type Topic, toFault } from '../../schemas/index.js';
@@ -61,7 +63,12 @@ const REBALANCE_TIMEOUT_MS = 10_000;
 const RETRY_MS = { first: 50, longest: 1_000 } as const;
 const FENCED_PAUSE_MS = 200;
 /** A change of the group is heard with the next heartbeat: so long its partitions may wait for a new owner, in milliseconds. */
-const HEARTBEAT_MS = 300;
+const HEARTBEAT_MS = 100;
+/** The same for SETTLING_MS after a change (G5). */
+const SETTLING_HEARTBEAT_MS = 20;
+const SETTLING_MS = 2_000;
+/** What is let go within this time is handed on together, in milliseconds. */
+const TOGETHER_MS = 30;
 const LEAVE_REQUEST_MS = 2_000;
 
 let members = 0;
@@ -78,6 +85,8 @@ export class KafkaMember implements Membership {
   #leaving: Promise<void> | undefined;
   #failure: Fault | undefined;
   #rejoin = new AbortController();
+  #letGo: NodeJS.Timeout | undefined;
+  #isPrepared = false;
   readonly #channel: Channel = `group:${members++}`;
   readonly #running: Promise<void>;
 
@@ -108,7 +117,8 @@ export class KafkaMember implements Membership {
     let wait: number = RETRY_MS.first;
     while (!gone.aborted) {
       try {
-        await this.#options.prepare();
+        if (!this.#isPrepared) await this.#options.prepare();
+        this.#isPrepared = true;
         const session = await this.#join();
         if (session !== undefined) {
           this.#apply(session.assigned);
@@ -132,7 +142,8 @@ export class KafkaMember implements Membership {
   async #join(): Promise<Session | undefined> {
     const { group, topics, nameOf, topicOf } = this.#options;
     this.#rejoin = new AbortController();
-    const metadata = encodeSubscription({ topics: topics.map(nameOf), owned: this.owned().map((place) => this.#named(place)) });
+    const wanted = this.#leaving === undefined ? topics : [];
+    const metadata = encodeSubscription({ topics: wanted.map(nameOf), owned: this.owned().map((place) => this.#named(place)) });
     let joined: Awaited<ReturnType<typeof joinGroupV9.api.async>>;
     try {
       joined = await this.#call(this.#channel, (node, channel) =>
@@ -257,8 +268,16 @@ export class KafkaMember implements Membership {
     }
     this.#held.delete(placeKey(place));
     // What was revoked can now go to another; what was fenced is still ours.
-    if (revoked.aborted) this.#rejoin.abort();
+    if (revoked.aborted) this.#handOn();
     else this.#beginAssigned();
+  }
+
+  /** Tells the group what was let go: together with what is let go soon. The last of one that leaves goes with its leaving (G4). */
+  #handOn(): void {
+    const still = [...this.#held.values()].filter(({ revoke }) => revoke.signal.aborted).length;
+    clearTimeout(this.#letGo);
+    if (still > 0) this.#letGo = setTimeout(() => this.#rejoin.abort(), TOGETHER_MS);
+    else if (this.#leaving === undefined) this.#rejoin.abort();
   }
 
   /** Heartbeats until the group changes. */
@@ -266,8 +285,10 @@ export class KafkaMember implements Membership {
     const { group, cluster, onProblem } = this.#options;
     const gone = this.#gone.signal;
     const rejoin = this.#rejoin.signal;
+    const settled = performance.now() + SETTLING_MS;
     while (!gone.aborted && !rejoin.aborted) {
-      await pause(Math.min(HEARTBEAT_MS, this.#sessionTimeoutMs / 4), AbortSignal.any([gone, rejoin]));
+      const soon = performance.now() < settled ? SETTLING_HEARTBEAT_MS : HEARTBEAT_MS;
+      await pause(Math.min(soon, this.#sessionTimeoutMs / 4), AbortSignal.any([gone, rejoin]));
       if (gone.aborted || rejoin.aborted) return;
       try {
         await this.#call(this.#channel, (node, channel) =>
@@ -315,6 +336,7 @@ export class KafkaMember implements Membership {
         'handler_stuck',
         `handlers of ${[...this.#held.keys()].join(', ')} did not return within ${LEAVE_TIMEOUT_MS} ms after they were revoked; their partitions were given up, restart the process`,
       );
+    clearTimeout(this.#letGo);
     this.#gone.abort();
     // Not on the connection for the group: a join may be waiting there.
     if (this.#memberId !== '') {
@@ -322,22 +344,33 @@ export class KafkaMember implements Membership {
       const asked = this.#call('admin', (node, channel) =>
         cluster.call(node, channel, leaveGroupV5.api, group, [{ memberId: this.#memberId }]),
       );
-      await Promise.race([asked.catch(() => undefined), pause(LEAVE_REQUEST_MS)]);
+      await within(LEAVE_REQUEST_MS, asked);
     }
-    await Promise.race([this.#running, pause(LEAVE_REQUEST_MS)]);
+    await within(LEAVE_REQUEST_MS, this.#running);
     if (this.#failure === undefined) this.#settle.resolve();
     else this.#settle.reject(this.#failure);
   }
 
-  async #handlersReturned(): Promise<boolean> {
-    const inTime = new AbortController();
-    const all = Promise.all([...this.#held.values()].map(({ ended }) => ended)).then(() => true);
-    const late = pause(LEAVE_TIMEOUT_MS, inTime.signal).then(() => false);
-    const returned = await Promise.race([all, late]);
-    inTime.abort();
-    return returned;
+  #handlersReturned(): Promise<boolean> {
+    return within(LEAVE_TIMEOUT_MS, Promise.all([...this.#held.values()].map(({ ended }) => ended)));
   }
 }
 
 /** What the client said, under the Fault that was made of it. */
 const causeOf = (error: unknown): unknown => (isFault(error) ? (error.cause ?? error) : error);
+
+/** Whether the promise settled in time. Nothing is left that would hold the process open. */
+const within = async (ms: number, promise: Promise<unknown>): Promise<boolean> => {
+  const settled = new AbortController();
+  try {
+    return await Promise.race([
+      promise.then(
+        () => true,
+        () => true,
+      ),
+      pause(ms, settled.signal).then(() => false),
+    ]);
+  } finally {
+    settled.abort();
+  }
+};

@@ -15,8 +15,8 @@ export interface OpenLoop {
   due(): number;
   /** The follower tells which task has ended. */
   ended(taskId: string): void;
-  /** From due to end, of every task that has ended, in milliseconds. */
-  latencies(): readonly number[];
+  /** From due to end, of every task from number `from` on that has ended, in milliseconds, in the order they were due. */
+  latencies(from?: number): readonly number[];
   /** No new ones; resolves when all that were due are taken. */
   stop(): Promise<void>;
 }
@@ -33,7 +33,7 @@ export const startOpenLoop = ({ gateways, perSecond, bodyOf }: OpenLoopOptions):
   const intervalMs = 1_000 / perSecond;
   const acknowledged: { task_id: string; project_id: string; key: string }[] = [];
   const surprises: string[] = [];
-  const dueAt = new Map<string, number>();
+  const numbers = new Map<string, number>();
   const endedAt = new Map<string, number>();
   const sending = new Set<Promise<void>>();
   let serial = 0;
@@ -51,7 +51,7 @@ export const startOpenLoop = ({ gateways, perSecond, bodyOf }: OpenLoopOptions):
     }
     const { task_id } = answer.body;
     acknowledged.push({ task_id, project_id: body.project_id, key });
-    dueAt.set(task_id, began + number * intervalMs);
+    numbers.set(task_id, number);
   };
   const sendDue = (): void => {
     for (; began + serial * intervalMs <= performance.now(); serial++) {
@@ -59,8 +59,11 @@ export const startOpenLoop = ({ gateways, perSecond, bodyOf }: OpenLoopOptions):
       sending.add(sent);
       void sent.then(() => sending.delete(sent));
     }
+    // Not an interval: it drifts, and a task that is sent late would count as a slow one.
+    timer = setTimeout(sendDue, Math.max(1, began + serial * intervalMs - performance.now()));
   };
-  const timer = setInterval(sendDue, intervalMs);
+  let timer: NodeJS.Timeout | undefined;
+  sendDue();
   return {
     acknowledged,
     surprises,
@@ -68,13 +71,13 @@ export const startOpenLoop = ({ gateways, perSecond, bodyOf }: OpenLoopOptions):
     ended: (taskId) => {
       if (!endedAt.has(taskId)) endedAt.set(taskId, performance.now());
     },
-    latencies: () =>
-      acknowledged.flatMap(({ task_id }) => {
-        const end = endedAt.get(task_id);
-        return end === undefined ? [] : [end - dueAt.get(task_id)!];
-      }),
+    latencies: (from = 0) =>
+      [...numbers]
+        .filter(([task, number]) => number >= from && endedAt.has(task))
+        .sort(([, a], [, b]) => a - b)
+        .map(([task, number]) => endedAt.get(task)! - (began + number * intervalMs)),
     stop: async () => {
-      clearInterval(timer);
+      clearTimeout(timer);
       await Promise.all(sending);
     },
   };
