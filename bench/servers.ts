@@ -24,7 +24,7 @@ export interface BenchServers {
   readonly redisUrl: string;
   readonly kafka: LocalKafka;
   readonly kafkaVersion: string;
-  /** `Kafka 4.3.1 (one broker, heap 768 MiB, no fsync a record), Redis 7.0.15`. */
+  /** `Kafka 4.0.2 (one broker, heap 768 MiB, no fsync a record), Redis 7.0.15`. */
   readonly versions: string;
   /** A prefix of topics and keys that nobody has used before. */
   freshPrefix(name: string): string;

@@ -13,7 +13,7 @@ import { javaFor } from './programs.mjs';
 import { HOST } from './settings.mjs';
 
 const run = promisify(execFile);
-export const KAFKA_VERSION = '4.3.1';
+export const KAFKA_VERSION = '4.0.2';
 const LEAST_JAVA = 17;
 const FORMAT_LIMIT_MS = 60_000;
 const HEAP_MIB = 768;

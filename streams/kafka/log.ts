@@ -224,7 +224,7 @@ class KafkaLog implements Log {
     if (held !== undefined)
       return {
         ok: false,
-        detail: `a transaction that nobody ends holds back the readers of ${held.place.name}/${held.place.partition} since ${Math.round(held.heldBackMs() / 1000)} s, longer than any of ours lasts: find and abort it with Kafka's kafka-transactions.sh (find-hanging, abort)`,
+        detail: `a transaction that nobody ends holds back the readers of ${held.place.name}/${held.place.partition} since ${Math.round(held.heldBackMs() / 1000)} s, longer than any of ours lasts: the broker lost its end. Do not abort it, it may have been committed: see "Which Kafka" in streams/kafka/README.md`,
       };
     return { ok: true, detail: `${node} broker${node === 1 ? '' : 's'}` };
   }
