@@ -1,0 +1,90 @@
+// The embedded ClickHouse engine (chDB) as a process of its own, behind a socket: started by `embedded.ts`, never by hand.
+//
+// N1. It owns its folder: the engine refuses a second owner, and then this ends with EXIT_TAKEN. N2. It lives no longer than who started it (the channel
+// closes), and less important than everything else on the machine (its niceness). N3. It says `ready` once, when it answers.
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Session } from 'chdb';
+import { createFront, type EngineSession } from './front.js';
+
+export const EXIT_TAKEN = 3;
+const NICENESS = 10;
+const WRITERS = 3;
+const READERS = 2;
+/** Of the whole engine, in bytes; what is above is refused and tried again. */
+const MEMORY_BYTES = 4 * 1024 * 1024 * 1024;
+
+const { values } = parseArgs({
+  options: {
+    dir: { type: 'string' },
+    socket: { type: 'string' },
+    port: { type: 'string' },
+    host: { type: 'string' },
+    'ask-timeout-ms': { type: 'string' },
+    'ask-rows': { type: 'string' },
+    'ask-memory-bytes': { type: 'string' },
+  },
+});
+const { dir, socket, port } = values;
+if (dir === undefined || (socket === undefined && port === undefined))
+  throw new Error('this is started by DATS; it wants --dir and --socket (or --port)');
+
+const FORM = { format: 'TabSeparated' } as const;
+
+const sessionOf = (args: readonly string[]): EngineSession => {
+  const session = new Session(dir, { connectionArgs: [...args] });
+  return {
+    async run(sql) {
+      try {
+        const result = await session.queryAsync(sql, FORM);
+        return Buffer.from(result.bytes());
+      } catch (error) {
+        // chdb 3.4.0: what a failed statement had written by then comes out with the answer to the next one.
+        await session.queryAsync('SELECT 1', FORM).catch(() => undefined);
+        throw error;
+      }
+    },
+  };
+};
+
+const open = (): { writers: EngineSession[]; readers: EngineSession[] } => {
+  mkdirSync(dir, { recursive: true });
+  const shared = ['--date_time_output_format=iso', '--output_format_json_quote_64bit_integers=1', '--output_format_json_quote_decimals=0'];
+  const limits = [
+    '--readonly=1',
+    `--max_execution_time=${Number(values['ask-timeout-ms'] ?? 10_000) / 1000}`,
+    `--max_result_rows=${values['ask-rows'] ?? 10_000}`,
+    '--result_overflow_mode=throw',
+    `--max_memory_usage=${values['ask-memory-bytes'] ?? 1024 * 1024 * 1024}`,
+    '--max_threads=2',
+  ];
+  const writers = Array.from({ length: WRITERS }, () => sessionOf([...shared, `--max_memory_usage=${MEMORY_BYTES}`]));
+  return { writers, readers: Array.from({ length: READERS }, () => sessionOf([...limits, ...shared])) };
+};
+
+let sessions: ReturnType<typeof open>;
+try {
+  setPriority(NICENESS);
+} catch {
+  // Not everywhere allowed; it is a courtesy.
+}
+try {
+  sessions = open();
+} catch (error) {
+  process.stderr.write(`${String(error)}\n`);
+  process.exit(EXIT_TAKEN);
+}
+const front = createFront(sessions);
+process.on('disconnect', () => process.exit(0));
+process.on('SIGTERM', () => process.exit(0));
+// The terminal's Ctrl-C goes to the whole group; who started this decides when it ends.
+process.on('SIGINT', () => undefined);
+const ready = () => {
+  if (socket !== undefined) chmodSync(socket, 0o600);
+  process.send?.({ ready: true });
+};
+if (socket !== undefined) {
+  rmSync(socket, { force: true });
+  front.listen(socket, ready);
+} else front.listen(Number(port), values.host ?? '127.0.0.1', ready);

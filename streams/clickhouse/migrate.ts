@@ -1,0 +1,98 @@
+// The tables, from numbered SQL files: each is applied once, in order, and noted in `dats.migrations`.
+//
+// V1. A file that was applied is never changed: another digest than noted is refused. New tables and columns come in new files. V2. Statements are written so that
+// applying one twice does no harm (IF NOT EXISTS), as a crash may come between a statement and its note. V3. Several processes may migrate at once.
+// V4. `dats.generation` is a new id whenever the tables were made anew: what was in them before is to be brought again.
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault } from '../../schemas/index.js';
+import type { Analytics } from '../analytics.js';
+
+export interface Migration {
+  readonly name: string;
+  readonly statements: readonly string[];
+  readonly sha256: string;
+}
+
+const NAME = /^(\d{3})_[a-z0-9_]+\.sql$/;
+const DATABASE = 'CREATE DATABASE IF NOT EXISTS dats';
+const MIGRATIONS = `CREATE TABLE IF NOT EXISTS dats.migrations (name String, sha256 String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'))
+  ENGINE = ReplacingMergeTree ORDER BY name`;
+const GENERATION = `CREATE TABLE IF NOT EXISTS dats.generation (id String, made_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) ENGINE = MergeTree ORDER BY made_at`;
+
+/** Statements end with a semicolon at the end of a line; comments are whole lines. */
+export const statementsOf = (sql: string): readonly string[] =>
+  sql
+    .replaceAll(/^\s*--.*$/gm, '')
+    .split(/;[ \t]*(?:\n|$)/)
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== '');
+
+/** In order. @throws Fault terminal `bad_migration` when numbers repeat */
+export const readMigrations = async (dir: string): Promise<readonly Migration[]> => {
+  const names = (await readdir(dir)).filter((name) => NAME.test(name)).sort();
+  const numbers = names.map((name) => name.slice(0, 3));
+  if (new Set(numbers).size !== numbers.length) throw new Fault('terminal', 'bad_migration', `two files of ${dir} have one number`);
+  return Promise.all(
+    names.map(async (name) => {
+      const sql = await readFile(join(dir, name), 'utf8');
+      return { name, statements: statementsOf(sql), sha256: createHash('sha256').update(sql).digest('hex') };
+    }),
+  );
+};
+
+export interface Migrated {
+  readonly applied: readonly string[];
+  /** V4. */
+  readonly generation: string;
+}
+
+/** Brings the tables up to date. @throws Fault retryable; terminal `migration_changed` (V1), `analytics_refused` with the statement at fault */
+export const migrate = async (analytics: Analytics, migrations: readonly Migration[]): Promise<Migrated> => {
+  for (const statement of [DATABASE, MIGRATIONS, GENERATION]) await analytics.command(statement);
+  const rows = await analytics.query<{ name: string; sha256: string }>('SELECT name, sha256 FROM dats.migrations FINAL');
+  const noted = new Map(rows.map(({ name, sha256 }) => [name, sha256]));
+  // Whoever dropped tables by hand left the notes: what is noted must be there.
+  const tables = await analytics.query<{ name: string }>("SELECT name FROM system.tables WHERE database = 'dats'");
+  const there = new Set(tables.map(({ name }) => name));
+  const applied: string[] = [];
+  let remade = false;
+  for (const { name, statements, sha256 } of migrations) {
+    const known = noted.get(name);
+    if (known !== undefined && known !== sha256)
+      throw new Fault(
+        'terminal',
+        'migration_changed',
+        `${name} was applied in another form before; a file is never changed, put the change into a new one (or make everything anew: dats views rebuild)`,
+      );
+    const missing = statements.filter((statement) => !there.has(tableOf(statement)));
+    if (known !== undefined && missing.length === 0) continue;
+    for (const statement of statements) await analytics.command(statement);
+    remade ||= missing.length > 0;
+    if (known === undefined)
+      await analytics.insert('dats.migrations', JSON.stringify({ name, sha256 }), `migration-${name}-${sha256}-${randomUUID()}`);
+    applied.push(name);
+  }
+  return { applied, generation: await generationOf(analytics, remade) };
+};
+
+/** What a statement makes, by its name in `dats`; a database is always there. */
+const tableOf = (statement: string): string =>
+  /^CREATE (?:MATERIALIZED VIEW|TABLE|VIEW) IF NOT EXISTS dats\.(\w+)/.exec(statement)?.[1] ?? 'migrations';
+
+const readGeneration = async (analytics: Analytics): Promise<string | undefined> => {
+  const [row] = await analytics.query<{ id: string }>('SELECT id FROM dats.generation ORDER BY made_at DESC, id LIMIT 1');
+  return row?.id;
+};
+
+const generationOf = async (analytics: Analytics, remade: boolean): Promise<string> => {
+  const known = await readGeneration(analytics);
+  if (known !== undefined && !remade) return known;
+  const id = randomUUID();
+  await analytics.insert('dats.generation', JSON.stringify({ id }), id);
+  return (await readGeneration(analytics)) ?? id;
+};
+
+/** Everything away, so that the next `migrate` makes it anew. */
+export const dropAll = (analytics: Analytics): Promise<void> => analytics.command('DROP DATABASE IF EXISTS dats SYNC');
