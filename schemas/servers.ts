@@ -87,6 +87,58 @@ const redisConfigSchema = z.strictObject({
   password_env: envNameSchema.optional(),
 });
 
+const analyticsConfigSchema = z.strictObject({
+  /** auto: embedded where the log is on this disk, a server where `url` names one, else none. */
+  kind: z.enum(['auto', 'embedded', 'server', 'none']).default('auto'),
+  /** ClickHouse's HTTP address; used when `kind` is server. */
+  url: urlSchema.optional(),
+  username: z.string().min(1).max(128).optional(),
+  password_env: envNameSchema.optional(),
+  /** Lets the server gather the inserts of many writers; an insert still waits until it is written. */
+  async_insert: z.boolean().default(false),
+  /** Events wait for so long to share an insert. */
+  flush_ms: z.int().min(0).max(60_000).default(500),
+  /** Limits of other people's SQL (`dats sql`, POST /api/v1/query). */
+  query: z
+    .strictObject({
+      timeout_ms: z.int().min(10).max(600_000).default(10_000),
+      rows: z.int().min(1).max(1_000_000).default(10_000),
+      memory_bytes: z
+        .int()
+        .min(16 * 1024 * 1024)
+        .default(1024 * 1024 * 1024),
+    })
+    .prefault({}),
+});
+
+const telemetryConfigSchema = z.strictObject({
+  /** Where traces go: an OTLP/HTTP collector, such as http://127.0.0.1:4318. None: no traces. */
+  otlp_url: urlSchema.optional(),
+  /** Port of /metrics for processes without the gateway role; 0: none. A gateway has it beside its API. */
+  metrics_port: z.int().min(0).max(65_535).default(0),
+  /** How often a process says how it is, in seconds; 0: never. */
+  sample_s: z.int().min(0).max(3_600).default(30),
+});
+
+/** What tokens cost, by model. Each call's telemetry names the version it was priced under. */
+const pricesConfigSchema = z.strictObject({
+  version: z.string().min(1).max(64).default('none'),
+  models: z
+    .array(
+      z.strictObject({
+        /** The name that the server knows (`gpt-4.1-mini`), or the id of servers.yaml. */
+        model: z.string().min(1).max(256),
+        /** Only of this provider; default: whoever. */
+        provider: z.string().min(1).max(64).optional(),
+        /** USD a million tokens. */
+        input_per_mtok: z.number().min(0),
+        output_per_mtok: z.number().min(0),
+      }),
+    )
+    .default([]),
+});
+export type Prices = z.infer<typeof pricesConfigSchema>;
+
 export const serversSchema = z
   .strictObject({
     version: z.literal(1),
@@ -127,6 +179,10 @@ export const serversSchema = z
         kafka: kafkaConfigSchema.prefault({}),
       })
       .prefault({}),
+    /** Where history is asked in SQL. All of it is rebuilt from the log. */
+    analytics: analyticsConfigSchema.prefault({}),
+    telemetry: telemetryConfigSchema.prefault({}),
+    prices: pricesConfigSchema.prefault({}),
     views: z
       .strictObject({
         /** `auto`: beside the log where that is in this process or on this disk, Redis where the log is Kafka. */

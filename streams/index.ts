@@ -1,3 +1,4 @@
+export * from './analytics.js';
 export * from './live-text.js';
 export * from './log.js';
 export * from './pause.js';

@@ -27,6 +27,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@kafkajs/confluent-schema-registry': ['streams/kafka/'],
   kafkajs: ['streams/kafka/', 'bench/', 'test/'],
   ioredis: ['streams/redis/', 'test/'],
+  '@clickhouse/client': ['streams/clickhouse/'],
+  chdb: ['streams/clickhouse/engine/'],
   hono: ['gateway/'],
   '@hono/node-server': ['gateway/'],
   '@hono/zod-openapi': ['gateway/'],

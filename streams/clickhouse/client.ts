@@ -3,7 +3,7 @@ import { Agent } from 'node:http';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import type { Analytics, Answer, AskLimits, Cell, Parameters, Row } from '../analytics.js';
-import { type EmbeddedOptions, EmbeddedEngine } from './embedded.js';
+import { EmbeddedEngine, type EmbeddedOptions } from './embedded.js';
 import { analyticsFault, askFault } from './faults.js';
 import { checkReadOnly } from './guard.js';
 
@@ -23,7 +23,11 @@ const REQUEST_MS = 60_000;
 const PING_MS = 2_000;
 
 /** How answers are to be written: times as RFC 3339, whole numbers that do not fit a double in quotes. */
-const FORM: ClickHouseSettings = { date_time_output_format: 'iso', output_format_json_quote_64bit_integers: 1, output_format_json_quote_decimals: 0 };
+const FORM: ClickHouseSettings = {
+  date_time_output_format: 'iso',
+  output_format_json_quote_64bit_integers: 1,
+  output_format_json_quote_decimals: 0,
+};
 /** Errors are thrown, with what was asked; whoever gets them tells. */
 const SILENT = { level: ClickHouseLogLevel.OFF } as const;
 const DEDUPLICATED: ClickHouseSettings = { deduplicate_blocks_in_dependent_materialized_views: 1 };

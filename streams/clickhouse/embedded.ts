@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Fault } from '../../schemas/index.js';
-import { pause } from '../pause.js';
 import type { AskLimits } from '../analytics.js';
+import { pause } from '../pause.js';
 
 export interface EmbeddedOptions {
   readonly dir: string;
@@ -93,7 +93,9 @@ export class EmbeddedEngine {
   /** False when another process has the folder: it will answer soon, or is about to end. */
   async #spawn(): Promise<boolean> {
     const { dir, limits, engine = fileURLToPath(new URL('./engine/main.js', import.meta.url)) } = this.#options;
-    const limitArgs = ['--ask-timeout-ms', limits.timeoutMs, '--ask-rows', limits.rows, '--ask-memory-bytes', limits.memoryBytes].map(String);
+    const limitArgs = ['--ask-timeout-ms', limits.timeoutMs, '--ask-rows', limits.rows, '--ask-memory-bytes', limits.memoryBytes].map(
+      String,
+    );
     const child = spawn(process.execPath, [engine, '--dir', dir, '--socket', this.socket, ...limitArgs], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: { ...process.env, UV_THREADPOOL_SIZE: '8', NODE_OPTIONS: '' },

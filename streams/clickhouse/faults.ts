@@ -30,7 +30,9 @@ export const analyticsFault = (error: unknown): Fault => {
   const code = codeOf(error);
   if (code === undefined) return unavailable(error);
   if (CODES.missing.has(code))
-    return new Fault('retryable', 'analytics_missing', `ClickHouse has not all tables: ${firstLine(error)}; run: dats migrate`, { cause: error });
+    return new Fault('retryable', 'analytics_missing', `ClickHouse has not all tables: ${firstLine(error)}; run: dats migrate`, {
+      cause: error,
+    });
   if (CODES.busy.has(code))
     return new Fault('retryable', 'analytics_unavailable', `ClickHouse cannot do it now: ${firstLine(error)}`, { cause: error });
   return new Fault('terminal', 'analytics_refused', `ClickHouse refused: ${firstLine(error)}`, { cause: error });
