@@ -2,18 +2,19 @@
 import type { DependencyHealth } from '../gateway/index.js';
 import type { ModelGateway } from '../models/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
-import { LIFECYCLE, type Servers, WORK_TOPICS } from '../schemas/index.js';
-import type { Log, ViewStore } from '../streams/index.js';
+import { LIFECYCLE, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
+import type { Analytics, Log, ViewStore } from '../streams/index.js';
 import type { Roles } from './roles.js';
 
 export interface HealthDeps {
   readonly log: Log;
   readonly views: ViewStore;
   readonly models: ModelGateway;
+  readonly analytics: Analytics | undefined;
   readonly sandbox: Sandbox | undefined;
   readonly config: Servers;
   readonly roles: Roles;
-  readonly groups: { readonly deciders: string; readonly views: string; readonly workers: string };
+  readonly groups: { readonly deciders: string; readonly views: string; readonly workers: string; readonly history: string };
 }
 
 const timed = async (
@@ -36,7 +37,7 @@ const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: stri
 };
 
 export const healthOf = (deps: HealthDeps) => async (): Promise<readonly DependencyHealth[]> => {
-  const { log, views, models, sandbox, groups, config } = deps;
+  const { log, views, models, analytics, sandbox, groups, config } = deps;
   const registryUrl = config.log.kind === 'kafka' ? config.log.kafka.registry_url : undefined;
   /** Every partition has an owner somewhere, in this process or another. */
   const owned = async (group: string, topics: Parameters<Log['lag']>[1], what: string) => {
@@ -59,6 +60,17 @@ export const healthOf = (deps: HealthDeps) => async (): Promise<readonly Depende
     timed('deciders', false, () => owned(groups.deciders, [LIFECYCLE], 'deciders')),
     timed('materialisation', false, () => owned(groups.views, [LIFECYCLE], 'deciders')),
     timed('workers', false, () => owned(groups.workers, WORK_TOPICS, 'workers')),
+    ...(analytics === undefined
+      ? []
+      : [
+          timed('analytics', false, async () => {
+            const [store, history] = await Promise.all([
+              analytics.health(),
+              owned(groups.history, [LIFECYCLE, TELEMETRY], 'deciders'),
+            ]);
+            return store.ok ? { ...history, detail: `${store.detail}, ${history.detail}` } : store;
+          }),
+        ]),
     timed('models', false, async () => {
       const status = await models.status();
       const answering = status.filter((model) => model.health.ok);

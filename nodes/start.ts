@@ -10,14 +10,15 @@ import { type ModelGateway, openModelGateway } from '../models/index.js';
 import { openArtifactFiles } from '../processors/artifact-files.js';
 import { generateEffect } from '../processors/generation/index.js';
 import { newInterrupts, runDeciders, runEffects } from '../processors/host/index.js';
-import { type ArtifactStore, type Decider, materialise } from '../processors/index.js';
+import { type ArtifactStore, type Decider, ingestHistory, materialise } from '../processors/index.js';
 import { qaEffect } from '../processors/qa/effect.js';
 import { openSandbox, type Sandbox } from '../processors/qa/index.js';
 import { analyseEffect, createAgents, decomposeEffect, routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
-import { type Lane, LIFECYCLE, type Servers, workTopic } from '../schemas/index.js';
+import { type Lane, LIFECYCLE, type Servers, TELEMETRY, workTopic } from '../schemas/index.js';
 import type { LiveText, Log, ViewStore } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
+import { type NodeAnalytics, openAnalytics } from './analytics.js';
 import { healthOf } from './health.js';
 import { followInterrupts } from './interrupt-tail.js';
 import { livePublisher } from './live-publisher.js';
@@ -54,7 +55,7 @@ export interface RunningNode {
 }
 
 /** Group names: part of the stored offsets, never to be changed. */
-const GROUPS = { deciders: 'core', views: 'views', workers: 'workers' } as const;
+const GROUPS = { deciders: 'core', views: 'views', workers: 'workers', history: 'history' } as const;
 /** How long running work may go on when the node stops, in milliseconds. */
 const DRAIN_MS = 5_000;
 
@@ -67,6 +68,7 @@ interface Starting {
   readonly artifacts: ArtifactStore;
   readonly models: ModelGateway;
   readonly telemetry: TelemetrySink;
+  readonly analytics: NodeAnalytics | undefined;
   readonly problem: (where: string) => (error: unknown) => void;
   /** Joins a group; a handler that fails for good ends the node. */
   serve(...args: Parameters<Log['join']>): Promise<void>;
@@ -78,7 +80,7 @@ const routingOf = (config: Servers) => ({
   modelAvailable: config.models.some((model) => model.runner !== 'scripted'),
 });
 
-const startDeciders = async ({ options, log, views, problem, serve }: Starting): Promise<void> => {
+const startDeciders = async ({ options, log, views, analytics, problem, serve }: Starting): Promise<void> => {
   const { config, configVersion, now } = options;
   const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
   const run = {
@@ -91,6 +93,10 @@ const startDeciders = async ({ options, log, views, problem, serve }: Starting):
   };
   await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, run));
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
+  if (analytics === undefined) return;
+  const { store, generation } = analytics;
+  const history = { log, analytics: store, generation, flushMs: config.analytics.flush_ms, onProblem: problem('history') };
+  await serve(GROUPS.history, [LIFECYCLE, TELEMETRY], (assignment) => ingestHistory(assignment, history));
 };
 
 const startWorkers = async ({ options, log, live, models, artifacts, telemetry, problem, serve, atEnd }: Starting): Promise<Sandbox> => {
@@ -153,6 +159,8 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
   const { log, views, limiter, live, close } = await openStorage({ config, env, onProblem: problem('storage') });
   atEnd(close);
   const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
+  const analytics = await openAnalytics(config, env);
+  if (analytics !== undefined) atEnd(() => analytics.store.close());
   const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
   const models = await openModelGateway({ models: config.models, baseDir, env, node: config.node.id, onCall: telemetry.onCall });
   atEnd(() => models.close());
@@ -166,11 +174,11 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
     membership.done.catch(fail);
     atEnd(() => membership.leave().catch(problem('leave')));
   };
-  const starting: Starting = { options, log, views, live, artifacts, models, telemetry, problem, serve, atEnd };
+  const starting: Starting = { options, log, views, live, artifacts, models, telemetry, analytics, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
 
-  const health = healthOf({ log, views, models, sandbox, config, roles, groups: GROUPS });
+  const health = healthOf({ log, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS });
   const agents = createAgents({ models, options: routingOf(config), now });
   const app = createApp({
     config,

@@ -23,10 +23,11 @@ SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS dats.artifacts_mv TO dats.artifacts AS
 SELECT
-    a.1 AS artifact_id, project_id, task_id, attempt, provenance_id, a.2 AS path, a.3 AS type, a.4 AS sha256, a.5 AS bytes, model, node, time, topic, partition, offset
-FROM dats.events
-ARRAY JOIN arrayZip(artifact_ids, artifact_paths, artifact_types, artifact_sha256, artifact_bytes) AS a
-WHERE type = 'dats.task.output.created';
+    a.1 AS artifact_id, e.project_id AS project_id, e.task_id AS task_id, e.attempt AS attempt, e.provenance_id AS provenance_id,
+    a.2 AS path, a.3 AS type, a.4 AS sha256, a.5 AS bytes, e.model AS model, e.node AS node, e.time AS time, e.topic AS topic, e.partition AS partition, e.offset AS offset
+FROM dats.events AS e
+ARRAY JOIN arrayZip(e.artifact_ids, e.artifact_paths, e.artifact_types, e.artifact_sha256, e.artifact_bytes) AS a
+WHERE e.type = 'dats.task.output.created';
 
 CREATE TABLE IF NOT EXISTS dats.artifact_edges
 (

@@ -109,6 +109,7 @@ CREATE TABLE IF NOT EXISTS dats.project_days
     project_id LowCardinality(String),
     topic LowCardinality(String),
     partition UInt16,
+    events SimpleAggregateFunction(sum, UInt64),
     created SimpleAggregateFunction(sum, UInt64),
     completed SimpleAggregateFunction(sum, UInt64),
     failed SimpleAggregateFunction(sum, UInt64),
@@ -130,6 +131,7 @@ SETTINGS non_replicated_deduplication_window = 1000;
 CREATE MATERIALIZED VIEW IF NOT EXISTS dats.project_days_mv TO dats.project_days AS
 SELECT
     toDate(time, 'UTC') AS day, project_id, topic, partition,
+    count() AS events,
     countIf(type = 'dats.task.created') AS created,
     countIf(type = 'dats.task.completed') AS completed,
     countIf(type = 'dats.task.failed') AS failed,

@@ -1,3 +1,4 @@
+export * from './history/index.js';
 export * from './materialise.js';
 export * from './project-view.js';
 export * from './projection.js';

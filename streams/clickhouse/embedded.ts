@@ -61,7 +61,7 @@ export class EmbeddedEngine {
     return this.#child?.pid;
   }
 
-  /** Resolves when an engine answers. @throws Fault retryable `analytics_unavailable`; fatal `no_engine` (B3) */
+  /** Resolves when an engine answers. @throws Fault retryable `analytics_unavailable`, `no_engine` (B3) */
   async up(): Promise<void> {
     if (this.#hopeless !== undefined) throw this.#hopeless;
     if (this.#child !== undefined && this.#starting === undefined) return;
@@ -122,7 +122,7 @@ export class EmbeddedEngine {
     }
     if (outcome === EXIT_TAKEN) return false;
     this.#hopeless = new Fault(
-      'fatal',
+      'retryable',
       'no_engine',
       `the embedded ClickHouse engine cannot run here (${said.trim().split('\n').at(-1) ?? `exit code ${outcome}`}); name a server (analytics.kind: server) or set analytics.kind: none`,
     );

@@ -1,0 +1,2 @@
+export { type HistoryOptions, ingestHistory } from './ingest.js';
+export { type EventRow, rowOf } from './row.js';

@@ -1,0 +1,229 @@
+// Brings the log into the analytics store: every record of a partition as a row, in batches, each once, whatever dies when.
+//
+// H1. A batch is written down before it is inserted (P1 of progress.ts), its token is its place: sent twice, by a retry or by an owner that does not know that
+// it was replaced, it is in once. H2. After a crash the batch that was written down is inserted again and counted in every table; what is not right is made
+// right (heal.ts). H3. A store that is slow or away holds the reading up, nothing else: the log waits. One batch is held. H4. Tables that were made anew
+// (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away.
+import { setMaxListeners } from 'node:events';
+import { Fault, isFault, toFault } from '../../../schemas/index.js';
+import { type Analytics, type Assignment, type Log, pause, type Recorded } from '../../../streams/index.js';
+import { backoffMs } from '../../../streams/runtime/index.js';
+import type { TaskContext } from './context.js';
+import { openFold } from './fold.js';
+import { clearPartition, clearRange, mismatch, type Range } from './heal.js';
+import { loadProgress, type Progress, saveProgress } from './progress.js';
+import type { EventRow } from './row.js';
+import { EVENTS } from './tables.js';
+
+export interface HistoryOptions {
+  readonly log: Log;
+  readonly analytics: Analytics;
+  /** Sees to it that the tables are there; their generation. Cheap when they are. @throws Fault */
+  readonly generation: () => Promise<string>;
+  /** Records wait for so long to share an insert, in milliseconds. */
+  readonly flushMs: number;
+  readonly onProblem?: (fault: Fault) => void;
+  /** Told after every insert. */
+  readonly onInserted?: (inserted: { readonly topic: string; readonly rows: number; readonly ms: number }) => void;
+}
+
+/** Records and bytes of a batch. */
+const MAX_RECORDS = 8_192;
+const MAX_BYTES = 16 * 1024 * 1024;
+const BACKOFF = { baseMs: 100, maxMs: 5_000 };
+/** How often a quiet partition looks whether the tables are those it filled, in milliseconds. */
+const LOOK_MS = 5_000;
+/** After so long without a new record the last batch is noted as done, in milliseconds. */
+const SETTLE_MS = 250;
+
+/** Until the partition is revoked. @throws Fault `fenced`; whatever else is not retryable */
+export const ingestHistory = async (assignment: Assignment, options: HistoryOptions): Promise<void> => {
+  const { revoked } = assignment;
+  let failures = 0;
+  let told: string | undefined;
+  while (!revoked.aborted) {
+    try {
+      await new Ingestion(assignment, options, () => {
+        failures = 0;
+        told = undefined;
+      }).run();
+    } catch (error) {
+      const fault = toFault(error);
+      if (!isFault(fault, 'retryable')) throw fault;
+      if (revoked.aborted) return;
+      if (told !== fault.code) options.onProblem?.(fault);
+      told = fault.code;
+      await pause(backoffMs(++failures, BACKOFF, Math.random), revoked);
+    }
+  }
+};
+
+interface Batch {
+  readonly range: Range;
+  readonly rows: readonly EventRow[];
+  /** Of the contexts, by these records. */
+  readonly changes: ReadonlyMap<string, TaskContext | null>;
+}
+
+/** From what is noted to the end of the assignment, or the first failure. */
+class Ingestion {
+  readonly #assignment: Assignment;
+  readonly #options: HistoryOptions;
+  readonly #onProgress: () => void;
+  #generation = '';
+  #contexts = new Map<string, TaskContext>();
+  #fold = openFold(this.#contexts);
+  /** Changes by batches that are in, not saved yet. */
+  #unsaved: ReadonlyMap<string, TaskContext | null> = new Map();
+  #committed: number;
+  #position = 0;
+  #noted = true;
+  #settling: NodeJS.Timeout | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  /** Ends the reading: the tables are others, or nothing can be saved. */
+  readonly #left = new AbortController();
+
+  constructor(assignment: Assignment, options: HistoryOptions, onProgress: () => void) {
+    this.#assignment = assignment;
+    this.#options = options;
+    this.#onProgress = onProgress;
+    this.#committed = assignment.committed;
+  }
+
+  async run(): Promise<void> {
+    const { log } = this.#options;
+    const { topic, partition, revoked } = this.#assignment;
+    await this.#begin();
+    const looking = setInterval(() => void this.#look(), LOOK_MS);
+    looking.unref();
+    setMaxListeners(0, revoked);
+    const signal = AbortSignal.any([revoked, this.#left.signal]);
+    try {
+      for await (const records of log.read({ topic, partition, offset: this.#position }, signal, { maxBatch: MAX_RECORDS })) {
+        const began = performance.now();
+        for (const part of inBytes(records)) {
+          if (signal.aborted) break;
+          await this.#write(this.#batchOf(part));
+        }
+        if (records.length < MAX_RECORDS) await pause(this.#options.flushMs - (performance.now() - began), signal);
+      }
+      if (!revoked.aborted) this.#left.signal.throwIfAborted();
+    } finally {
+      clearInterval(looking);
+      clearTimeout(this.#settling);
+      await this.#saving.catch(() => undefined);
+      if (!this.#noted && !this.#left.signal.aborted) await this.#save(this.#position).catch(() => undefined);
+    }
+  }
+
+  /** Where the last owner was; what it may have left half done is completed. */
+  async #begin(): Promise<void> {
+    const { log, analytics, generation } = this.#options;
+    const { topic, partition } = this.#assignment;
+    this.#generation = await generation();
+    const { progress, contexts } = await loadProgress(this.#assignment);
+    if (progress?.generation !== this.#generation) {
+      await clearPartition(analytics, { topic, partition });
+      this.#unsaved = new Map([...contexts.keys()].map((task) => [task, null]));
+      this.#position = (await log.range(topic, partition)).first;
+      await this.#save(this.#position);
+      return;
+    }
+    this.#contexts = contexts;
+    this.#fold = openFold(contexts);
+    this.#position = progress.from;
+    if (progress.to > progress.from) await this.#recover(progress);
+  }
+
+  /** H2. */
+  async #recover({ from, to }: Progress): Promise<void> {
+    const { log, analytics } = this.#options;
+    const { topic, partition, revoked } = this.#assignment;
+    const records: Recorded[] = [];
+    for await (const some of log.read({ topic, partition, offset: from }, revoked, { until: to })) records.push(...some);
+    if (revoked.aborted) return;
+    const batch = this.#batchOf(records, to);
+    await this.#insert(batch, '');
+    for (let again = 1; (await mismatch(analytics, batch.range, batch.rows)) !== undefined; again++) {
+      await clearRange(analytics, batch.range, batch.rows);
+      await this.#insert(batch, `/again-${this.#assignment.epoch}-${again}-${Date.now()}`);
+    }
+    this.#isIn(batch);
+    await this.#save(this.#position);
+  }
+
+  #batchOf(records: readonly Recorded[], to = records.at(-1)!.offset + 1): Batch {
+    const { topic, partition } = this.#assignment;
+    const rows = records.map((record) => this.#fold.take(record));
+    return { range: { topic, partition, from: this.#position, to }, rows, changes: this.#fold.changed() };
+  }
+
+  /** H1. */
+  async #write(batch: Batch): Promise<void> {
+    clearTimeout(this.#settling);
+    await this.#saving;
+    await this.#save(batch.range.to);
+    await this.#insert(batch, '');
+    this.#isIn(batch);
+    this.#onProgress();
+    this.#settling = setTimeout(() => {
+      this.#saving = this.#save(this.#position).catch((error: unknown) => this.#left.abort(toFault(error)));
+    }, SETTLE_MS + this.#options.flushMs);
+    this.#settling.unref();
+  }
+
+  async #insert({ range, rows }: Batch, suffix: string): Promise<void> {
+    if (rows.length === 0) return;
+    const { topic, partition, from, to } = range;
+    const began = performance.now();
+    await this.#options.analytics.insert(
+      EVENTS,
+      rows.map((row) => JSON.stringify(row)).join('\n'),
+      `${this.#generation}/${topic}/${partition}/${from}-${to}${suffix}`,
+    );
+    this.#options.onInserted?.({ topic, rows: rows.length, ms: performance.now() - began });
+  }
+
+  #isIn({ range, changes }: Batch): void {
+    this.#position = range.to;
+    this.#unsaved = new Map([...this.#unsaved, ...changes]);
+    this.#noted = false;
+  }
+
+  /** Notes that everything below the position is in, and that what is up to `to` is about to be. */
+  async #save(to: number): Promise<void> {
+    const changes = this.#unsaved;
+    this.#committed = await saveProgress(
+      this.#assignment,
+      { generation: this.#generation, from: this.#position, to },
+      changes,
+      this.#committed,
+    );
+    this.#unsaved = new Map();
+    this.#noted = to === this.#position;
+  }
+
+  async #look(): Promise<void> {
+    const now = await this.#options.generation().catch(() => this.#generation);
+    if (now !== this.#generation)
+      this.#left.abort(
+        new Fault('retryable', 'analytics_remade', 'the tables were made anew; the history is brought again from the first record'),
+      );
+  }
+}
+
+/** Parts of at most MAX_BYTES, or one record. */
+function* inBytes(records: readonly Recorded[]): Generator<readonly Recorded[]> {
+  let begin = 0;
+  let bytes = 0;
+  for (let i = 0; i < records.length; i++) {
+    const size = records[i]!.value.length;
+    if (i > begin && bytes + size > MAX_BYTES) {
+      yield records.slice(begin, i);
+      begin = i;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  if (begin < records.length) yield records.slice(begin);
+}

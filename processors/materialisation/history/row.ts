@@ -1,0 +1,161 @@
+// A record of the log as a row of `dats.events` (deploy/clickhouse/001_events.sql). Pure. What does not apply is left out: the table has its defaults.
+//
+// O1. Every record has a row: one that is no event of this build (unknown type, damaged) has what its headers say, its data as it lies there, and why in `error_code`.
+import { type DatsEvent, derivedId, type Fault } from '../../../schemas/index.js';
+import type { Recorded } from '../../../streams/index.js';
+import { executionStatus, type TaskContext } from './context.js';
+
+/** Column -> value. */
+export type EventRow = Record<string, string | number | boolean | readonly (string | number)[]>;
+
+const text = (value: Uint8Array | string): string =>
+  typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8');
+
+const TRACE_ID = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
+
+/** What headers alone tell. */
+const ofHeaders = ({ topic, partition, offset, headers, type, timestamp, value }: Recorded): EventRow => {
+  const row: EventRow = {
+    topic,
+    partition,
+    offset,
+    id: headers.id ?? '',
+    type,
+    schema_version: Number(headers.dataschema?.split(':').at(-1)) || 0,
+    time: headers.time !== undefined && ISO.test(headers.time) ? headers.time : new Date(timestamp).toISOString(),
+    source: headers.source ?? '',
+    actor: headers.actor ?? '',
+    subject: headers.subject ?? '',
+    project_id: headers.projectid ?? '',
+    correlation_id: headers.correlationid ?? '',
+    config_version: headers.configversion ?? '',
+    data: text(value),
+  };
+  if (headers.causationid !== undefined) row.causation_id = headers.causationid;
+  const trace = headers.traceparent === undefined ? null : TRACE_ID.exec(headers.traceparent);
+  if (trace !== null) row.trace_id = trace[1]!;
+  return row;
+};
+
+/** What was said of the task and its attempt before. */
+const copy = (row: EventRow, context: TaskContext): void => {
+  const { attempt } = context;
+  if (context.created_at !== '') row.task_created_at = context.created_at;
+  if (context.parent_id !== '') row.parent_id = context.parent_id;
+  row.mode = context.mode;
+  row.domain = context.domain;
+  row.tier = context.tier;
+  row.priority = context.priority;
+  if (attempt === undefined) return;
+  row.attempt = attempt.attempt;
+  row.ready_at = attempt.ready_at;
+  row.prompt_version = attempt.prompt_version;
+  if (attempt.started_at !== undefined) row.started_at = attempt.started_at;
+  if (attempt.node !== undefined) row.node = attempt.node;
+  if (attempt.worker !== undefined) row.worker = attempt.worker;
+  if (attempt.fence !== undefined) row.fence = attempt.fence;
+  const { output } = attempt;
+  if (output === undefined) return;
+  row.output_at = output.at;
+  row.model = output.model;
+  row.provider = output.provider;
+  row.model_digest = output.model_digest;
+  row.scripted = output.scripted;
+  row.prompt_sha256 = output.prompt_sha256;
+  row.input_tokens = output.input_tokens;
+  row.output_tokens = output.output_tokens;
+  row.duration_ms = output.duration_ms;
+  if (output.confidence !== undefined) row.confidence = output.confidence;
+  row.artifact_ids = output.artifacts.map(({ id }) => id);
+  row.artifact_paths = output.artifacts.map(({ path }) => path);
+  row.artifact_types = output.artifacts.map(({ type }) => type);
+  row.artifact_sha256 = output.artifacts.map(({ sha256 }) => sha256);
+  row.artifact_bytes = output.artifacts.map(({ bytes }) => bytes);
+  row.consumed_ids = output.consumed.map(({ id }) => id);
+  row.consumed_tasks = output.consumed.map(({ task }) => task);
+};
+
+const ofVerdict = (row: EventRow, data: Extract<DatsEvent, { type: 'dats.task.validated' | 'dats.task.rejected' }>['data']): void => {
+  row.profile = data.profile;
+  row.score = data.score;
+  row.checks_passed = data.checks.filter(({ status }) => status === 'passed').map(({ name }) => name);
+  row.checks_failed = data.checks.filter(({ status }) => status === 'failed').map(({ name }) => name);
+  if ('reasons' in data) row.reasons = data.reasons;
+};
+
+const ofCall = (row: EventRow, data: Extract<DatsEvent, { type: 'dats.model.called' }>['data']): void => {
+  row.operation = data.operation;
+  row.purpose = data.purpose;
+  row.outcome = data.outcome;
+  row.model = data.model;
+  row.provider = data.provider;
+  row.node = data.node;
+  row.input_tokens = data.input_tokens;
+  row.output_tokens = data.output_tokens;
+  row.duration_ms = data.duration_ms;
+  if (data.time_to_first_chunk_ms !== undefined) row.first_chunk_ms = data.time_to_first_chunk_ms;
+  if (data.cost_usd !== undefined) row.cost_usd = data.cost_usd.toFixed(9);
+  if ('price_version' in data && typeof data.price_version === 'string') row.price_version = data.price_version;
+  if (data.error_type !== undefined) row.error_code = data.error_type;
+};
+
+const ofError = (row: EventRow, { code, message }: { readonly code: string; readonly message: string }): void => {
+  row.error_code = code;
+  row.error_message = message;
+};
+
+const ofData = (row: EventRow, event: DatsEvent): void => {
+  switch (event.type) {
+    case 'dats.task.validated':
+    case 'dats.task.rejected':
+      return ofVerdict(row, event.data);
+    case 'dats.task.attempt.failed':
+    case 'dats.task.failed':
+      return ofError(row, event.data.error);
+    case 'dats.task.timedout':
+      return ofError(row, { code: 'timeout', message: `after ${event.data.after_ms} ms` });
+    case 'dats.task.cancelled':
+      return ofError(row, { code: 'cancelled', message: event.data.reason });
+    case 'dats.task.retry.scheduled':
+      row.reasons = [event.data.reason];
+      return;
+    case 'dats.task.completed':
+      row.execution_time_ms = event.data.execution_time_ms;
+      row.provenance_id = event.data.provenance_id;
+      return;
+    case 'dats.model.called':
+      return ofCall(row, event.data);
+    case 'dats.ops.alert':
+      return ofError(row, { code: event.data.what, message: event.data.detail });
+    default:
+      return;
+  }
+};
+
+/**
+ * @param before context of the task before the event, and `after` it: the row shows the newer one where the task goes on.
+ */
+export const rowOf = (record: Recorded, event: DatsEvent, before: TaskContext | undefined, after: TaskContext | undefined): EventRow => {
+  const row = ofHeaders(record);
+  const context = after ?? before;
+  if (context !== undefined) copy(row, context);
+  const { data } = event;
+  if ('task_id' in data && data.task_id !== undefined) row.task_id = data.task_id;
+  if ('attempt' in data && data.attempt !== undefined) row.attempt = data.attempt;
+  if ('node' in data && typeof data.node === 'string') row.node = data.node;
+  if ('worker' in data && typeof data.worker === 'string') row.worker = data.worker;
+  if (row.task_id !== undefined && Number(row.attempt ?? 0) >= 1)
+    row.provenance_id = derivedId(String(row.task_id), 'execution', Number(row.attempt));
+  ofData(row, event);
+  const status = executionStatus(before, event);
+  if (status !== undefined) row.execution_status = status;
+  return row;
+};
+
+/** O1. */
+export const bareRowOf = (record: Recorded, fault: Fault): EventRow => {
+  const row = ofHeaders(record);
+  ofError(row, { code: fault.code, message: fault.message });
+  return row;
+};
