@@ -70,12 +70,15 @@ export const testFolder = (servers: object, files: Readonly<Record<string, strin
   return folder;
 };
 
+/** An engine a process costs memory and a second: tests that are about analytics ask for it (`DATS_ANALYTICS_KIND: 'embedded'`). */
+const DEFAULTS = { DATS_ANALYTICS_KIND: 'none' };
+
 /** Starts `dats start` with a configuration; DATS_ variables are the test's own and not handed on. Does not wait until it answers: see `ready`. */
 export const startProcess = (config: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): NodeProcess => {
   if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there: run "npm run build" first`);
   const child = spawn(process.execPath, [ENTRY, 'start', '--config', config, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('DATS_'))), ...env },
+    env: { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('DATS_'))), ...DEFAULTS, ...env },
   });
   processes.add(child);
   let errors = '';
