@@ -23,6 +23,24 @@ const faultOf = async (fetch: typeof globalThis.fetch, url = 'http://127.0.0.1/'
 };
 
 describe('a call over HTTP', () => {
+  it('says which trace it is part of, beside the headers of the package', async () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const seen: Headers[] = [];
+    const fetch = async (_: unknown, init?: RequestInit) => {
+      seen.push(new Headers(init?.headers));
+      return new Response('{}');
+    };
+    const options = { model: 'm', limits: { idle_timeout_ms: 10_000, timeout_ms: 10_000 }, clock: systemClock, fetch };
+    for (const call of [openHttpCall({ ...options, traceparent }, new AbortController().signal), callWith(fetch)]) {
+      await (await call.fetch('http://127.0.0.1/', { headers: { authorization: 'Bearer key' } })).arrayBuffer();
+      call.close();
+    }
+    expect(seen.map((headers) => [headers.get('authorization'), headers.get('traceparent')])).toEqual([
+      ['Bearer key', traceparent],
+      ['Bearer key', null],
+    ]);
+  });
+
   it('ends an answer without an end', async () => {
     const piece = new Uint8Array(8 * 1024 * 1024);
     let sent = 0;

@@ -28,6 +28,8 @@ export interface HttpCallOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly fetch: typeof fetch;
+  /** Sent as a header. */
+  readonly traceparent?: string;
   /** Looks at every piece of the body, and may replace it; throws a Fault when it is not what the protocol says. */
   readonly inspect?: (piece: Uint8Array | undefined) => Uint8Array | undefined;
 }
@@ -97,6 +99,13 @@ export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): Htt
     return failure;
   };
 
+  const traced = (init: RequestInit | undefined): Pick<RequestInit, 'headers'> => {
+    if (options.traceparent === undefined) return {};
+    const headers = new Headers(init?.headers);
+    headers.set('traceparent', options.traceparent);
+    return { headers };
+  };
+
   const refuse = async (response: Response): Promise<never> => {
     const body = parsed(await readUpTo(response.body, ERROR_BODY_BYTES).catch(() => ''));
     const retryAfterMs = retryAfterMsOf(response.headers, Date.now());
@@ -146,7 +155,7 @@ export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): Htt
     explain,
     fetch: async (input, init) => {
       try {
-        const response = await options.fetch(input, { ...init, signal: deadline.signal });
+        const response = await options.fetch(input, { ...init, ...traced(init), signal: deadline.signal });
         deadline.touch();
         if (!response.ok) return await refuse(response);
         if (response.body === null) {

@@ -3,7 +3,7 @@
 // K1. Every call that was made leaves exactly one record, however it ended, before its outcome is seen by the caller.
 // K2. A record holds sizes and codes, never text.
 import { type Fault, isFault, type ModelCall, type ModelConfig } from '../schemas/index.js';
-import { costOf, promptTokensOf, tokensOf } from './accounting.js';
+import { costOf, type Price, promptTokensOf, tokensOf } from './accounting.js';
 import type { Decision } from './choose.js';
 import type { Clock } from './clock.js';
 import { modelFault } from './faults.js';
@@ -13,6 +13,8 @@ import type { GenerateChunk, GenerateRequest, ModelRunner } from './runner.js';
 export interface ModelCallDeps {
   readonly config: ModelConfig;
   readonly runner: ModelRunner;
+  /** Undefined where nobody says what it costs. */
+  readonly price: Price | undefined;
   readonly clock: Clock;
   readonly node: string;
   readonly onCall: (call: ModelCall) => void;
@@ -45,6 +47,7 @@ const requestOf = (ask: Ask, config: ModelConfig): GenerateRequest => {
   if (ask.seed !== undefined) request.seed = ask.seed;
   if (ask.stop !== undefined) request.stop = ask.stop;
   if (ask.json !== undefined) request.json = ask.json;
+  if (ask.traceparent !== undefined) request.traceparent = ask.traceparent;
   return request;
 };
 
@@ -60,7 +63,7 @@ const usedBy = (request: GenerateRequest, text: string): Tokens =>
 
 /** @throws what the runner threw, or the signal's reason; `onText` may have been given some text by then. */
 export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decision, signal: AbortSignal): Promise<Answer> => {
-  const { config, runner, clock } = deps;
+  const { config, runner, price, clock } = deps;
   const onText = deps.onText ?? ask.onText;
   const request = requestOf(ask, config);
   const started = clock.now();
@@ -80,8 +83,10 @@ export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decisio
       duration_ms: clock.now() - started,
       outcome: end.outcome,
     };
-    const cost = costOf(config, tokens.input_tokens, tokens.output_tokens);
-    if (cost !== undefined) call.cost_usd = cost;
+    if (price !== undefined) {
+      call.cost_usd = costOf(price, tokens.input_tokens, tokens.output_tokens);
+      call.price_version = price.version;
+    }
     if (ask.task_id !== undefined) call.task_id = ask.task_id;
     if (ask.attempt !== undefined) call.attempt = ask.attempt;
     if (first !== undefined) call.time_to_first_chunk_ms = first;

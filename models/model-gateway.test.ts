@@ -103,12 +103,35 @@ describe('the model gateway', () => {
       request_model: 'test-model',
       outcome: 'ok',
       cost_usd: 17,
+      price_version: 'model',
       node: 'n1',
       task_id: 't1',
       attempt: 1,
       purpose: 'generate',
     });
     expect(JSON.stringify(call)).not.toContain('slug');
+  });
+
+  it('prices every call by the list, failed ones too, and leaves cost and version out where there is no price', async () => {
+    const server = await serve(openOllamaServer);
+    const prices = {
+      version: '2026-11',
+      models: [{ model: 'test-model', provider: 'ollama', input_per_mtok: 1_000_000, output_per_mtok: 0 }],
+    };
+    const broken = await scripted('broken', [{ fail: 'error' }], { preference: 1 });
+    const gateway = await gatewayOf([ollama(server), broken], {
+      prices: { ...prices, models: [...prices.models, { model: 'broken', input_per_mtok: 1, output_per_mtok: 1 }] },
+    });
+    await gateway.ask(ASK, signal);
+    expect(calls.map(({ call }) => [call.model, call.outcome, call.cost_usd, call.price_version])).toEqual([
+      ['broken', 'error', 0, '2026-11'],
+      ['real', 'ok', 11, '2026-11'],
+    ]);
+    const unpriced = await gatewayOf([await scripted('free', [{ text: 'x' }])], { prices });
+    await unpriced.ask(ASK, signal);
+    expect(calls[2]).toMatchObject({ call: { model: 'free', outcome: 'ok' }, cost: undefined });
+    expect(Object.keys(calls[2]!.call)).not.toEqual(expect.arrayContaining(['cost_usd']));
+    expect(Object.keys(calls[2]!.call)).not.toEqual(expect.arrayContaining(['price_version']));
   });
 
   it('never asks for more tokens than the model may give', async () => {

@@ -4,7 +4,8 @@
 // G2. `model_rejected` is never passed on to another model: the request itself is wrong.
 // G3. When nothing is left the last call's fault is thrown; where none was made, `no_model` says of each model why.
 // G4. An abort ends an ask wherever it stands (probe, queue, stream) with the signal's reason, and is not held against the model.
-import { Fault, isFault, type ModelCall, type ModelConfig } from '../schemas/index.js';
+import { Fault, isFault, type ModelCall, type ModelConfig, type Prices } from '../schemas/index.js';
+import { priceOf } from './accounting.js';
 import { type Availability, type Candidate, choose, type Decision } from './choose.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Answer, Ask, ModelGateway } from './gateway.js';
@@ -17,6 +18,8 @@ export const MOST_CALLS_PER_ASK = 4;
 /** How long a model that is overloaded without saying until when is left alone. */
 export const DEFAULT_HOLD_MS = 1_000;
 
+const NO_PRICES: Prices = { version: 'none', models: [] };
+
 export interface GatewayLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -24,13 +27,15 @@ export interface GatewayLogger {
 
 export interface ModelGatewayOptions {
   readonly models: readonly ModelConfig[];
+  /** What tokens cost where a model's own entry does not say; none: unknown. */
+  readonly prices?: Prices;
   /** Folder of servers.yaml: script paths are relative to it. */
   readonly baseDir: string;
   /** Where `api_key_env` is looked up. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Id of this node, for telemetry. */
   readonly node: string;
-  /** One record per call that was made, with its cost in USD where the model has prices. What it throws is logged, nothing more. */
+  /** One record per call that was made, with its cost in USD where the model has a price. What it throws is logged, nothing more. */
   readonly onCall: (call: ModelCall, cost: number | undefined) => void;
   readonly clock?: Clock;
   readonly fetch?: typeof fetch;
@@ -176,10 +181,10 @@ class OpenedGateway implements ModelGateway {
     decision: Decision,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const { config, runner, breaker } = line;
+    const { config, runner, price, breaker } = line;
     try {
       const answer = await callModel(
-        { config, runner, clock: this.#clock, node: this.#options.node, onText, onCall: (call) => this.#record(call) },
+        { config, runner, price, clock: this.#clock, node: this.#options.node, onText, onCall: (call) => this.#record(call) },
         ask,
         decision,
         signal,
@@ -213,7 +218,7 @@ class OpenedGateway implements ModelGateway {
  * @throws Fault `bad_script`, or `bad_configuration` where two models have one id.
  */
 export const openModelGateway = async (options: ModelGatewayOptions): Promise<ModelGateway> => {
-  const { logger, env, clock = systemClock } = options;
+  const { logger, env, prices = NO_PRICES, clock = systemClock } = options;
   const lines = new Map<string, ModelLine>();
   for (const config of options.models) {
     if (lines.has(config.id))
@@ -227,7 +232,8 @@ export const openModelGateway = async (options: ModelGatewayOptions): Promise<Mo
       );
     const onHealth = ({ ok, detail }: { ok: boolean; detail?: string }): void =>
       ok ? logger?.info({ model: config.id }, 'model is up') : logger?.warn({ model: config.id, detail }, 'model is down');
-    lines.set(config.id, openModelLine(config, runner, { clock, onHealth, ...(missingKey === undefined ? {} : { missingKey }) }));
+    const price = priceOf(config, runner.provider, prices);
+    lines.set(config.id, openModelLine(config, runner, { clock, price, onHealth, ...(missingKey === undefined ? {} : { missingKey }) }));
   }
   return new OpenedGateway(lines, options, clock);
 };

@@ -3,6 +3,7 @@
 // N1. A probe takes PROBE_MS at most, and one runs at a time. N2. Only a model that is down is probed by itself, every REPROBE_MS, until it is up.
 // N3. A model that comes up again begins with a closed breaker.
 import type { ModelConfig } from '../schemas/index.js';
+import type { Price } from './accounting.js';
 import { type Breaker, openBreaker } from './breaker.js';
 import type { Availability } from './choose.js';
 import type { Clock } from './clock.js';
@@ -22,6 +23,8 @@ export const QUEUE_LENGTH = 1_024;
 export interface ModelLine {
   readonly config: ModelConfig;
   readonly runner: ModelRunner;
+  /** Undefined where nobody says what it costs. */
+  readonly price: Price | undefined;
   readonly slots: Slots;
   readonly breaker: Breaker;
   /** The last probe; undefined until the first. */
@@ -37,6 +40,7 @@ export interface ModelLine {
 
 export interface ModelLineDeps {
   readonly clock: Clock;
+  readonly price?: Price | undefined;
   /** Name of an environment variable that must be set first. */
   readonly missingKey?: string;
   /** Called when it goes down or comes up. */
@@ -105,6 +109,7 @@ export const openModelLine = (config: ModelConfig, runner: ModelRunner, deps: Mo
   return {
     config,
     runner,
+    price: deps.price,
     slots,
     breaker,
     get health() {

@@ -70,7 +70,7 @@ export const openOllama = (options: OllamaOptions): ModelRunner => {
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
-    const call = callOf(options, signal, lineInspector(id));
+    const call = callOf(options, signal, { inspect: lineInspector(id), traceparent: request.traceparent });
     try {
       let chars = 0;
       for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {

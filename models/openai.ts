@@ -108,7 +108,7 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
-    const call = callOf(options, signal);
+    const call = callOf(options, signal, { traceparent: request.traceparent });
     try {
       yield* chat(options, call, request);
     } catch (error) {

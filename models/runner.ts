@@ -20,6 +20,8 @@ export interface GenerateRequest {
   readonly json?: boolean;
   /** What a scripted runner may match on; real runners ignore it. */
   readonly hints?: Readonly<Record<string, string | number>>;
+  /** W3C Trace Context of whoever asks: a server is told it as a header. */
+  readonly traceparent?: string;
 }
 
 export type GenerateChunk =

@@ -17,7 +17,12 @@ export interface ServerRunnerOptions extends Limits {
   readonly fetch?: typeof fetch;
 }
 
-export const callOf = (options: ServerRunnerOptions, signal: AbortSignal, inspect?: HttpCallOptions['inspect']): HttpCall =>
+interface CallDetails {
+  readonly inspect?: HttpCallOptions['inspect'];
+  readonly traceparent?: string | undefined;
+}
+
+export const callOf = (options: ServerRunnerOptions, signal: AbortSignal, { inspect, traceparent }: CallDetails = {}): HttpCall =>
   openHttpCall(
     {
       model: options.id,
@@ -25,6 +30,7 @@ export const callOf = (options: ServerRunnerOptions, signal: AbortSignal, inspec
       clock: options.clock ?? systemClock,
       fetch: options.fetch ?? fetch,
       ...(inspect === undefined ? {} : { inspect }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     },
     signal,
   );

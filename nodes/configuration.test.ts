@@ -74,6 +74,24 @@ models:
     expect(problems(text.replace('ftp', 'http'))).toEqual(between);
   });
 
+  it('refuses a price list that has no version, or two prices for one model of one provider', () => {
+    const entry = (model: string, provider = '') => `    - { model: ${model}, ${provider}input_per_mtok: 1, output_per_mtok: 2 }\n`;
+    const list = (version: string, ...entries: string[]) => `version: 1\nprices:\n  ${version}models:\n${entries.join('')}`;
+    const mend = 'set a version of your own, such as "2026-11", and a new one with every change: each cost is recorded with it';
+    expect(problems(list('', entry('m')))).toEqual([`servers.yaml:3:3  prices.version: "none" names no price list; ${mend}`]);
+    expect(problems(list('version: model\n  ', entry('m')))).toEqual([
+      `servers.yaml:3:12  prices.version: "model" names no price list; ${mend}`,
+    ]);
+    const openai = 'provider: openai, ';
+    const all = [entry('m'), entry('m', openai), entry('n', openai), entry('m', 'provider: azure, ')];
+    expect(load(list('version: v1\n  ', ...all)).config.prices).toMatchObject({ version: 'v1', models: { length: 4 } });
+    expect(problems(list('version: v1\n  ', ...all, entry('m'), entry('n', openai)))).toEqual([
+      'servers.yaml:9:16  prices.models[4].model: "m" without a provider has a price already; keep one of the two',
+      'servers.yaml:10:16  prices.models[5].model: "n" of openai has a price already; keep one of the two',
+    ]);
+    expect(load('version: 1\nprices: { version: none }\n').config.prices.models).toEqual([]);
+  });
+
   it('says what is missing, and where', () => {
     expect(problems('gateway:\n  port: 1\n')).toEqual(['servers.yaml:1:1  version: is missing; give 1']);
     expect(problems('version: 1\nmodels:\n  - runner: scripted\n    tiers: [small]\n')).toEqual([

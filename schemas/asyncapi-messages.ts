@@ -32,6 +32,7 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.task.failed': 'The end of a task: given up',
   'dats.work.requested': 'A piece of work for the workers of a lane',
   'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
+  'dats.node.sampled': 'How a process and its machine are: CPU, memory, running work',
   'dats.ops.alert': 'Something an operator should know',
 };
 
@@ -39,7 +40,7 @@ type KeyOf = 'project' | 'task' | 'emitter' | 'original';
 const KEYS: Readonly<Record<KeyOf, string>> = {
   project: 'The project id: all events of a project are in one partition, in order.',
   task: 'The task id.',
-  emitter: 'The id of the node that called the model, or the consumer group that the alert is about.',
+  emitter: 'The id of the node that called the model or was sampled, or the consumer group that the alert is about.',
   original: 'The key of the record that failed.',
 };
 

@@ -165,6 +165,8 @@ describe('channels and operations', () => {
     expect(groups).toEqual([
       'decidersReceiveLifecycle core',
       'viewsReceiveLifecycle views',
+      'viewsRecordLifecycle history',
+      'viewsRecordTelemetry history',
       'workersReceiveWorkAnalysis workers',
       'workersReceiveWorkLarge workers',
       'workersReceiveWorkMedium workers',

@@ -67,7 +67,8 @@ const describeTopic = (topic: Topic): { title: string; description: string } => 
       title: 'Lifecycle',
       description: 'Everything that happens to tasks. Keyed by project: the order in a partition is the truth.',
     };
-  if (topic === TELEMETRY) return { title: 'Telemetry', description: 'Model calls and alerts. Nothing is decided from it.' };
+  if (topic === TELEMETRY)
+    return { title: 'Telemetry', description: 'Model calls, samples of nodes, and alerts. Nothing is decided from it.' };
   if (topic === DLQ)
     return { title: 'Dead letters', description: 'What could not be processed, as it was, with the reason; and what became of it.' };
   const lane = topic.slice('dats.work.'.length);

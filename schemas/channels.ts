@@ -22,6 +22,8 @@ export interface Flow {
   readonly messages: readonly (EventType | Letter)[];
   /** The consumer group; absent where every process reads everything for itself. */
   readonly group?: string;
+  /** Only where the configuration asks for it. */
+  readonly optional?: true;
   readonly summary: string;
 }
 
@@ -75,8 +77,8 @@ export const FLOWS: readonly Flow[] = [
     action: 'send',
     verb: 'send',
     topics: [TELEMETRY],
-    messages: ['dats.model.called'],
-    summary: 'Model calls made for a request, not for a task',
+    messages: ['dats.model.called', 'dats.node.sampled'],
+    summary: 'Model calls made for a request, not for a task; and how the process is',
   },
   {
     role: 'gateway',
@@ -133,8 +135,8 @@ export const FLOWS: readonly Flow[] = [
     action: 'send',
     verb: 'send',
     topics: [TELEMETRY],
-    messages: ['dats.ops.alert'],
-    summary: 'Alerts that go with dead letters',
+    messages: ['dats.ops.alert', 'dats.node.sampled'],
+    summary: 'Alerts that go with dead letters; and how the process is',
   },
   { role: 'deciders', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'What could not be decided' },
   {
@@ -145,6 +147,26 @@ export const FLOWS: readonly Flow[] = [
     messages: LIFECYCLE_TYPES,
     group: 'views',
     summary: 'What the read models are folded from',
+  },
+  {
+    role: 'views',
+    action: 'receive',
+    verb: 'record',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES,
+    group: 'history',
+    optional: true,
+    summary: 'What is brought into ClickHouse, where there is one',
+  },
+  {
+    role: 'views',
+    action: 'receive',
+    verb: 'record',
+    topics: [TELEMETRY],
+    messages: ['dats.model.called', 'dats.ops.alert', 'dats.node.sampled'],
+    group: 'history',
+    optional: true,
+    summary: 'What is brought into ClickHouse, where there is one',
   },
   {
     role: 'workers',
@@ -169,8 +191,8 @@ export const FLOWS: readonly Flow[] = [
     action: 'send',
     verb: 'send',
     topics: [TELEMETRY],
-    messages: ['dats.model.called', 'dats.ops.alert'],
-    summary: 'Model calls, and alerts that go with dead letters',
+    messages: ['dats.model.called', 'dats.ops.alert', 'dats.node.sampled'],
+    summary: 'Model calls, alerts that go with dead letters, and how the process is',
   },
   { role: 'workers', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'Work that failed for good' },
 ];

@@ -1,3 +1,4 @@
+export * from './analytics-api.js';
 export * from './api.js';
 export * from './asyncapi.js';
 export * from './channels.js';

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { decode, decodeWritten, EVENTS, encode, eventSchemas, Fault } from './index.js';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import type { z } from 'zod';
+import { type DataOf, dataschemaOf, decode, decodeWritten, EVENTS, type EventType, encode, eventSchemas, Fault } from './index.js';
 
 interface Fixture {
   readonly headers: Record<string, string>;
@@ -30,6 +31,25 @@ describe('registry', () => {
     const again = encode(event);
     expect(again.headers).toEqual(headers);
     expect(decode(again.headers, again.value)).toEqual(event);
+  });
+
+  it('writes the newest version, which can be read for each older one (G4)', () => {
+    const called = fixtures.get('dats.model.called.v1.json')!;
+    const event = decode(called.headers, JSON.stringify(called.data));
+    if (event.type !== 'dats.model.called') throw new Error(`a ${event.type}`);
+    expectTypeOf(event.data.price_version).toEqualTypeOf<string | undefined>();
+    expect([event.dataschema, event.data.price_version, event.data.cost_usd]).toEqual(['urn:dats:model.called:1', undefined, 0.001]);
+    expect(dataschemaOf('dats.model.called')).toBe('urn:dats:model.called:2');
+
+    for (const [name, { headers, data }] of fixtures) {
+      const versions: Readonly<Record<string, z.ZodType>> = EVENTS[headers['type'] as EventType];
+      const numbers = Object.keys(versions).map(Number);
+      expect(numbers, 'versions count up from 1').toEqual(numbers.map((_, i) => i + 1));
+      expect(versions[numbers.at(-1)!]!.parse(data), name).toEqual(data);
+      expect(dataschemaOf(headers['type'] as EventType)).toBe(`urn:dats:${headers['type']!.slice('dats.'.length)}:${numbers.at(-1)}`);
+    }
+    type Written = { [T in EventType]: z.infer<(typeof EVENTS)[T][keyof (typeof EVENTS)[T]]> };
+    expectTypeOf<Written>().toExtend<{ [T in EventType]: DataOf<T> }>();
   });
 
   it('refuses what is no event, with a reason that is final', () => {

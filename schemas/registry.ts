@@ -3,6 +3,7 @@
 // G1. A version, once listed, stays: `fixtures/<type>.v<N>.json` must decode for ever. G2. Decode never guesses: bytes that are not an
 // event, unknown types and future versions are terminal Faults (they end as dead letters). G3. `decodeWritten` leaves `data` unchecked: only for
 // records that somebody has decoded in full before, or that this product's own deciders made; who calls it says how it knows (host/rebuild.ts).
+// G4. Data of an older version fits the schema of the newest: a version only adds what is optional. Anything else is a new type.
 import type { z } from 'zod';
 import { areAttributes } from './attributes-check.js';
 import { attributesSchema, type Envelope } from './envelope.js';
@@ -12,7 +13,7 @@ import * as task from './task.js';
 import * as telemetry from './telemetry.js';
 import { workRequested } from './work.js';
 
-/** type -> version -> schema of `data`. The highest version is the one that is written. */
+/** type -> version -> schema of `data`. Versions count up from 1; the highest is the one that is written. */
 export const EVENTS = {
   'dats.task.created': { 1: task.taskCreated },
   'dats.task.analyzed': { 1: task.taskAnalyzed },
@@ -31,12 +32,20 @@ export const EVENTS = {
   'dats.task.completed': { 1: task.taskCompleted },
   'dats.task.failed': { 1: task.taskFailed },
   'dats.work.requested': { 1: workRequested },
-  'dats.model.called': { 1: telemetry.modelCalled },
+  'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalled },
+  'dats.node.sampled': { 1: telemetry.nodeSampled },
   'dats.ops.alert': { 1: telemetry.opsAlert },
 } as const satisfies Record<string, Record<number, z.ZodType>>;
 
 export type EventType = keyof typeof EVENTS;
-export type DataOf<T extends EventType> = z.infer<(typeof EVENTS)[T][1]>;
+type Newest<Versions, Before extends readonly unknown[] = [unknown]> = [...Before, unknown]['length'] extends keyof Versions
+  ? Newest<Versions, [...Before, unknown]>
+  : Versions[Before['length'] & keyof Versions];
+/** An interface, because the compiler looks up `EventData[T]` in one also where T is not known yet; in the mapped type itself it would not. */
+interface EventData extends DataByType {}
+type DataByType = { [T in EventType]: z.infer<Newest<(typeof EVENTS)[T]>> };
+/** The data of a type's newest version. Data of an older one fits it too (G4), so readers know one shape. */
+export type DataOf<T extends EventType> = EventData[T];
 /** One event of a type, or (without argument) the union of all: narrow it by `type`. */
 export type EventOf<T extends EventType = EventType> = { [K in T]: Envelope<K, DataOf<K>> }[T];
 export type DatsEvent = EventOf;

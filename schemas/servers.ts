@@ -1,6 +1,7 @@
 // The shape of servers.yaml: the only place that knows an endpoint, a model or a node. Reading the file is nodes/configuration.ts.
 import { z } from 'zod';
 import { DOMAINS } from './task.js';
+import { PRICED_AT_MODEL } from './telemetry.js';
 import { TIERS } from './topics.js';
 
 const idSchema = z
@@ -39,6 +40,7 @@ export const modelConfigSchema = z.strictObject({
   /** No byte for this long, then the call is given up. */
   idle_timeout_ms: z.int().min(10).default(60_000),
   timeout_ms: z.int().min(10).default(600_000),
+  /** USD a million tokens; goes before the price list. A price that is missing beside the other counts as 0. */
   price_input_per_mtok: z.number().min(0).optional(),
   price_output_per_mtok: z.number().min(0).optional(),
   /** For `scripted`: the file of rules and recorded answers, relative to servers.yaml. */
@@ -120,23 +122,47 @@ const telemetryConfigSchema = z.strictObject({
   sample_s: z.int().min(0).max(3_600).default(30),
 });
 
+const NO_PRICE_VERSION = 'none';
+
 /** What tokens cost, by model. Each call's telemetry names the version it was priced under. */
-const pricesConfigSchema = z.strictObject({
-  version: z.string().min(1).max(64).default('none'),
-  models: z
-    .array(
-      z.strictObject({
-        /** The name that the server knows (`gpt-4.1-mini`), or the id of servers.yaml. */
-        model: z.string().min(1).max(256),
-        /** Only of this provider; default: whoever. */
-        provider: z.string().min(1).max(64).optional(),
-        /** USD a million tokens. */
-        input_per_mtok: z.number().min(0),
-        output_per_mtok: z.number().min(0),
-      }),
-    )
-    .default([]),
-});
+const pricesConfigSchema = z
+  .strictObject({
+    version: z.string().min(1).max(64).default(NO_PRICE_VERSION),
+    models: z
+      .array(
+        z.strictObject({
+          /** The name that the server knows (`gpt-4.1-mini`), or the id of servers.yaml. */
+          model: z.string().min(1).max(256),
+          /** Only of this provider; default: whoever. */
+          provider: z.string().min(1).max(64).optional(),
+          /** USD a million tokens. */
+          input_per_mtok: z.number().min(0),
+          output_per_mtok: z.number().min(0),
+        }),
+      )
+      .default([]),
+  })
+  .superRefine(({ version, models }, ctx) => {
+    const unsaid = version === NO_PRICE_VERSION || version === PRICED_AT_MODEL;
+    if (unsaid && models.length > 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['version'],
+        message: `"${version}" names no price list; set a version of your own, such as "2026-11", and a new one with every change: each cost is recorded with it`,
+      });
+    const seen = new Set<string>();
+    models.forEach(({ model, provider }, i) => {
+      const key = JSON.stringify([model, provider]);
+      const whose = provider === undefined ? 'without a provider' : `of ${provider}`;
+      if (seen.has(key))
+        ctx.addIssue({
+          code: 'custom',
+          path: ['models', i, 'model'],
+          message: `"${model}" ${whose} has a price already; keep one of the two`,
+        });
+      seen.add(key);
+    });
+  });
 export type Prices = z.infer<typeof pricesConfigSchema>;
 
 export const serversSchema = z

@@ -1,7 +1,8 @@
 // Telemetry and operations. Names follow the OpenTelemetry GenAI conventions where there is one.
 import { z } from 'zod';
 
-export const modelCalled = z.object({
+/** Version 1: without the version of its prices. */
+export const modelCalledV1 = z.object({
   operation: z.enum(['chat', 'embeddings']),
   /** Id in servers.yaml, and the name that the server knows. */
   model: z.string(),
@@ -14,13 +15,21 @@ export const modelCalled = z.object({
   node: z.string(),
   input_tokens: z.int().min(0),
   output_tokens: z.int().min(0),
-  /** USD, from the model's prices in servers.yaml; absent where it names none. */
+  /** USD, from the prices in servers.yaml; absent where it names none for the model. */
   cost_usd: z.number().min(0).optional(),
   time_to_first_chunk_ms: z.number().min(0).optional(),
   duration_ms: z.number().min(0),
   outcome: z.enum(['ok', 'error', 'aborted', 'timeout']),
   error_type: z.string().optional(),
   finish_reason: z.string().optional(),
+});
+
+/** The price version of a call that was priced by the prices beside its model, not by the price list. */
+export const PRICED_AT_MODEL = 'model';
+
+export const modelCalled = modelCalledV1.extend({
+  /** What `cost_usd` was computed with: `prices.version` of servers.yaml, or PRICED_AT_MODEL; absent where there is no cost. */
+  price_version: z.string().optional(),
 });
 export type ModelCall = z.infer<typeof modelCalled>;
 
@@ -31,3 +40,39 @@ export const opsAlert = z.object({
   /** Where to read what to do. */
   runbook: z.string().optional(),
 });
+
+/** How one process and its machine are. */
+export const nodeSampled = z.object({
+  /** Id in servers.yaml. */
+  node: z.string(),
+  /** The process: `<node>:<pid>`. */
+  worker: z.string(),
+  version: z.string(),
+  /** As on the command line: `gateway, deciders, workers:small+qa`. */
+  roles: z.string(),
+  uptime_s: z.number().min(0),
+  /** CPU seconds that the process used per second since its last sample, in the first one since it began; above 1 on several cores. */
+  cpu_ratio: z.number().min(0),
+  /** Of the machine; 0 where the system does not say it. */
+  load_1m: z.number().min(0),
+  rss_bytes: z.int().min(0),
+  memory_free_bytes: z.int().min(0),
+  memory_total_bytes: z.int().min(0),
+  /** How late timers were since the last sample: 99 of 100 by no more. */
+  loop_delay_p99_ms: z.number().min(0),
+  /** Work items that run in this process now. */
+  running_work: z.int().min(0),
+  /** The machine's graphics processors; what one of them does not tell is absent. */
+  gpus: z.array(
+    z.object({
+      index: z.int().min(0),
+      name: z.string(),
+      /** 0 idle .. 1 busy. */
+      utilisation_ratio: z.number().min(0).max(1).optional(),
+      memory_used_bytes: z.int().min(0).optional(),
+      memory_total_bytes: z.int().min(0).optional(),
+      temperature_c: z.number().optional(),
+    }),
+  ),
+});
+export type NodeSample = z.infer<typeof nodeSampled>;

@@ -47,6 +47,7 @@ export interface WireServer {
   /** Bodies of the generations that came. */
   readonly requests: readonly unknown[];
   readonly authorizations: readonly (string | undefined)[];
+  readonly traceparents: readonly unknown[];
   /** Generations that are being answered, and how many clients left before their end. */
   running(): number;
   left(): number;
@@ -87,6 +88,7 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
   let releases: (() => void)[] = [];
   const requests: unknown[] = [];
   const authorizations: (string | undefined)[] = [];
+  const traceparents: unknown[] = [];
   const happened = (): void => {
     waiters = waiters.filter(({ condition, resolve }) => {
       if (!condition()) return true;
@@ -147,6 +149,7 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
     if (wire.isGenerate(path)) {
       requests.push(body);
       authorizations.push(request.headers.authorization);
+      traceparents.push(request.headers.traceparent);
       generate(response);
       return;
     }
@@ -164,6 +167,7 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
     retryAfterSeconds: 7,
     requests,
     authorizations,
+    traceparents,
     running: () => running,
     left: () => left,
     sockets: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
