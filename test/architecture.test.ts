@@ -24,6 +24,9 @@ const DOORS: ReadonlySet<string> = new Set(['processors/artifact-files.ts', 'pro
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['streams/lmdb/'],
   '@platformatic/kafka': ['streams/kafka/'],
+  '@opentelemetry/api': ['nodes/otlp.ts'],
+  '@opentelemetry/otlp-transformer': ['nodes/otlp.ts'],
+  '@opentelemetry/resources': ['nodes/otlp.ts'],
   '@kafkajs/confluent-schema-registry': ['streams/kafka/'],
   kafkajs: ['streams/kafka/', 'bench/', 'test/'],
   ioredis: ['streams/redis/', 'test/'],
@@ -35,6 +38,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli/'],
   picocolors: ['cli/'],
   ollama: ['models/'],
+  'prom-client': ['nodes/metrics/'],
   openai: ['models/'],
   yaml: ['nodes/', 'models/scripted/', 'cli/', 'test/'],
   'oxc-parser': ['processors/qa/'],

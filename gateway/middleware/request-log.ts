@@ -9,20 +9,22 @@ export interface RequestLine {
   /** Milliseconds since the epoch, when it came. */
   readonly started: number;
   readonly correlationId: string;
+  /** The trace that it is part of, where there is one. */
+  readonly traceId: string | undefined;
   readonly error?: unknown;
 }
 
 export const logRequest = (logger: Logger, now: () => number, line: RequestLine): void => {
-  const { method, path, status, started, correlationId, error } = line;
+  const { method, path, status, started, correlationId, traceId, error } = line;
+  const ids = traceId === undefined ? { correlation_id: correlationId } : { correlation_id: correlationId, trace_id: traceId };
   if (error !== undefined && status === STATUS.unavailable) {
     const { code, message } = error as { code?: unknown; message?: unknown };
-    logger.warn({ method, path, status, correlation_id: correlationId, code, detail: message }, 'could not be answered now');
+    logger.warn({ method, path, status, ...ids, code, detail: message }, 'could not be answered now');
     return;
   }
   if (error !== undefined && isServerError(status)) {
-    logger.error({ method, path, status, correlation_id: correlationId, err: error }, 'request failed');
+    logger.error({ method, path, status, ...ids, err: error }, 'request failed');
     return;
   }
-  if (logger.isLevelEnabled('debug'))
-    logger.debug({ method, path, status, duration_ms: now() - started, correlation_id: correlationId }, 'request');
+  if (logger.isLevelEnabled('debug')) logger.debug({ method, path, status, duration_ms: now() - started, ...ids }, 'request');
 };

@@ -5,6 +5,7 @@ import { inlineContent, referenceText, sha256Of } from '../content.js';
 import type { Draft } from '../draft.js';
 import type { EffectContext, EffectPorts } from '../effect.js';
 import { effectContextOf, eventOf, memoryArtifactStore, modelsThat, type RecordedModels } from '../testing/index.js';
+import { spanIdOf } from '../traces/index.js';
 import { generateEffect } from './effect.js';
 import { startNotice } from './start-notice.js';
 
@@ -182,6 +183,13 @@ describe('a generation', () => {
     const models = modelsThat(() => ANSWER);
     await run(models, undefined, work({}, { model: 'mine', tier: 'large' }));
     expect(models.asked[0]).toMatchObject({ model: 'mine', tier: 'large' });
+  });
+
+  it('asks within the trace of its task, in the span that the generation will be', async () => {
+    const models = modelsThat(() => ANSWER);
+    const asked = { ...work({}), traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` };
+    await run(models, undefined, asked);
+    expect(models.asked[0]!.traceparent).toBe(`00-${'a'.repeat(32)}-${spanIdOf('t', 'generate', 1)}-01`);
   });
 
   it.each([

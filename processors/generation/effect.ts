@@ -18,6 +18,7 @@ import { inlineContent, referenceText } from '../content.js';
 import { type Draft, say } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
 import { classify, signalsOf, titleOf } from '../routing/index.js';
+import { traceparentWithin } from '../traces/index.js';
 import { type AnswerResult, filesIn } from './answer.js';
 import type { TextFile } from './fence.js';
 import { type GenerationMaterial, materialFor } from './material.js';
@@ -105,6 +106,7 @@ const askFor = (work: Work, { prompt, title }: Prepared, sampling: Sampling, con
     temperature: sampling.temperature!,
     seed: sampling.seed!,
     hints: { task: title, purpose: 'generate', tier, attempt },
+    traceparent: traceparentWithin(work, task_id, 'generate', attempt),
     onText: context.onText,
     onRestart: context.onRestart,
   };

@@ -9,6 +9,7 @@ import { loadText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
 import { taskSpecOf } from '../task-spec.js';
+import { traceparentWithin } from '../traces/index.js';
 import { analysisOf, type Classification, candidatesFor, classify, tokensFor } from './classify.js';
 import type { Throughput } from './estimate.js';
 import { jsonIn } from './json-answer.js';
@@ -76,6 +77,8 @@ export interface Question {
   /** Milliseconds since the epoch from which the completion is estimated. */
   readonly at: number;
   readonly task_id?: string;
+  /** The trace that the question is part of. */
+  readonly traceparent?: string;
   readonly onText?: (text: string) => void;
   readonly throughput?: Throughput;
 }
@@ -97,6 +100,7 @@ const askFor = (question: Question, signals: Classification): Ask => ({
   hints: { task: titleOf(question.material.description!), purpose: 'analyse', tier: 'small', attempt: 0 },
   attempt: 0,
   ...(question.task_id === undefined ? {} : { task_id: question.task_id }),
+  ...(question.traceparent === undefined ? {} : { traceparent: question.traceparent }),
   ...(question.onText === undefined ? {} : { onText: question.onText }),
 });
 
@@ -149,6 +153,7 @@ export const analyseEffect = (options: AnalyseOptions = {}): Effect => ({
       material,
       at: Date.parse(work.time),
       task_id,
+      traceparent: traceparentWithin(work, task_id, 'analyse'),
       onText: context.onText,
       ...(options.throughput === undefined ? {} : { throughput: options.throughput }),
     };

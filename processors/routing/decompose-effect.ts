@@ -10,6 +10,7 @@ import { inlineContent, loadText, storeText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
 import { type TaskSpec, taskSpecOf } from '../task-spec.js';
+import { traceparentWithin } from '../traces/index.js';
 import { titleOf } from './analyse-effect.js';
 import { listPlanIn, PLAN_LIMIT_STEPS, planIn, type Step, withTests } from './plan.js';
 import { DECOMPOSE_PROMPT, LIST_PLAN } from './prompt-versions.js';
@@ -30,6 +31,8 @@ export interface PlanQuestion {
   readonly domain: Domain;
   readonly model?: string;
   readonly task_id?: string;
+  /** The trace that the question is part of. */
+  readonly traceparent?: string;
   readonly onText?: (text: string) => void;
 }
 
@@ -72,6 +75,7 @@ const askFor = (question: PlanQuestion): Ask => ({
   attempt: 0,
   ...(question.model === undefined ? {} : { model: question.model }),
   ...(question.task_id === undefined ? {} : { task_id: question.task_id }),
+  ...(question.traceparent === undefined ? {} : { traceparent: question.traceparent }),
   ...(question.onText === undefined ? {} : { onText: question.onText }),
 });
 
@@ -141,6 +145,7 @@ export const decomposeEffect = (): Effect => ({
               tier,
               domain,
               task_id,
+              traceparent: traceparentWithin(work, task_id, 'decompose'),
               onText: context.onText,
               ...(model === undefined ? {} : { model }),
             },

@@ -3,6 +3,7 @@ import { type DataOf, type DatsEvent, derivedId, EVENTS, Fault, sha256Schema } f
 import { inlineContent, referenceText } from '../content.js';
 import type { EffectPorts } from '../effect.js';
 import { effectContextOf, eventOf, memoryArtifactStore, modelsThat, type RecordedModels } from '../testing/index.js';
+import { spanIdOf } from '../traces/index.js';
 import { createAgents } from './agents.js';
 import { analyseEffect } from './analyse-effect.js';
 import { decomposeEffect } from './decompose-effect.js';
@@ -62,6 +63,7 @@ describe('an analysis by a model', () => {
       purpose: 'analyse',
       task_id: 't',
       hints: { task: 'something python', purpose: 'analyse' },
+      traceparent: expect.stringContaining(`-${spanIdOf('t', 'analyse')}-`),
     });
   });
 
@@ -138,6 +140,7 @@ describe('a decomposition', () => {
       { task_id: derivedId('t', 'child', 1), title: 'b', description: inlineContent('do b'), depends_on: [derivedId('t', 'child', 0)] },
     ]);
     expect(models.asked[0]).toMatchObject({ tier: 'medium', domain: 'code', hints: { task: 'Build it:', purpose: 'decompose' } });
+    expect(models.asked[0]!.traceparent).toContain(`-${spanIdOf('t', 'decompose')}-`);
   });
 
   it.each([
