@@ -20,7 +20,7 @@ export const ANONYMOUS = 'anonymous';
 /** Who asks, and under which request. */
 export interface Requester {
   readonly correlationId: string;
-  /** The request's `traceparent` header as it came. */
+  /** `traceparent` of the span that the request is, or its header as it came; null: each of its tasks begins a trace. */
   readonly traceparent: string | null;
 }
 
@@ -98,7 +98,7 @@ export const createdEvent = (prepared: Prepared): EventOf<'dats.task.created'> =
     dataschema: CREATED_SCHEMA,
     projectid: body.project_id,
     correlationid: requester.correlationId,
-    traceparent: traceparentOf(requester.traceparent, requester.correlationId, eventId),
+    traceparent: traceparentOf(requester.traceparent, eventId),
     actor,
     configversion: prepared.configVersion,
     data,
@@ -128,7 +128,7 @@ export const cancelEvent = (command: CancelCommand): EventOf<'dats.task.cancel.r
   dataschema: dataschemaOf('dats.task.cancel.requested'),
   projectid: command.projectId,
   correlationid: command.requester.correlationId,
-  traceparent: traceparentOf(command.requester.traceparent, command.requester.correlationId, command.eventId),
+  traceparent: traceparentOf(command.requester.traceparent, command.eventId),
   actor: command.by,
   configversion: command.configVersion,
   data: { task_id: command.taskId, reason: command.reason, by: command.by },

@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
 import type { Agents, ArtifactStore } from '../processors/index.js';
 import type { Servers } from '../schemas/index.js';
-import type { LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
+import type { Analytics, LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
+import type { StatsQuestion } from './analytics/index.js';
 
 export interface DependencyHealth {
   readonly name: string;
@@ -12,6 +13,32 @@ export interface DependencyHealth {
   readonly required: boolean;
   readonly detail?: string;
   readonly latency_ms?: number;
+}
+
+/** What is done to the analytics tables as a whole. */
+export interface AnalyticsAdmin {
+  /** Drops them and has them brought again from the log; resolves when that has begun. */
+  rebuild(): Promise<unknown>;
+  migrate(): Promise<{ readonly applied: readonly string[]; readonly generation: string }>;
+}
+
+/** For a route (its pattern, never a path): what to call with the status and the milliseconds of each answer. Must not throw. */
+export type RequestTimer = (method: string, route: string) => (status: number, ms: number) => void;
+
+/** A request that took part in a trace, answered. Times are milliseconds since the epoch. */
+export interface TracedRequest {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** The caller's span; absent where the trace began with this request. */
+  readonly parentSpanId?: string;
+  readonly sampled: boolean;
+  readonly correlationId: string;
+  readonly method: string;
+  /** The route's pattern, never a path. */
+  readonly route: string;
+  readonly status: number;
+  readonly startMs: number;
+  readonly endMs: number;
 }
 
 export interface GatewayDeps {
@@ -25,8 +52,19 @@ export interface GatewayDeps {
   readonly models: ModelGateway;
   readonly limiter: RateLimiter;
   readonly live: LiveText;
+  /** History; none where `analytics.kind` is `none`. */
+  readonly analytics?: Analytics | undefined;
+  readonly analyticsAdmin?: AnalyticsAdmin | undefined;
+  /** The questions of deploy/clickhouse/stats. */
+  readonly stats?: readonly StatsQuestion[];
   /** Each dependency of the whole node (log, views, models, sandbox, deciders, workers). Never throws. */
   readonly health: () => Promise<readonly DependencyHealth[]>;
+  /** What Prometheus scrapes of this process. Answers within seconds, whatever hangs. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  /** Told how long requests took; absent: nobody wants to know. */
+  readonly requests?: RequestTimer;
+  /** Told of every request that says something about a task, with the span that it is for its events; absent: requests are no spans. Must not throw. */
+  readonly onRequest?: (request: TracedRequest) => void;
   readonly now: () => number;
   readonly logger: Logger;
   readonly version: string;

@@ -6,9 +6,11 @@
 import type { Context, Handler } from 'hono';
 import type { z } from 'zod';
 import { within } from './deadline.js';
+import type { TracedRequest } from './deps.js';
 import { mediaOf, parseJson, readText } from './middleware/body.js';
 import { correlationIdOf } from './middleware/correlation.js';
 import { logRequest } from './middleware/request-log.js';
+import { isSampledBy, openRequestTrace, type RequestTrace, traceContextOf } from './middleware/trace.js';
 import { fromZod, problemOf, refuse } from './problem.js';
 import type { Services } from './services.js';
 import type { Answer, Call, Route } from './table.js';
@@ -57,7 +59,7 @@ const ndjson = (text: string): unknown[] => {
   return values;
 };
 
-const callOf = async (route: Route, c: Context, correlationId: string, limit: number): Promise<Call> => {
+const callOf = async (route: Route, c: Context, { correlationId, trace }: Arrived, limit: number): Promise<Call> => {
   const request = c.req.raw;
   const params = route.params === undefined ? undefined : checked(route.params, c.req.param(), 'invalid_parameter');
   const query = route.query === undefined ? undefined : checked(route.query, c.req.query(), 'invalid_parameter');
@@ -67,6 +69,7 @@ const callOf = async (route: Route, c: Context, correlationId: string, limit: nu
     query,
     body,
     correlationId,
+    trace,
     get target() {
       return targetOf(request.url);
     },
@@ -77,6 +80,12 @@ const callOf = async (route: Route, c: Context, correlationId: string, limit: nu
     },
   };
 };
+
+/** What a request is known by. */
+interface Arrived {
+  readonly correlationId: string;
+  readonly trace: RequestTrace | undefined;
+}
 
 const targetOf = (url: string): string => {
   const start = url.indexOf('/', url.indexOf('://') + 3);
@@ -96,24 +105,45 @@ export const respond = (answer: Answer, correlationId: string): Response => {
   return new Response(answer.body, { status: answer.status, headers: answer.headers });
 };
 
+const tracedRequest = (
+  { traceId, spanId, parentSpanId, flags }: RequestTrace,
+  request: Omit<TracedRequest, 'traceId' | 'spanId' | 'parentSpanId' | 'sampled'>,
+): TracedRequest => ({
+  ...request,
+  traceId,
+  spanId,
+  ...(parentSpanId === undefined ? {} : { parentSpanId }),
+  sampled: isSampledBy(flags),
+});
+
 /** The handler of a route for the router. */
 export const handlerOf = (route: Route, services: Services): Handler => {
   const { config, logger, now } = services.deps;
   const limit = config.gateway.body_limit_bytes;
+  const onRequest = route.traced === true ? services.deps.onRequest : undefined;
+  const timed = services.deps.requests?.(route.method, route.path);
   return async (c) => {
     const started = now();
+    const began = performance.now();
     const correlationId = correlationIdOf(c.req.raw.headers.get('x-correlation-id'));
+    const traceparent = c.req.raw.headers.get('traceparent');
+    const trace = onRequest === undefined ? undefined : openRequestTrace(traceparent);
     let answer: Answer;
     let error: unknown;
     try {
-      const call = await callOf(route, c, correlationId, limit);
+      const call = await callOf(route, c, { correlationId, trace }, limit);
       answer = await (route.patient === true ? route.handle(call, services) : within(route.handle(call, services), services.answerMs));
       if (c.req.raw.method === 'HEAD' && answer.body instanceof ReadableStream) void answer.body.cancel();
     } catch (thrown) {
       error = thrown;
       answer = problemAnswer(thrown, correlationId, targetOf(c.req.raw.url));
     }
-    logRequest(logger, now, { method: route.method, path: route.path, status: answer.status, started, correlationId, error });
+    const { method, path } = route;
+    const traceId = (trace ?? traceContextOf(traceparent))?.traceId;
+    logRequest(logger, now, { method, path, status: answer.status, started, correlationId, traceId, error });
+    if (trace !== undefined)
+      onRequest?.(tracedRequest(trace, { method, route: path, status: answer.status, correlationId, startMs: started, endMs: now() }));
+    timed?.(answer.status, performance.now() - began);
     return respond(answer, correlationId);
   };
 };

@@ -4,12 +4,20 @@ import { z } from 'zod';
 import { problemSchema } from '../schemas/index.js';
 import type { Json, OpenApi, Operation } from './openapi.js';
 import { ROUTES } from './routes/index.js';
+import { scriptedAnalytics } from './testing/analytics.js';
 import { openWorld, type World } from './testing/world.js';
 
 let world: World;
 let document: OpenApi;
 beforeAll(async () => {
-  world = await openWorld({ gateway: { cancelWaitMs: 5 } });
+  world = await openWorld({
+    gateway: { cancelWaitMs: 5 },
+    history: {
+      analytics: scriptedAnalytics().analytics,
+      analyticsAdmin: { rebuild: async () => undefined, migrate: async () => ({ applied: [], generation: 'g' }) },
+      stats: [{ name: 'models', question: 'How are the models?', sql: 'SELECT 1' }],
+    },
+  });
   document = (await (await world.app.request('/openapi.json')).json()) as OpenApi;
 });
 afterAll(() => world.close());

@@ -53,6 +53,19 @@ export const PROBLEMS = {
     title: 'Dead letter not found',
     explain: 'No dead letter has this id. GET /api/v1/dlq lists them.',
   },
+  provenance_not_found: {
+    status: 404,
+    title: 'Provenance not found',
+    explain: 'History has no execution, artifact or task with this id. GET /api/v1/provenance lists executions.',
+  },
+  provenance_pending: {
+    status: 404,
+    title: 'Provenance not recorded yet',
+    explain:
+      'The task or artifact is known, but no execution of it is recorded: an attempt is recorded when it has ended, and history is up to some seconds behind the log. Try again after Retry-After.',
+    retryAfterS: 1,
+  },
+  stats_not_found: { status: 404, title: 'Question not found', explain: 'There is no such statistic. GET /api/v1/stats lists them.' },
   method_not_allowed: {
     status: 405,
     title: 'Method not allowed',
@@ -62,6 +75,12 @@ export const PROBLEMS = {
     status: 409,
     title: 'Dead letter already resolved',
     explain: 'It was retried or discarded before; each can be done once.',
+  },
+  migration_changed: {
+    status: 409,
+    title: 'Migration changed',
+    explain:
+      'A file of deploy/clickhouse was applied in another form before. Put the change into a new file, or make all tables anew: POST /api/v1/views/rebuild.',
   },
   body_too_large: {
     status: 413,
@@ -83,6 +102,18 @@ export const PROBLEMS = {
     title: 'Idempotency key reused',
     explain:
       'The same Idempotency-Key was used before, by the same submitter in the same project, with another body. Use a new key for a new task.',
+  },
+  query_refused: {
+    status: 422,
+    title: 'Query refused',
+    explain:
+      'Not a statement that is run here: one statement that only reads, in the SQL of ClickHouse. The detail says what is wrong with it.',
+  },
+  query_limit: {
+    status: 422,
+    title: 'Query above its limits',
+    explain:
+      'It took more time, memory or rows than analytics.query of servers.yaml allows. Ask for less: a LIMIT, a shorter span of time, one project; or aggregate.',
   },
   too_many_open_tasks: {
     status: 429,
@@ -114,6 +145,18 @@ export const PROBLEMS = {
     status: 500,
     title: 'Content corrupt',
     explain: 'Stored bytes do not have the digest they are stored under. Restore the artifacts folder.',
+  },
+  analytics_off: {
+    status: 501,
+    title: 'No history here',
+    explain:
+      'This installation keeps no history to ask: analytics.kind of servers.yaml is none, or is auto where the log is not on this disk. Set it to embedded, or to server with analytics.url, and start again; all of it is brought from the log.',
+  },
+  no_engine: {
+    status: 501,
+    title: 'No history engine',
+    explain:
+      'The embedded ClickHouse engine has no build for this machine. Name a server: analytics.kind: server and analytics.url of servers.yaml.',
   },
   model_error: {
     status: 502,
@@ -193,6 +236,19 @@ export const PROBLEMS = {
     title: 'Views behind',
     explain:
       'States and lists are being rebuilt from the log, or are too far behind it to tell yet. Nothing is lost; try again after Retry-After.',
+    retryAfterS: 5,
+  },
+  analytics_unavailable: {
+    status: 503,
+    title: 'History unavailable',
+    explain: 'The ClickHouse that holds history does not answer, or is too busy. Tasks go on without it; try again after Retry-After.',
+    retryAfterS: 2,
+  },
+  analytics_missing: {
+    status: 503,
+    title: 'History not set up',
+    explain:
+      'The tables of history are not all there: they are being made, or rebuilt. If this lasts: dats migrate, or POST /api/v1/views/migrate.',
     retryAfterS: 5,
   },
   log_closed: {
@@ -306,4 +362,5 @@ export const problemOf = (error: unknown, correlationId: string, instance?: stri
 /** Would trying the same again soon help, with nothing wrong about the request? True for what is answered 503. */
 export const isOutage = (error: unknown): boolean => PROBLEMS[codeFor(toFault(error))].status === PROBLEMS.unavailable.status;
 
-export const isServerError = (status: number): boolean => status >= 500;
+/** Our failure. What an installation is not set up for is none. */
+export const isServerError = (status: number): boolean => status >= 500 && status !== PROBLEMS.analytics_off.status;

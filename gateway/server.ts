@@ -25,7 +25,11 @@ export interface ServeOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly logger?: Logger;
+  /** Where host and port are set, for whoever cannot have them. */
+  readonly settings?: string;
 }
+
+const SETTINGS = 'gateway.port and gateway.host of servers.yaml, --port and --host';
 
 export interface ServedGateway {
   /** `http://host:port` */
@@ -41,23 +45,16 @@ const CANNOT_LISTEN: Readonly<Record<string, readonly [code: string, why: string
   EADDRNOTAVAIL: ['host_unknown', 'cannot be used, because this machine does not have the address; choose another host'],
 };
 
-const listenFault = (error: NodeJS.ErrnoException, host: string, port: number): unknown => {
+const listenFault = (error: NodeJS.ErrnoException, { host, port, settings = SETTINGS }: ServeOptions): unknown => {
   const known = CANNOT_LISTEN[error.code ?? ''];
-  return known === undefined
-    ? error
-    : new Fault(
-        'fatal',
-        known[0],
-        `port ${port} of ${host} ${known[1]} (gateway.port and gateway.host of servers.yaml, --port and --host)`,
-        { cause: error },
-      );
+  return known === undefined ? error : new Fault('fatal', known[0], `port ${port} of ${host} ${known[1]} (${settings})`, { cause: error });
 };
 
-const listen = (server: Server, host: string, port: number): Promise<AddressInfo> =>
+const listen = (server: Server, options: ServeOptions): Promise<AddressInfo> =>
   new Promise((resolve, reject) => {
-    const refuse = (error: Error) => reject(listenFault(error, host, port));
+    const refuse = (error: Error) => reject(listenFault(error, options));
     server.once('error', refuse);
-    server.listen(port, host, () => {
+    server.listen(options.port, options.host, () => {
       server.off('error', refuse);
       resolve(server.address() as AddressInfo);
     });
@@ -74,7 +71,8 @@ const refuseGarbage = (_error: Error, socket: Socket) => {
 };
 
 /** @throws Fault fatal `port_taken`, `port_denied`, `host_unknown`; any other listen error as Node gives it. */
-export const serveGateway = async (app: GatewayApp, { host, port, logger }: ServeOptions): Promise<ServedGateway> => {
+export const serveGateway = async (app: Pick<GatewayApp, 'fetch' | 'close'>, options: ServeOptions): Promise<ServedGateway> => {
+  const { host, logger } = options;
   const listener = getRequestListener((request, env) => app.fetch(request, env), {
     errorHandler: () => {
       const id = newId();
@@ -90,7 +88,7 @@ export const serveGateway = async (app: GatewayApp, { host, port, logger }: Serv
     socket.once('close', () => unused.delete(socket));
   });
   server.on('request', (request) => unused.delete(request.socket));
-  const address = await listen(server, host, port);
+  const address = await listen(server, options);
   if (!isLoopback(host))
     logger?.warn({ host }, 'listening beyond loopback without authentication: whoever reaches this port can submit and read tasks');
   let closed: Promise<void> | undefined;

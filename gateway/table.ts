@@ -1,10 +1,11 @@
 // The route table: one entry drives routing, validation and the OpenAPI document, so that they cannot drift apart.
 import type { z } from 'zod';
+import type { RequestTrace } from './middleware/trace.js';
 import type { ProblemCode, SuccessStatus } from './problem.js';
 import type { Services } from './services.js';
 
 export type Method = 'GET' | 'POST';
-export type Tag = 'tasks' | 'projects' | 'artifacts' | 'agents' | 'models' | 'dead letters' | 'health' | 'documents';
+export type Tag = 'tasks' | 'projects' | 'artifacts' | 'agents' | 'models' | 'dead letters' | 'history' | 'health' | 'documents';
 
 /** A request after validation. */
 export interface Call<P = unknown, Q = unknown, B = unknown> {
@@ -12,6 +13,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   readonly query: Q;
   readonly body: B;
   readonly correlationId: string;
+  /** The span that this request is, where requests are spans. */
+  readonly trace: RequestTrace | undefined;
   /** Path and query as they came. */
   readonly target: string;
   /** @returns null when the header is not there. */
@@ -52,8 +55,10 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly query?: Q;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: { readonly schema: B; readonly example: unknown; readonly ndjson?: boolean; readonly optional?: boolean };
-  /** Waits for a model, or goes through many tasks: has a time limit of its own instead of the one of every request. */
+  /** Waits for a model or for history, or goes through many tasks: has a time limit of its own instead of the one of every request. */
   readonly patient?: boolean;
+  /** Says something about tasks, in a trace: is a span itself where requests are. */
+  readonly traced?: boolean;
   readonly success: readonly Success[];
   readonly problems: readonly ProblemCode[];
   handle(call: Call<z.infer<P>, z.infer<Q>, z.infer<B>>, services: Services): Promise<Answer> | Answer;

@@ -4,8 +4,8 @@
 // notices first; the history sees a new generation then and is brought again.
 import { join } from 'node:path';
 import { Fault, type Servers } from '../schemas/index.js';
-import type { Analytics, AskLimits } from '../streams/index.js';
 import { dropAll, type Migrated, type Migration, migrate, openClickhouse, readMigrations } from '../streams/clickhouse/index.js';
+import type { Analytics, AskLimits } from '../streams/index.js';
 import { packageRoot } from './version.js';
 
 export interface AnalyticsAdmin {
@@ -41,9 +41,14 @@ const openStore = (config: Servers, env: Readonly<Record<string, string | undefi
   const { url, username, password_env, async_insert } = config.analytics;
   const kind = analyticsKind(config);
   if (kind === 'none') return undefined;
-  if (kind === 'embedded') return openClickhouse({ embedded: { dir: join(config.node.data_dir, 'clickhouse'), limits: askLimitsOf(config) } });
+  if (kind === 'embedded')
+    return openClickhouse({ embedded: { dir: join(config.node.data_dir, 'clickhouse'), limits: askLimitsOf(config) } });
   if (url === undefined)
-    throw new Fault('terminal', 'bad_configuration', 'analytics.kind is server, and analytics.url does not say where: give it as http://host:8123');
+    throw new Fault(
+      'terminal',
+      'bad_configuration',
+      'analytics.kind is server, and analytics.url does not say where: give it as http://host:8123',
+    );
   const password = password_env === undefined ? undefined : env[password_env];
   if (password_env !== undefined && !password)
     throw new Fault(

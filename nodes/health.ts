@@ -14,21 +14,33 @@ export interface HealthDeps {
   readonly sandbox: Sandbox | undefined;
   readonly config: Servers;
   readonly roles: Roles;
-  readonly groups: { readonly deciders: string; readonly views: string; readonly workers: string; readonly history: string };
+  readonly groups: Readonly<Record<'deciders' | 'views' | 'workers' | 'history' | 'traces', string>>;
 }
 
-const timed = async (
-  name: string,
-  required: boolean,
-  check: () => Promise<{ ok: boolean; detail?: string }>,
-): Promise<DependencyHealth> => {
-  const start = performance.now();
-  const result = await check().catch((error: unknown) => ({ ok: false, detail: error instanceof Error ? error.message : String(error) }));
-  return { name, required, ...result, latency_ms: Math.round((performance.now() - start) * 10) / 10 };
+type Found = Pick<DependencyHealth, 'ok' | 'detail'>;
+
+/** What `check` finds, or that it did not answer within `ms`. */
+const within = async (ms: number, check: () => Promise<Found>): Promise<Found> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Found>((resolve) => {
+    timer = setTimeout(resolve, ms, { ok: false, detail: `did not answer within ${ms / 1_000} s` });
+  });
+  return Promise.race([check(), late]).finally(() => clearTimeout(timer));
 };
 
+const timedWithin =
+  (limitMs: number | undefined) =>
+  async (name: string, required: boolean, check: () => Promise<Found>): Promise<DependencyHealth> => {
+    const start = performance.now();
+    const result = await (limitMs === undefined ? check() : within(limitMs, check)).catch((error: unknown) => ({
+      ok: false,
+      detail: error instanceof Error ? error.message : String(error),
+    }));
+    return { name, required, ...result, latency_ms: Math.round((performance.now() - start) * 10) / 10 };
+  };
+
 /** How long a dependency may take to answer, in milliseconds. */
-const ANSWER_MS = 1_500;
+export const ANSWER_MS = 1_500;
 
 /** The registry is asked when a process starts; who runs already has what it needs of it. */
 const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: string }> => {
@@ -36,8 +48,10 @@ const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: stri
   return ok ? { ok } : { ok, detail: `the schema registry answers ${status}` };
 };
 
-export const healthOf = (deps: HealthDeps) => async (): Promise<readonly DependencyHealth[]> => {
+/** @param limitMs how long each may take; default: as long as it takes by itself */
+export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promise<readonly DependencyHealth[]> => {
   const { log, views, models, analytics, sandbox, groups, config } = deps;
+  const timed = timedWithin(limitMs);
   const registryUrl = config.log.kind === 'kafka' ? config.log.kafka.registry_url : undefined;
   /** Every partition has an owner somewhere, in this process or another. */
   const owned = async (group: string, topics: Parameters<Log['lag']>[1], what: string) => {
@@ -60,14 +74,14 @@ export const healthOf = (deps: HealthDeps) => async (): Promise<readonly Depende
     timed('deciders', false, () => owned(groups.deciders, [LIFECYCLE], 'deciders')),
     timed('materialisation', false, () => owned(groups.views, [LIFECYCLE], 'deciders')),
     timed('workers', false, () => owned(groups.workers, WORK_TOPICS, 'workers')),
+    ...(config.telemetry.otlp_url === undefined
+      ? []
+      : [timed('traces', false, () => owned(groups.traces, [LIFECYCLE, TELEMETRY], 'deciders'))]),
     ...(analytics === undefined
       ? []
       : [
           timed('analytics', false, async () => {
-            const [store, history] = await Promise.all([
-              analytics.health(),
-              owned(groups.history, [LIFECYCLE, TELEMETRY], 'deciders'),
-            ]);
+            const [store, history] = await Promise.all([analytics.health(), owned(groups.history, [LIFECYCLE, TELEMETRY], 'deciders')]);
             return store.ok ? { ...history, detail: `${store.detail}, ${history.detail}` } : store;
           }),
         ]),

@@ -15,17 +15,21 @@ import { qaEffect } from '../processors/qa/effect.js';
 import { openSandbox, type Sandbox } from '../processors/qa/index.js';
 import { analyseEffect, createAgents, decomposeEffect, routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
-import { type Lane, LIFECYCLE, type Servers, TELEMETRY, workTopic } from '../schemas/index.js';
-import type { LiveText, Log, ViewStore } from '../streams/index.js';
+import { type Lane, LIFECYCLE, type Servers, TELEMETRY, WORK_TOPICS, workTopic } from '../schemas/index.js';
+import type { LiveText, Log, Recorded, ViewStore } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
 import { type NodeAnalytics, openAnalytics } from './analytics.js';
-import { healthOf } from './health.js';
+import { ANSWER_MS, healthOf } from './health.js';
 import { followInterrupts } from './interrupt-tail.js';
 import { livePublisher } from './live-publisher.js';
 import { silentLogger } from './logger.js';
+import { type Metrics, openMetrics, serveMetrics } from './metrics/index.js';
 import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
+import { startSampler } from './sampler.js';
+import { readStats } from './stats-files.js';
 import { openStorage } from './storage.js';
 import { openTelemetrySink, type TelemetrySink } from './telemetry.js';
+import { idsOf, openTracing, type Tracing } from './tracing.js';
 import { VERSION } from './version.js';
 
 export interface NodeOptions {
@@ -43,6 +47,8 @@ export interface NodeOptions {
 export interface RunningNode {
   /** Where it answers; undefined without the gateway role. */
   readonly url: string | undefined;
+  /** Where Prometheus scrapes it; undefined without the gateway role and `telemetry.metrics_port`. */
+  readonly metricsUrl: string | undefined;
   readonly roles: Roles;
   /** The node's own log, for whoever measures or inspects it in this process. */
   readonly log: Log;
@@ -55,7 +61,7 @@ export interface RunningNode {
 }
 
 /** Group names: part of the stored offsets, never to be changed. */
-const GROUPS = { deciders: 'core', views: 'views', workers: 'workers', history: 'history' } as const;
+const GROUPS = { deciders: 'core', views: 'views', workers: 'workers', history: 'history', traces: 'traces' } as const;
 /** How long running work may go on when the node stops, in milliseconds. */
 const DRAIN_MS = 5_000;
 
@@ -68,8 +74,12 @@ interface Starting {
   readonly artifacts: ArtifactStore;
   readonly models: ModelGateway;
   readonly telemetry: TelemetrySink;
+  readonly metrics: Metrics;
   readonly analytics: NodeAnalytics | undefined;
-  readonly problem: (where: string) => (error: unknown) => void;
+  readonly tracing: Tracing | undefined;
+  /** How much of each lane of the worker role runs at a time here. */
+  readonly slots: ReadonlyMap<Lane, Slots>;
+  readonly problem: (where: string) => (error: unknown, record?: Recorded) => void;
   /** Joins a group; a handler that fails for good ends the node. */
   serve(...args: Parameters<Log['join']>): Promise<void>;
   atEnd(close: () => Promise<unknown>): void;
@@ -80,7 +90,7 @@ const routingOf = (config: Servers) => ({
   modelAvailable: config.models.some((model) => model.runner !== 'scripted'),
 });
 
-const startDeciders = async ({ options, log, views, analytics, problem, serve }: Starting): Promise<void> => {
+const startDeciders = async ({ options, log, views, metrics, analytics, tracing, problem, serve }: Starting): Promise<void> => {
   const { config, configVersion, now } = options;
   const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
   const run = {
@@ -91,15 +101,17 @@ const startDeciders = async ({ options, log, views, analytics, problem, serve }:
     deciders,
     onProblem: problem('deciders'),
   };
-  await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, run));
+  await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted: metrics.lifecycle() }));
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
+  if (tracing !== undefined) await serve(GROUPS.traces, [LIFECYCLE, TELEMETRY], tracing.export);
   if (analytics === undefined) return;
   const { store, generation } = analytics;
   const history = { log, analytics: store, generation, flushMs: config.analytics.flush_ms, onProblem: problem('history') };
   await serve(GROUPS.history, [LIFECYCLE, TELEMETRY], (assignment) => ingestHistory(assignment, history));
 };
 
-const startWorkers = async ({ options, log, live, models, artifacts, telemetry, problem, serve, atEnd }: Starting): Promise<Sandbox> => {
+const startWorkers = async (starting: Starting): Promise<Sandbox> => {
+  const { options, log, live, models, artifacts, telemetry, metrics, slots, problem, serve, atEnd } = starting;
   const { config, configVersion, env, now, roles } = options;
   const node = config.node.id;
   const sandbox = await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env });
@@ -128,12 +140,27 @@ const startWorkers = async ({ options, log, live, models, artifacts, telemetry, 
     speak: livePublisher(live),
     drainMs: DRAIN_MS,
   };
-  const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
   await serve(GROUPS.workers, roles.workers.map(workTopic), (assignment) => {
     const lane = assignment.topic.slice('dats.work.'.length) as Lane;
-    return runEffects(assignment, { ...shared, slots: slots.get(lane)! });
+    return runEffects(assignment, { ...shared, slots: slots.get(lane)!, onEvent: metrics.work(GROUPS.workers, assignment.topic) });
   });
   return sandbox;
+};
+
+const startSampling = ({ options, log, slots, problem, atEnd }: Starting): void => {
+  const { config, configVersion, now, roles } = options;
+  const sampler = startSampler({
+    log,
+    everyS: config.telemetry.sample_s,
+    node: config.node.id,
+    version: VERSION,
+    roles: describeRoles(roles),
+    configVersion,
+    now,
+    runningWork: () => [...slots.values()].reduce((sum, { taken }) => sum + taken, 0),
+    onProblem: problem('sampler'),
+  });
+  atEnd(async () => sampler.stop());
 };
 
 /** A node, ready when the promise resolves. @throws Fault when a store cannot be opened or the port is taken; then nothing is left open. */
@@ -155,14 +182,31 @@ export const startNode = async (request: NodeOptions): Promise<RunningNode> => {
 const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promise<Omit<RunningNode, 'stop'>> => {
   const { config, configVersion, baseDir, roles = ALL_ROLES, env = process.env, logger = silentLogger(), now = Date.now } = request;
   const options = { config, configVersion, baseDir, roles, env, logger, now };
-  const problem = (where: string) => (error: unknown) => logger.warn({ err: error, where }, 'problem');
+  const metrics = await openMetrics({ version: VERSION, node: config.node.id, roles: describeRoles(roles) });
+  const problem: Starting['problem'] = (where) => (error, record) => {
+    metrics.problem(where, error);
+    logger.warn({ err: error, where, ...idsOf(record) }, 'problem');
+  };
   const { log, views, limiter, live, close } = await openStorage({ config, env, onProblem: problem('storage') });
   atEnd(close);
   const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
   const analytics = await openAnalytics(config, env);
   if (analytics !== undefined) atEnd(() => analytics.store.close());
+  const tracing = await openTracing({ config, env, onProblem: problem('traces') });
+  if (tracing !== undefined) atEnd(tracing.close);
   const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
-  const models = await openModelGateway({ models: config.models, baseDir, env, node: config.node.id, onCall: telemetry.onCall });
+  const opened = await openModelGateway({
+    models: config.models,
+    prices: config.prices,
+    baseDir,
+    env,
+    node: config.node.id,
+    onCall: (call) => {
+      metrics.onCall(call);
+      telemetry.onCall(call);
+    },
+  });
+  const models = metrics.watch(opened);
   atEnd(() => models.close());
 
   let fail!: (error: unknown) => void;
@@ -174,11 +218,40 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
     membership.done.catch(fail);
     atEnd(() => membership.leave().catch(problem('leave')));
   };
-  const starting: Starting = { options, log, views, live, artifacts, models, telemetry, analytics, problem, serve, atEnd };
+  const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
+  const starting: Starting = {
+    options,
+    log,
+    views,
+    live,
+    artifacts,
+    models,
+    telemetry,
+    metrics,
+    analytics,
+    tracing,
+    slots,
+    problem,
+    serve,
+    atEnd,
+  };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
 
-  const health = healthOf({ log, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS });
+  const needs = { log, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
+  const health = healthOf(needs);
+  metrics.ask({
+    log,
+    models,
+    health: healthOf(needs, ANSWER_MS),
+    groups: [
+      { group: GROUPS.deciders, topics: [LIFECYCLE] },
+      { group: GROUPS.views, topics: [LIFECYCLE] },
+      { group: GROUPS.workers, topics: WORK_TOPICS },
+      ...(tracing === undefined ? [] : [{ group: GROUPS.traces, topics: [LIFECYCLE, TELEMETRY] as const }]),
+    ],
+    history: analytics && { group: GROUPS.history, topics: [LIFECYCLE, TELEMETRY] },
+  });
   const agents = createAgents({ models, options: routingOf(config), now });
   const app = createApp({
     config,
@@ -189,6 +262,12 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
     agents,
     models,
     health,
+    metrics: metrics.scrape,
+    requests: metrics.requests,
+    ...(tracing === undefined ? {} : { onRequest: tracing.onRequest }),
+    analytics: analytics?.store,
+    analyticsAdmin: analytics?.admin,
+    stats: roles.gateway && analytics !== undefined ? await readStats() : [],
     limiter,
     live,
     now,
@@ -198,6 +277,12 @@ const startParts = async (request: NodeOptions, atEnd: Starting['atEnd']): Promi
   const { host, port } = config.gateway;
   const server = roles.gateway ? await serveGateway(app, { host, port, logger }) : undefined;
   if (server) atEnd(() => server.close());
-  logger.info({ roles: describeRoles(roles), url: server?.url }, 'ready');
-  return { url: server?.url, roles, log, models, health, failed };
+  const metricsPort = config.telemetry.metrics_port;
+  const scraped = server || metricsPort === 0 ? undefined : await serveMetrics(metrics.scrape, { host, port: metricsPort });
+  if (scraped) atEnd(() => scraped.close());
+  const at = server ?? scraped;
+  const metricsUrl = at && `${at.url}/metrics`;
+  startSampling(starting);
+  logger.info({ roles: describeRoles(roles), url: server?.url, metrics: metricsUrl }, 'ready');
+  return { url: server?.url, metricsUrl, roles, log, models, health, failed };
 };

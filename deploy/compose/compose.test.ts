@@ -12,6 +12,7 @@ interface Service {
   readonly image: string;
   readonly environment?: Readonly<Record<string, string | number>>;
   readonly ports?: readonly string[];
+  readonly profiles?: readonly string[];
   readonly command?: readonly string[];
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
@@ -93,6 +94,22 @@ describe('the compose file', () => {
       expect(plain.services[name]?.healthcheck?.test.length, name).toBeGreaterThan(1);
     const healthy = { condition: 'service_healthy' };
     for (const [name, { depends_on }] of nodes) expect(depends_on, name).toEqual({ kafka: healthy, registry: healthy, redis: healthy });
+  });
+
+  it('starts what observes it only when that is asked for, at versions that are said', () => {
+    for (const name of ['prometheus', 'grafana']) {
+      expect(plain.services[name]?.profiles, name).toEqual(['observability']);
+      expect(plain.services[name]?.image, name).toMatch(/:v?\d+\.\d+\.\d+$/);
+      expect(plain.services[name]?.healthcheck?.test.length, name).toBeGreaterThan(1);
+    }
+    expect(Object.values(plain.services).filter(({ profiles }) => profiles !== undefined)).toHaveLength(2);
+  });
+
+  it('lets Prometheus see the processes that have no gateway, and publishes nothing of them', () => {
+    for (const [name, service] of nodes.filter(([, one]) => !rolesOf(one).gateway)) {
+      expect(service.environment, name).toMatchObject({ DATS_TELEMETRY_METRICS_PORT: 9464, DATS_GATEWAY_HOST: '0.0.0.0' });
+      expect(service.ports, name).toBeUndefined();
+    }
   });
 
   it('loosens the profile of workers and of nothing else', () => {

@@ -22,10 +22,13 @@ POST /api/v1/tasks                  submit a task
 GET  /api/v1/tasks/{task_id}        its state
 GET  /api/v1/tasks/{task_id}/events its events, live
 GET  /api/v1/tasks/{task_id}/stream what the model says about it, live
+GET  /api/v1/provenance/{id}        how something came to be
+POST /api/v1/query                  ask history in SQL
 GET  /docs                          everything else, to read
 GET  /openapi.json                  everything else, for tools
 GET  /asyncapi.json                 the events on Kafka, for tools
 GET  /health                        how it is
+GET  /metrics                       how it is, for Prometheus
 `;
 
 const root = route({

@@ -7,8 +7,13 @@ import { documentRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
 import { healthRoutes } from './health.js';
 import { liveTextRoutes } from './live-text.js';
+import { metricsRoutes } from './metrics.js';
 import { projectRoutes } from './projects.js';
+import { provenanceRoutes } from './provenance.js';
+import { queryRoutes } from './query.js';
+import { statsRoutes } from './stats.js';
 import { taskRoutes } from './tasks.js';
+import { viewRoutes } from './views.js';
 
 /** Every route there is. */
 export const ROUTES: readonly Route[] = [
@@ -18,8 +23,13 @@ export const ROUTES: readonly Route[] = [
   ...liveTextRoutes,
   ...projectRoutes,
   ...artifactRoutes,
+  ...provenanceRoutes,
+  ...queryRoutes,
+  ...statsRoutes,
+  ...viewRoutes,
   ...agentRoutes,
   ...dlqRoutes,
   ...healthRoutes,
+  ...metricsRoutes,
   ...documentRoutes,
 ];

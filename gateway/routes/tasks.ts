@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { acceptedSchema, cancelSchema, STATES, STATUSES, submitTaskSchema, taskViewSchema } from '../../schemas/index.js';
 import { cancelTask } from '../cancel.js';
 import { idempotencyKeyOf, type Requester } from '../commands.js';
+import { formatTraceparent } from '../middleware/trace.js';
 import { listTasks, nextLink, taskQuerySchema } from '../paging.js';
 import { READ_PROBLEMS, refuse, STATUS } from '../problem.js';
 import { caughtUp, taskNow } from '../reads.js';
@@ -12,7 +13,10 @@ import { EXAMPLES } from './examples.js';
 
 export const taskParams = z.strictObject({ task_id: z.string().min(1).max(64) });
 
-export const requesterOf = (call: Call): Requester => ({ correlationId: call.correlationId, traceparent: call.header('traceparent') });
+export const requesterOf = ({ correlationId, trace, header }: Call): Requester => ({
+  correlationId,
+  traceparent: trace === undefined ? header('traceparent') : formatTraceparent(trace),
+});
 
 export const cancelAnswerSchema = z.object({
   task_id: z.string(),
@@ -28,6 +32,7 @@ const submit = route({
   method: 'POST',
   path: '/api/v1/tasks',
   operationId: 'submitTask',
+  traced: true,
   tag: 'tasks',
   summary: 'Submit a task',
   description:
@@ -123,6 +128,7 @@ const cancel = route({
   method: 'POST',
   path: '/api/v1/tasks/{task_id}/cancel',
   operationId: 'cancelTask',
+  traced: true,
   tag: 'tasks',
   summary: 'Cancel a task',
   description:

@@ -51,6 +51,8 @@ export interface WorldOptions {
   readonly limiter?: RateLimiter;
   readonly logger?: Logger;
   readonly agents?: Partial<Agents>;
+  /** History and what belongs to it. */
+  readonly history?: Pick<GatewayDeps, 'analytics' | 'analyticsAdmin' | 'stats'>;
   readonly gateway?: GatewayOptions;
   readonly now?: () => number;
 }
@@ -142,9 +144,11 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     agents: { ...AGENTS, ...options.agents },
     models: { ask: () => Promise.reject(new Error('not asked here')), status: async () => [], close: async () => undefined },
     health: async () => health,
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: '# TYPE up gauge\nup 1\n' }),
     now: options.now ?? Date.now,
     logger: options.logger ?? pino({ level: 'silent' }),
     version: '0.0.0-test',
+    ...options.history,
   };
   const app = createApp(deps, options.gateway);
   const materialiser = await inner.join('views', [LIFECYCLE], (assignment) => materialise(assignment, { log: inner, views }));

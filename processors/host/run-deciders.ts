@@ -3,7 +3,7 @@
 // R1. Nothing is visible before its commit: a crash anywhere repeats the batch from the last commit, with the same decisions.
 // R2. A record that is no event, or that a decider cannot take, becomes a dead letter in its turn; the partition goes on.
 // R3. A commit that fails for want of room or connection is tried again until it succeeds or the partition is revoked; nothing more is read meanwhile.
-import { EVENTS, Fault, isFault, toFault } from '../../schemas/index.js';
+import { type DatsEvent, EVENTS, Fault, isFault, toFault } from '../../schemas/index.js';
 import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, pause, type Recorded } from '../../streams/index.js';
 import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
 import type { Decider } from '../decider.js';
@@ -17,6 +17,8 @@ export interface DeciderRun extends FoldOptions {
   readonly maxBatch?: number;
   /** Told of failures that are being retried or turned into dead letters. */
   readonly onProblem?: (fault: Fault, record?: Recorded) => void;
+  /** Told after each commit: events that others said and that were taken in, and all that was appended. Each once, in order. Must not throw. */
+  readonly onCommitted?: (taken: readonly DatsEvent[], outputs: readonly Outgoing[]) => void;
 }
 
 /** Wait between two tries of a commit, in milliseconds: doubles up to the second. */
@@ -39,8 +41,9 @@ export const runDeciders = async (assignment: Assignment, run: DeciderRun): Prom
       const step = await steps.next(fold.nextDue());
       if (step.kind === 'end') return;
       let outputs: Outgoing[];
+      const taken: DatsEvent[] = [];
       try {
-        outputs = outputsOf(fold, step, next, run);
+        outputs = outputsOf(fold, step, next, run, taken);
       } catch (error) {
         if (step.kind !== 'records') throw error;
         // A decider threw: its state may be half changed. Start from the committed state and go record by record.
@@ -51,6 +54,7 @@ export const runDeciders = async (assignment: Assignment, run: DeciderRun): Prom
       }
       if (step.kind === 'records') next = step.records.at(-1)!.offset + 1;
       await commit(assignment, run, outputs, fold.changes(), next);
+      run.onCommitted?.(taken, outputs);
     }
   } catch (error) {
     if (isFault(error, 'fenced') || (assignment.revoked.aborted && !isFault(error, 'fatal'))) return;
@@ -61,7 +65,8 @@ export const runDeciders = async (assignment: Assignment, run: DeciderRun): Prom
   }
 };
 
-const outputsOf = (fold: Fold, step: Exclude<Step, { kind: 'end' }>, next: number, run: DeciderRun): Outgoing[] => {
+/** @param taken gets the events of others that were taken in */
+const outputsOf = (fold: Fold, step: Exclude<Step, { kind: 'end' }>, next: number, run: DeciderRun, taken: DatsEvent[]): Outgoing[] => {
   if (step.kind === 'due') return fold.tick(step.now, next - 1).map((said) => outgoing(said.topic, said.event, said.key));
   const outputs: Outgoing[] = [];
   for (const record of step.records) {
@@ -75,6 +80,7 @@ const outputsOf = (fold: Fold, step: Exclude<Step, { kind: 'end' }>, next: numbe
       outputs.push(...letters(record, toFault(error), run));
       continue;
     }
+    if (event.source !== run.source) taken.push(event);
     for (const said of fold.take(event, record.offset)) outputs.push(outgoing(said.topic, said.event, said.key));
   }
   return outputs;
@@ -92,8 +98,9 @@ const oneByOne = async (assignment: Assignment, run: DeciderRun, records: readon
   for (const record of records) {
     const next = record.offset + 1;
     let outputs: Outgoing[];
+    const taken: DatsEvent[] = [];
     try {
-      outputs = outputsOf(fold, { kind: 'records', records: [record] }, record.offset, run);
+      outputs = outputsOf(fold, { kind: 'records', records: [record] }, record.offset, run, taken);
     } catch (error) {
       const fault = new Fault(
         'terminal',
@@ -104,8 +111,10 @@ const oneByOne = async (assignment: Assignment, run: DeciderRun, records: readon
       run.onProblem?.(fault, record);
       fold = await load(assignment, run);
       outputs = [...letters(record, fault, run)];
+      taken.length = 0;
     }
     await commit(assignment, run, outputs, fold.changes(), next);
+    run.onCommitted?.(taken, outputs);
   }
   return fold;
 };

@@ -1,4 +1,5 @@
 export { DONE_STATE } from './committer.js';
+export { MAP_LIMIT_BYTES } from './completion-map.js';
 export { consumeWork } from './consume.js';
 export { deadLetter, deadLetterAlert, type Failure, isDeadLetter, revive } from './dead-letter.js';
 export { ABORT_GRACE_MS } from './drain.js';

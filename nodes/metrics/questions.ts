@@ -1,0 +1,123 @@
+// What a scrape has to ask somebody for: the lag of groups, how dependencies and models are. Nothing of it is asked between scrapes.
+//
+// Q1. A scrape waits for LIMIT_MS at most, whatever hangs. Q2. What was not answered is missing from that scrape, and counted as unanswered; old figures are
+// never shown for new ones. Q3. A question that still waits for its answer is not asked again beside it: the next scrape waits for the same one.
+import type { DependencyHealth } from '../../gateway/index.js';
+import type { ModelGateway, ModelStatus } from '../../models/index.js';
+import type { Topic } from '../../schemas/index.js';
+import type { GroupLag, Log } from '../../streams/index.js';
+import type { Family, NumberSeries } from './instruments.js';
+
+/** How long a scrape waits for answers, milliseconds; Prometheus gives up after 10 s. */
+export const LIMIT_MS = 2_000;
+
+export interface QuestionMetrics {
+  readonly lag: Family<NumberSeries>;
+  readonly ingestLag: Family<NumberSeries>;
+  readonly dependencyUp: Family<NumberSeries>;
+  readonly modelUp: Family<NumberSeries>;
+  readonly modelRunning: Family<NumberSeries>;
+  readonly modelQueued: Family<NumberSeries>;
+  readonly scrapeUnanswered: Family<NumberSeries>;
+}
+
+interface Group {
+  readonly group: string;
+  readonly topics: readonly Topic[];
+}
+
+export interface Sources {
+  readonly log: Pick<Log, 'lag'>;
+  readonly models: Pick<ModelGateway, 'status'>;
+  /** Must answer for itself within LIMIT_MS where a dependency does not: see `healthOf`. */
+  readonly health: () => Promise<readonly DependencyHealth[]>;
+  readonly groups: readonly Group[];
+  /** The group that brings the log into ClickHouse; undefined where there is none. */
+  readonly history: Group | undefined;
+}
+
+interface Question<T> {
+  readonly part: string;
+  readonly ask: () => Promise<T>;
+  /** Shows the answer; undefined: there is none. */
+  readonly show: (answer: T | undefined) => void;
+}
+
+/** The answer, or undefined after `ms` or when there is none. Joins a question that still waits (Q3). */
+const asking = <T>(ask: () => Promise<T>): ((ms: number) => Promise<T | undefined>) => {
+  let pending: Promise<T> | undefined;
+  return async (ms) => {
+    if (pending === undefined) {
+      const asked = Promise.resolve().then(ask);
+      const over = (): void => {
+        pending = undefined;
+      };
+      asked.then(over, over);
+      pending = asked;
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, ms, undefined);
+    });
+    try {
+      return await Promise.race([pending, late]);
+    } catch {
+      return undefined;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+};
+
+const showLag = (lag: Family<NumberSeries>, group: string, answer: readonly GroupLag[] | undefined): void => {
+  for (const one of answer ?? []) lag.of(group, one.topic).add(one.lag);
+};
+
+const showModels = (metrics: QuestionMetrics, models: readonly ModelStatus[] | undefined): void => {
+  for (const { id, health, running, queued } of models ?? []) {
+    metrics.modelUp.of(id).set(health.ok ? 1 : 0);
+    metrics.modelRunning.of(id).set(running);
+    metrics.modelQueued.of(id).set(queued ?? 0);
+  }
+};
+
+/** Asks everything once, all at once. */
+export const openQuestions = (metrics: QuestionMetrics, sources: Sources, limitMs: number = LIMIT_MS): (() => Promise<void>) => {
+  const { log, models, health, groups, history } = sources;
+  const told = [metrics.lag, metrics.ingestLag, metrics.dependencyUp, metrics.modelUp, metrics.modelRunning, metrics.modelQueued];
+  const question = <T>({ part, ask, show }: Question<T>) => {
+    const answerWithin = asking(ask);
+    const unanswered = metrics.scrapeUnanswered.of(part);
+    return async (): Promise<() => void> => {
+      const answer = await answerWithin(limitMs);
+      if (answer === undefined) unanswered.add();
+      return () => show(answer);
+    };
+  };
+  const lagOf = ({ group, topics }: Group, show: Question<readonly GroupLag[]>['show']) =>
+    question({ part: `lag ${group}`, ask: () => log.lag(group, topics), show });
+  const all = [
+    ...groups.map((one) => lagOf(one, (answer) => showLag(metrics.lag, one.group, answer))),
+    ...(history === undefined
+      ? []
+      : [
+          lagOf(history, (answer) => {
+            showLag(metrics.lag, history.group, answer);
+            if (answer !== undefined) metrics.ingestLag.of().set(answer.reduce((sum, one) => sum + one.lag, 0));
+          }),
+        ]),
+    question({
+      part: 'health',
+      ask: health,
+      show: (answer) => {
+        for (const { name, ok } of answer ?? []) metrics.dependencyUp.of(name).set(ok ? 1 : 0);
+      },
+    }),
+    question({ part: 'models', ask: () => models.status(), show: (answer) => showModels(metrics, answer) }),
+  ];
+  return async () => {
+    const shows = await Promise.all(all.map((ask) => ask()));
+    for (const family of told) family.clear();
+    for (const show of shows) show();
+  };
+};

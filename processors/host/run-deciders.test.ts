@@ -1,0 +1,91 @@
+import { expect, it } from 'vitest';
+import { type DatsEvent, dataschemaOf, LIFECYCLE, newId } from '../../schemas/index.js';
+import { eventOf, type Outgoing, outgoing } from '../../streams/index.js';
+import { openMemoryLog } from '../../streams/memory/index.js';
+import type { Decider } from '../decider.js';
+import { say } from '../draft.js';
+import { runDeciders } from './run-deciders.js';
+
+const created = (task: string): DatsEvent =>
+  ({
+    specversion: '1.0',
+    id: newId(),
+    source: '/gateway',
+    type: 'dats.task.created',
+    time: new Date().toISOString(),
+    subject: task,
+    datacontenttype: 'application/json',
+    dataschema: dataschemaOf('dats.task.created'),
+    projectid: 'p',
+    correlationid: newId(),
+    actor: 'test',
+    configversion: 'test',
+    data: {
+      task_id: task,
+      description: { bytes: 1, sha256: '0'.repeat(64), text: 'x' },
+      priority: 'normal',
+      options: {},
+      depends_on: [],
+      inputs: [],
+      files: [],
+      submitted_by: 'test',
+    },
+  }) as unknown as DatsEvent;
+
+/** Cancels every task as soon as it is created; what is called `throws` it cannot take. */
+const cancelling: Decider<null> = {
+  name: 'cancelling',
+  consumes: ['dats.task.created', 'dats.task.cancelled'],
+  initialState: () => null,
+  evolve: () => undefined,
+  decide: (_state, event) => {
+    if (event.type !== 'dats.task.created') return [];
+    if (event.data.task_id === 'throws') throw new Error('a defect');
+    return [say('dats.task.cancelled', event.data.task_id, { task_id: event.data.task_id, reason: 'test', by: 'test' })];
+  },
+  changes: () => new Map(),
+  restore: () => null,
+};
+
+it('what was taken in and what was appended is told once, after it was committed, also when a decider throws in between', async () => {
+  const log = openMemoryLog({ partitions: 1 });
+  const taken: string[] = [];
+  const outputs: Outgoing[] = [];
+  let committedWhenTold = true;
+  let enough!: () => void;
+  const all = new Promise<void>((resolve) => {
+    enough = resolve;
+  });
+  await log.append([created('one'), created('throws'), created('two')].map((event) => outgoing(LIFECYCLE, event)));
+  const membership = await log.join('core', [LIFECYCLE], (assignment) =>
+    runDeciders(assignment, {
+      group: 'core',
+      source: '/deciders/core',
+      configVersion: 'test',
+      now: Date.now,
+      deciders: [cancelling as Decider],
+      onCommitted: (events, appended) => {
+        taken.push(...events.map(({ type, subject }) => `${type.slice('dats.task.'.length)} ${subject}`));
+        outputs.push(...appended);
+        void log.range(LIFECYCLE, 0).then(({ end }) => {
+          const said = outputs.filter(({ topic }) => topic === LIFECYCLE).length;
+          committedWhenTold &&= end >= 3 + said;
+          if (taken.length >= 2 && said === 2) enough();
+        });
+      },
+    }),
+  );
+  await all;
+  await membership.leave();
+  expect(committedWhenTold).toBe(true);
+  expect(taken).toEqual(['created one', 'created two']);
+  expect(outputs.map(({ topic, event }) => `${topic} ${event?.type ?? ''}`)).toEqual([
+    'dats.lifecycle dats.task.cancelled',
+    'dats.dlq ',
+    'dats.telemetry dats.ops.alert',
+    'dats.lifecycle dats.task.cancelled',
+  ]);
+  const record = await log.get({ topic: LIFECYCLE, partition: 0, offset: 3 });
+  expect(eventOf(record!)).toEqual(outputs[0]!.event);
+  await log.close();
+});
