@@ -17,6 +17,8 @@ const BY_CODE: Readonly<Record<string, number>> = {
   bad_usage: EXIT.usage,
   bad_configuration: EXIT.usage,
   bad_roles: EXIT.usage,
+  query_refused: EXIT.usage,
+  stats_not_found: EXIT.usage,
   server_unreachable: EXIT.unreachable,
   bad_registry_url: EXIT.usage,
   registry_unavailable: EXIT.unreachable,

@@ -1,4 +1,4 @@
-// The one place where the command line starts a node. Loaded only by `start` and `demo`, so that the other commands begin at once.
+// The one place where the command line starts a node. Loaded only by `start` and `demo`, and where no server answers, so that other commands begin at once.
 
 import { type Configuration, openLogger, type Roles, type RunningNode, startNode } from '../nodes/index.js';
 import { Fault } from '../schemas/index.js';

@@ -13,6 +13,7 @@ Examples:
   dats submit "Fix the parser" --file src/parser.ts --tests parser.test.ts --stream events
   dats batch tasks.jsonl --wait
   dats watch --project website
+  dats sql "SELECT model, count() FROM dats.provenance GROUP BY model"
   dats demo                                         see it work, without a model or a key
 
 Exit codes: 0 ok; 1 a task failed or the server answered an error; 2 bad usage or input; 3 no server; 130 Ctrl-C`;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
-import { createClient, type DatsClient } from './client/index.js';
+import { createClient, type DatsClient, type Sleep } from './client/index.js';
 import { badUsage } from './exit.js';
 import type { Io } from './io.js';
 import type { StartNode } from './node.js';
@@ -15,9 +15,10 @@ export interface GlobalOptions {
 }
 
 export interface CliDeps {
-  /** Loads what starts a node; only `start` and `demo` call it. */
+  /** Loads what starts a node; `start`, `demo` and `offline.ts` call it. */
   readonly loadStartNode: () => Promise<StartNode>;
   readonly fetch?: typeof fetch;
+  readonly sleep?: Sleep;
 }
 
 export interface Session {
@@ -27,6 +28,8 @@ export interface Session {
   readonly quiet: boolean;
   readonly colours: Colours;
   client(): Promise<DatsClient>;
+  /** The user said which server is meant (--url, DATS_URL): no other place will do. */
+  readonly addressGiven: boolean;
   /** Lines for people; nothing with --json. */
   say(...lines: readonly string[]): void;
   /** Remarks beside the result, on standard error; nothing with --json or --quiet. */
@@ -67,6 +70,7 @@ export const openSession = (io: Io, deps: CliDeps, options: GlobalOptions): Sess
     json,
     quiet,
     colours,
+    addressGiven: options.url !== undefined || Boolean(io.env.DATS_URL),
     client: async () => {
       const baseUrl =
         options.url !== undefined

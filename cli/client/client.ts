@@ -19,6 +19,7 @@ import {
 } from '../../schemas/index.js';
 import type { CancelAnswer, DeadLetter, HealthReport, ModelRow } from './answers.js';
 import { type FollowOptions, follow, type Open } from './events.js';
+import { historyOf } from './history.js';
 import { type HttpOptions, openHttp } from './http.js';
 import { followText, type TextEvent } from './live-text.js';
 import { type Sleep, sleep } from './wait.js';
@@ -265,6 +266,7 @@ export const createClient = (options: ClientOptions) => {
       http.json({ method: 'POST', path: at('dlq', id, how), json: {}, signal: call.signal }),
     models: async (call: CallOptions = {}): Promise<readonly ModelRow[]> =>
       (await pageOf<ModelRow>(await http.send({ path: at('models'), signal: call.signal }))).items,
+    ...historyOf(http),
     health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
   };
 };

@@ -26,6 +26,8 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
   /** The answer is a stream: no time limit. */
   readonly stream?: boolean;
+  /** Instead of that of all calls, milliseconds. */
+  readonly timeoutMs?: number;
 }
 
 export interface Http {
@@ -45,7 +47,7 @@ export const openHttp = (options: HttpOptions): Http => {
   const { fetch: send = fetch, timeoutMs = CALL_TIMEOUT_MS } = options;
   const baseUrl = options.baseUrl.replace(/\/+$/, '');
   const call = async (call: Call): Promise<Response> => {
-    const limits = [...(call.signal ? [call.signal] : []), ...(call.stream ? [] : [AbortSignal.timeout(timeoutMs)])];
+    const limits = [...(call.signal ? [call.signal] : []), ...(call.stream ? [] : [AbortSignal.timeout(call.timeoutMs ?? timeoutMs)])];
     const body = call.body?.text ?? (call.json === undefined ? undefined : JSON.stringify(call.json));
     let response: Response;
     try {

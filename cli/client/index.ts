@@ -1,6 +1,7 @@
 export type * from './answers.js';
 export * from './client.js';
 export { type FollowOptions, RECONNECT_FOR_MS } from './events.js';
+export type { ExecutionFilter, StatsFilter } from './history.js';
 export type { TextEvent } from './live-text.js';
-export { isProblem, problemText, statusOfFault } from './problem.js';
+export { isProblem, isRefused, problemText, statusOfFault } from './problem.js';
 export { type Sleep, sleep } from './wait.js';

@@ -1,5 +1,5 @@
 // What goes wrong between us and the server, as Faults. `cause` of an answered error is the Problem itself.
-import { Fault, type Problem, problemSchema } from '../../schemas/index.js';
+import { Fault, isFault, type Problem, problemSchema } from '../../schemas/index.js';
 
 export const isProblem = (value: unknown): value is Problem => problemSchema.safeParse(value).success;
 
@@ -57,6 +57,10 @@ const reasonOf = (error: unknown): string => {
     | undefined;
   return cause?.code ?? cause?.message ?? String(error);
 };
+
+/** Does nobody listen at the address? Then nothing was asked of anybody. */
+export const isRefused = (error: unknown): boolean =>
+  isFault(error) && error.code === 'server_unreachable' && reasonOf(error.cause) === 'ECONNREFUSED';
 
 export const unreachable = (url: string, error: unknown): Fault =>
   new Fault(

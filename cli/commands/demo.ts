@@ -5,17 +5,13 @@ export const demo: Register = (program, run) => {
   program
     .command('demo')
     .description('see it work: a whole node in this process, six tasks, no server, key or model needed')
-    .option('--keep', 'keep the data folder and say where it is')
     .option('--running', 'on the server that runs (--url, DATS_URL, servers.yaml) instead of a node of its own')
     .option('--recorded', 'recorded answers only, though a model of servers.yaml may answer')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  dats demo\n  dats demo --keep\n  dats demo --json | jq -r .type\n  dats demo --running --url http://127.0.0.1:8081',
-    )
+    .addHelpText('after', '\nExamples:\n  dats demo\n  dats demo --json | jq -r .type\n  dats demo --running --url http://127.0.0.1:8081')
     .action(
       run(async (session, _args, options) => {
         const { runDemo } = await import('../demo/demo.js');
-        return runDemo(session, { keep: options.keep === true, recorded: options.recorded === true, running: options.running === true });
+        return runDemo(session, { recorded: options.recorded === true, running: options.running === true });
       }),
     );
 };

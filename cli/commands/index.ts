@@ -5,10 +5,15 @@ import { batch } from './batch.js';
 import { config } from './config.js';
 import { demo } from './demo.js';
 import { dlq } from './dlq.js';
+import { migrate } from './migrate.js';
+import { lineage, provenance } from './provenance.js';
 import { cancel, get, health, list, models, status } from './queries.js';
 import { schemas } from './schemas.js';
+import { sql } from './sql.js';
 import { start } from './start.js';
+import { stats } from './stats.js';
 import { submit } from './submit.js';
+import { views } from './views.js';
 import { watch } from './watch.js';
 
 export const COMMANDS: readonly Register[] = [
@@ -21,9 +26,15 @@ export const COMMANDS: readonly Register[] = [
   cancel,
   artifacts,
   status,
+  provenance,
+  lineage,
+  sql,
+  stats,
   dlq,
   models,
   health,
+  views,
+  migrate,
   demo,
   config,
   schemas,

@@ -1,5 +1,7 @@
 // Parsers of option values; what they refuse is shown by commander as one line.
 import { InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { badUsage } from '../exit.js';
 
 export const wholeNumber =
   (least: number, most: number) =>
@@ -17,3 +19,19 @@ export const positiveNumber = (text: string): number => {
 };
 
 export const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** RFC 3339, as the server checks it. */
+const INSTANT = z.iso.datetime({ offset: true });
+
+/** `90s`, `30m`, `24h`, `7d` before `now`, or an instant of RFC 3339, as RFC 3339. @throws Fault `bad_usage` naming the option */
+export const instantOf = (option: string, text: string | undefined, now: number): string | undefined => {
+  if (text === undefined) return undefined;
+  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  if (count !== undefined && unit !== undefined) return new Date(Math.max(0, now - Number(count) * UNIT_MS[unit]!)).toISOString();
+  if (!INSTANT.safeParse(text).success)
+    throw badUsage(
+      `${option} "${text.slice(0, 60)}" is no time; give 90s, 30m, 24h or 7d for so long ago, or RFC 3339 such as 2026-11-21T09:00:00Z`,
+    );
+  return text;
+};

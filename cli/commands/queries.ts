@@ -1,9 +1,13 @@
 // The short commands: one call, one answer.
 import type { TaskView } from '../../schemas/index.js';
 import { EXIT } from '../exit.js';
+import { withServer } from '../offline.js';
 import { duration, oneLine, projectLines, table, taskLines, taskTable } from '../render/index.js';
 import type { Register } from '../session.js';
 import { wholeNumber } from './options.js';
+
+/** What looks at tasks needs no more than the log and its views. */
+const LOG = { needs: 'log' } as const;
 
 export const get: Register = (program, run) => {
   program
@@ -12,7 +16,7 @@ export const get: Register = (program, run) => {
     .addHelpText('after', '\nExamples:\n  dats get 0199a1b2-...\n  dats get 0199a1b2-... --json')
     .action(
       run(async (session, [id]) => {
-        const view = await (await session.client()).get(id!, { signal: session.io.signal });
+        const view = await withServer(session, LOG, (client) => client.get(id!, { signal: session.io.signal }));
         session.data(view);
         session.say(...taskLines(view, session.colours));
         return EXIT.ok;
@@ -41,11 +45,13 @@ export const list: Register = (program, run) => {
         const PAGE = 100;
         const tasks: TaskView[] = [];
         const filter = { project_id: project, status, state, since, parent_id: parent, limit: Math.min(limit, PAGE) };
-        for await (const task of (await session.client()).listAll(filter, { signal: session.io.signal })) {
-          tasks.push(task);
-          session.data(task);
-          if (tasks.length >= limit) break;
-        }
+        await withServer(session, LOG, async (client) => {
+          for await (const task of client.listAll(filter, { signal: session.io.signal })) {
+            tasks.push(task);
+            session.data(task);
+            if (tasks.length >= limit) break;
+          }
+        });
         session.say(...(tasks.length === 0 ? ['no task fits'] : taskTable(tasks, session.colours)));
         if (tasks.length >= limit) session.note(`(the first ${limit}; more with --limit)`);
         return EXIT.ok;
@@ -78,7 +84,8 @@ export const status: Register = (program, run) => {
     .addHelpText('after', '\nExamples:\n  dats status            the project "default"\n  dats status website --json')
     .action(
       run(async (session, [project]) => {
-        const view = await (await session.client()).projectStatus(project ?? 'default', { signal: session.io.signal });
+        const { signal } = session.io;
+        const view = await withServer(session, LOG, (client) => client.projectStatus(project ?? 'default', { signal }));
         session.data(view);
         session.say(...projectLines(view));
         return EXIT.ok;

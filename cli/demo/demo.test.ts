@@ -1,8 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadScript, type ModelRunner, openScripted } from '../../models/index.js';
+import { loadScript, type ModelRunner, openScripted, priceOf } from '../../models/index.js';
 import { packageRoot } from '../../nodes/index.js';
 import type { TaskView } from '../../schemas/index.js';
+import { demoConfiguration } from './demo.js';
 import { deviations, type Outcome } from './report.js';
 import { chooseTasks, type DemoTask, demoFolder, loadDemoTasks } from './tasks.js';
 
@@ -39,6 +42,27 @@ describe('the recorded answers', () => {
     const task = tasks.find(({ cancel }) => cancel !== undefined)!;
     const rule = script.rules.find(({ match }) => match.task === titleOf(task.description));
     expect(rule?.answers?.[0]?.latency_ms).toBe(30_000);
+  });
+});
+
+describe('the node of the demo', () => {
+  const priced = ({ models, prices }: ReturnType<typeof demoConfiguration>['config']) =>
+    models.map((model) => [model.id, priceOf(model, model.provider ?? model.runner, prices)]);
+  const example = { version: 'demo-example', input_per_mtok: 0.1, output_per_mtok: 0.4 };
+
+  it('has example prices for the recorded answers, named as such, and for nothing else', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'dats-demo-'));
+    try {
+      writeFileSync(join(dir, 'servers.yaml'), 'version: 1\nmodels: [{ id: recorded-by-me, runner: ollama, tiers: [small] }]\n');
+      const io = { env: {}, cwd: dir };
+      expect(priced(demoConfiguration(io, root, dir, true).config)).toEqual([['recorded', example]]);
+      expect(priced(demoConfiguration(io, root, dir, false).config)).toEqual([
+        ['recorded-by-me', undefined],
+        ['recorded', example],
+      ]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
 

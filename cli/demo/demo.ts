@@ -1,28 +1,25 @@
 // `dats demo`: a whole node in this process, in a folder of its own, doing real work through its HTTP door, and shown while it does. Or, with
 // `--running`, the same work given to a server that runs already, of however many processes and machines it consists.
 //
-// M1. It needs no server, key or model, and leaves nothing behind unless asked to. M2. It exits 0 only if every task ended as intended.
+// M1. It needs no server, key or model, and leaves one folder behind, which can be asked what happened. M2. It exits 0 only if every task ended as intended.
 // M3. It says what answered: recorded answers are never passed off as a model's work.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
-import { type Configuration, configurationOf, loadConfiguration, packageRoot } from '../../nodes/index.js';
-import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, newId, TIERS } from '../../schemas/index.js';
+import { type Configuration, configurationOf, loadConfiguration, packageRoot, type RunningNode } from '../../nodes/index.js';
+import { type ArtifactView, Fault, isTerminal, LIFECYCLE, type modelConfigSchema, newId, TELEMETRY, TIERS } from '../../schemas/index.js';
 import { createClient, type DatsClient } from '../client/index.js';
 import { EXIT } from '../exit.js';
 import { type EventScreen, openEventScreen } from '../followed.js';
 import { duration, harmless } from '../render/index.js';
 import type { Session } from '../session.js';
+import { freshDemoFolder } from './demo-folder.js';
 import { artifactLines, deviations, type Outcome, openTrails, outcomeTable } from './report.js';
 import { bodyOfDemoTask, chooseTasks, type DemoTask, demoFolder, loadDemoTasks, type Need } from './tasks.js';
 
 export interface DemoOptions {
-  /** Keep the data folder. */
-  readonly keep: boolean;
   /** Recorded answers only, though a model of servers.yaml may answer. */
   readonly recorded: boolean;
   /** On the server that runs, not on a node of its own. */
@@ -35,7 +32,21 @@ const projectFor = (running: boolean): string => (running ? `demo-${newId().slic
 const LIMIT_MS = 30_000;
 const REAL_LIMIT_MS = 900_000;
 
-const configure = (session: Session, root: string, dataDir: string, recordedOnly: boolean): Configuration => {
+/** So that there are costs to look at: nobody asks this much for an answer out of a file. USD a million tokens. */
+const EXAMPLE_PRICES = {
+  version: 'demo-example',
+  models: [{ model: 'recorded', provider: 'scripted', input_per_mtok: 0.1, output_per_mtok: 0.4 }],
+} as const;
+const [{ input_per_mtok, output_per_mtok }] = EXAMPLE_PRICES.models;
+const COSTS_LINE = `costs     of recorded answers are computed with example prices (${EXAMPLE_PRICES.version}): ${input_per_mtok} USD a million tokens read, ${output_per_mtok} written`;
+
+/** The node of the demo: the models of servers.yaml that are none of ours, and the recorded answers behind them. */
+export const demoConfiguration = (
+  { env, cwd }: Pick<Session['io'], 'env' | 'cwd'>,
+  root: string,
+  dataDir: string,
+  recordedOnly: boolean,
+): Configuration => {
   const recorded: z.input<typeof modelConfigSchema> = {
     id: 'recorded',
     runner: 'scripted',
@@ -47,15 +58,14 @@ const configure = (session: Session, root: string, dataDir: string, recordedOnly
   };
   const models = recordedOnly
     ? []
-    : loadConfiguration({ env: session.io.env, cwd: session.io.cwd }).config.models.filter(
-        (model) => model.runner !== 'scripted' && model.id !== recorded.id,
-      );
+    : loadConfiguration({ env, cwd }).config.models.filter((model) => model.runner !== 'scripted' && model.id !== recorded.id);
   return configurationOf(
     {
       version: 1,
       node: { id: 'demo', data_dir: dataDir },
       gateway: { port: 0 },
       models: [...models, recorded],
+      prices: { version: EXAMPLE_PRICES.version, models: [...EXAMPLE_PRICES.models] },
       scheduling: { backoff_base_ms: 200 },
     },
     root,
@@ -85,6 +95,7 @@ const introduce = async (
       : `answers   recorded ones from ${running ? 'its script' : 'cli/demo/script.yaml'}: no model of servers.yaml answers, so none is asked`,
     `sandbox   ${sandboxLine(sandbox, running)}`,
     `python    ${python ?? 'not there'}`,
+    ...(running ? [] : [COSTS_LINE]),
   );
   const sandboxed = sandbox?.ok === true || (running && sandbox === undefined);
   return { there: { sandbox: sandboxed, python: python !== undefined }, recorded: answering.length === 0 };
@@ -262,19 +273,39 @@ export const runDemo = async (session: Session, options: DemoOptions): Promise<n
     await untilServed(session, client);
     return show(session, client, root, true, session.io.signal);
   }
-  const dataDir = await mkdtemp(join(tmpdir(), 'dats-demo-'));
+  const { config } = loadConfiguration({ env: session.io.env, cwd: session.io.cwd });
+  const dataDir = freshDemoFolder(config.node.data_dir);
+  const startNode = await session.deps.loadStartNode();
+  const node = await startNode({ configuration: demoConfiguration(session.io, root, dataDir, options.recorded), env: session.io.env });
   try {
-    const startNode = await session.deps.loadStartNode();
-    const node = await startNode({ configuration: configure(session, root, dataDir, options.recorded), env: session.io.env });
-    try {
-      if (node.url === undefined) throw new Fault('fatal', 'no_gateway', 'the node of the demo started without its gateway');
-      return await show(session, createClient({ baseUrl: node.url }), root, false, session.io.signal);
-    } finally {
-      await node.stop();
-    }
+    if (node.url === undefined) throw new Fault('fatal', 'no_gateway', 'the node of the demo started without its gateway');
+    const code = await show(session, createClient({ baseUrl: node.url }), root, false, session.io.signal);
+    await sayWhatToAsk(session, node, dataDir);
+    return code;
   } finally {
-    if (options.keep)
-      session.say(`its log, views and artifacts are kept in ${dataDir}; look around with: dats start --data-dir ${dataDir}`);
-    else await rm(dataDir, { recursive: true, force: true });
+    await node.stop();
   }
+};
+
+/** How long the history may take to have it all, in milliseconds. */
+const RECORDED_MS = 20_000;
+
+const sayWhatToAsk = async (session: Session, node: RunningNode, dataDir: string): Promise<void> => {
+  const analytics = (await node.health()).find(({ name }) => name === 'analytics');
+  const { signal } = session.io;
+  const behind = async () => (await node.log.lag('history', [LIFECYCLE, TELEMETRY])).reduce((sum, { lag }) => sum + lag, 0);
+  if (analytics?.ok === true)
+    for (const deadline = performance.now() + RECORDED_MS; (await behind()) > 0 && performance.now() < deadline; )
+      await sleep(LOOK_MS, undefined, { signal });
+  const place = relative(session.io.cwd, dataDir) || dataDir;
+  session.say(
+    '',
+    `all of it is on record in ${place}, until the next demo`,
+    ...(analytics?.ok === true
+      ? [
+          'ask it:   npx dats stats costs',
+          '          npx dats sql "SELECT task_id, attempt, status, tier FROM dats.provenance ORDER BY time"',
+        ]
+      : [`it cannot be asked in SQL: ${analytics?.detail ?? 'analytics.kind is none'}`]),
+  );
 };
