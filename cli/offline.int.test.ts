@@ -54,7 +54,7 @@ test('after the demo, everything about it can be asked, and made anew from the l
   const [newest] = linesOf<Execution>((await dats('provenance', 'list', '--status', 'accepted', '--limit', '1', '--json')).out);
   const record = await dats('provenance', newest!.task_id);
   expect([record.code, record.out]).toEqual([0, expect.stringContaining(`execution  ${newest!.provenance_id}`)]);
-  const [lineage] = linesOf<Lineage>((await dats('lineage', newest!.artifacts[0]!.artifact_id, '--json')).out);
+  const [lineage] = linesOf<Lineage>((await dats('lineage', newest!.artifacts[0]!.path, '--json')).out);
   expect(lineage!.nodes[0]).toMatchObject({ artifact_id: newest!.artifacts[0]!.artifact_id, depth: 0, status: 'accepted' });
   expect((await dats('get', newest!.task_id)).out).toContain('state     completed');
   expect((await dats('stats', 'first-pass-yield')).out).toContain('recorded');

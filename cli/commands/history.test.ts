@@ -166,7 +166,7 @@ describe('bad input', () => {
     [['sql'], /^dats: missing required argument 'statement'; see dats --help\n$/],
     [['stats', 'models', '--since', 'yesterday'], /^dats: --since "yesterday" is no time; give 90s, 30m, 24h or 7d .*\n$/],
     [['stats', 'models', '--limit', '0'], /Give a whole number from 1 to 10000/],
-    [['provenance'], /^dats: of what\? Give the id of a task, an artifact or an execution.*\n$/],
+    [['provenance'], /^dats: of what\? Give a path, or the id of a task, an artifact or an execution.*\n$/],
     [
       ['provenance', 'list', '--status', 'good'],
       /^dats: --status "good" is not one of accepted, rejected, failed, timed_out, cancelled\n$/,

@@ -10,9 +10,26 @@ import { instantOf, wholeNumber } from './options.js';
 const HISTORY = { needs: 'history' } as const;
 const PAGE = 1_000;
 
+/** No id holds one of these; a path does. */
+const PATH = /[./]/;
+
+/** An id stays what it is; a path is the newest artifact of that path. @throws Fault `bad_usage` where there is none */
+const idOf = async (client: DatsClient, text: string, signal: AbortSignal): Promise<string> => {
+  if (!PATH.test(text)) return text;
+  for await (const { artifacts } of client.allExecutions({ q: text, limit: PAGE }, { signal })) {
+    const found = artifacts.find(({ path }) => path === text);
+    if (found !== undefined) return found.artifact_id;
+  }
+  throw badUsage(`nothing on record has made ${text}; dats provenance list --path ${text.split('/').at(-1)} shows what is near it`);
+};
+
 const showOne: Action = async (session, [id]) => {
-  if (id === undefined) throw badUsage('of what? Give the id of a task, an artifact or an execution; dats provenance list shows them');
-  const record = await withServer(session, HISTORY, (client) => client.provenance(id, { signal: session.io.signal }));
+  if (id === undefined)
+    throw badUsage('of what? Give a path, or the id of a task, an artifact or an execution; dats provenance list shows them');
+  const record = await withServer(session, HISTORY, async (client) => {
+    const { signal } = session.io;
+    return client.provenance(await idOf(client, id, signal), { signal });
+  });
   session.data(record);
   session.say(...provenanceLines(record, session.colours));
   return EXIT.ok;
@@ -62,11 +79,11 @@ const showList: Action = async (session, _args, options) => {
 
 export const provenance: Register = (program, run) => {
   const command = program
-    .command('provenance [id]')
-    .description('show how something came to be: by the id of a task, an artifact or an execution')
+    .command('provenance [path-or-id]')
+    .description('show how something came to be: by a path, or the id of a task, an artifact or an execution')
     .addHelpText(
       'after',
-      '\nExamples:\n  dats provenance 0199a1b2-...\n  dats provenance list --status rejected --since 24h\n  dats provenance list --path src/parser --json | jq .provenance_id',
+      '\nExamples:\n  dats provenance src/parser.ts\n  dats provenance 0199a1b2-...\n  dats provenance list --status rejected --since 24h\n  dats provenance list --path src/parser --json | jq .provenance_id',
     )
     .action(run(showOne));
   command
@@ -88,18 +105,21 @@ export const provenance: Register = (program, run) => {
 
 export const lineage: Register = (program, run) => {
   program
-    .command('lineage <id>')
+    .command('lineage <path-or-id>')
     .description('show what artifacts were made from, or what was made from them, as a tree')
     .option('--up', 'what it was made from (the default)')
     .option('--down', 'what was made from it')
     .option('--depth <n>', 'steps', wholeNumber(1, LINEAGE_DEPTH_LIMIT), 10)
-    .addHelpText('after', '\nExamples:\n  dats lineage 0199a1b2-...\n  dats lineage 0199a1b2-... --down --depth 3')
+    .addHelpText('after', '\nExamples:\n  dats lineage src/parser.ts\n  dats lineage 0199a1b2-... --down --depth 3')
     .action(
       run(async (session, [id], options) => {
         if (options.up === true && options.down === true) throw badUsage('both --up and --down are given; give one of them');
         const direction = options.down === true ? 'down' : 'up';
         const asked = { direction, depth: Number(options.depth) } as const;
-        const found = await withServer(session, HISTORY, (client) => client.lineage(id!, asked, { signal: session.io.signal }));
+        const found = await withServer(session, HISTORY, async (client) => {
+          const { signal } = session.io;
+          return client.lineage(await idOf(client, id!, signal), asked, { signal });
+        });
         session.data(found);
         session.say(...lineageTree(found, session.colours));
         if (found.truncated) session.note(`(more than ${found.nodes.length} artifacts: cut; ask for less with --depth)`);

@@ -1,0 +1,74 @@
+// What a node answers: its API where it is a gateway, else /metrics where a port is named for it.
+import { createApp, serveGateway } from '../gateway/index.js';
+import { createAgents } from '../processors/routing/index.js';
+import { LIFECYCLE, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
+import { ANSWER_MS, type HealthDeps, healthOf } from './health.js';
+import { serveMetrics } from './metrics/index.js';
+import { GROUPS, routingOf, type Starting } from './starting.js';
+import { readStats } from './stats-files.js';
+import { VERSION } from './version.js';
+
+export interface Door {
+  readonly url: string | undefined;
+  readonly metricsUrl: string | undefined;
+  readonly health: ReturnType<typeof healthOf>;
+}
+
+/** What a scrape asks when it comes. */
+const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, needs: HealthDeps): void =>
+  metrics.ask({
+    log,
+    models,
+    health: healthOf(needs, ANSWER_MS),
+    groups: [
+      { group: GROUPS.deciders, topics: [LIFECYCLE] },
+      { group: GROUPS.views, topics: [LIFECYCLE] },
+      { group: GROUPS.workers, topics: WORK_TOPICS },
+      ...(tracing === undefined ? [] : [{ group: GROUPS.traces, topics: [LIFECYCLE, TELEMETRY] as const }]),
+    ],
+    history: analytics && { group: GROUPS.history, topics: [LIFECYCLE, TELEMETRY] },
+  });
+
+const appOf = async ({ options, ...parts }: Starting, health: Door['health']) => {
+  const { config, configVersion, roles, now, logger } = options;
+  const { log, views, artifacts, models, limiter, live, metrics, tracing, analytics } = parts;
+  return createApp({
+    config,
+    configVersion,
+    log,
+    views,
+    artifacts,
+    agents: createAgents({ models, options: routingOf(config), now }),
+    models,
+    health,
+    metrics: metrics.scrape,
+    requests: metrics.requests,
+    ...(tracing === undefined ? {} : { onRequest: tracing.onRequest }),
+    analytics: analytics?.store,
+    analyticsAdmin: analytics?.admin,
+    stats: roles.gateway && analytics !== undefined ? await readStats() : [],
+    limiter,
+    live,
+    now,
+    logger,
+    version: VERSION,
+  });
+};
+
+/** @throws Fault when a port is taken */
+export const openDoor = async (starting: Starting, needs: HealthDeps): Promise<Door> => {
+  const { options, metrics, atEnd } = starting;
+  const { config, roles, logger } = options;
+  const { host, port } = config.gateway;
+  const health = healthOf(needs);
+  askForMetrics(starting, needs);
+  if (roles.gateway) {
+    const server = await serveGateway(await appOf(starting, health), { host, port, logger });
+    atEnd(() => server.close());
+    return { url: server.url, metricsUrl: `${server.url}/metrics`, health };
+  }
+  if (config.telemetry.metrics_port === 0) return { url: undefined, metricsUrl: undefined, health };
+  const scraped = await serveMetrics(metrics.scrape, { host, port: config.telemetry.metrics_port });
+  atEnd(() => scraped.close());
+  return { url: undefined, metricsUrl: `${scraped.url}/metrics`, health };
+};

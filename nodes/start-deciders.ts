@@ -1,0 +1,27 @@
+// The role that decides, and what is folded of the log beside it: views, history, traces.
+import { runDeciders } from '../processors/host/index.js';
+import { type Decider, ingestHistory, materialise } from '../processors/index.js';
+import { routingDecider } from '../processors/routing/index.js';
+import { schedulingDecider } from '../processors/scheduling/index.js';
+import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
+import { GROUPS, routingOf, type Starting } from './starting.js';
+
+export const startDeciders = async ({ options, log, views, metrics, analytics, tracing, problem, serve }: Starting): Promise<void> => {
+  const { config, configVersion, now } = options;
+  const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
+  const run = {
+    group: GROUPS.deciders,
+    source: `/deciders/${GROUPS.deciders}`,
+    configVersion,
+    now,
+    deciders,
+    onProblem: problem('deciders'),
+  };
+  await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted: metrics.lifecycle() }));
+  await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
+  if (tracing !== undefined) await serve(GROUPS.traces, [LIFECYCLE, TELEMETRY], tracing.export);
+  if (analytics === undefined) return;
+  const { store, generation } = analytics;
+  const history = { log, analytics: store, generation, flushMs: config.analytics.flush_ms, onProblem: problem('history') };
+  await serve(GROUPS.history, [LIFECYCLE, TELEMETRY], (assignment) => ingestHistory(assignment, history));
+};

@@ -1,0 +1,51 @@
+// The role that works: model calls and checks, each lane with its slots.
+import { setMaxListeners } from 'node:events';
+import { generateEffect } from '../processors/generation/index.js';
+import { newInterrupts, runEffects } from '../processors/host/index.js';
+import { qaEffect } from '../processors/qa/effect.js';
+import { openSandbox, type Sandbox } from '../processors/qa/index.js';
+import { analyseEffect, decomposeEffect } from '../processors/routing/index.js';
+import { type Lane, workTopic } from '../schemas/index.js';
+import { followInterrupts } from './interrupt-tail.js';
+import { livePublisher } from './live-publisher.js';
+import { GROUPS, type Starting } from './starting.js';
+
+/** How long running work may go on when the node stops, in milliseconds. */
+const DRAIN_MS = 5_000;
+
+export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
+  const { options, log, live, models, artifacts, telemetry, metrics, slots, problem, serve, atEnd } = starting;
+  const { config, configVersion, env, now, roles } = options;
+  const node = config.node.id;
+  const sandbox = await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env });
+  const interrupts = newInterrupts();
+  const stopping = new AbortController();
+  // Every partition that is followed listens to it.
+  setMaxListeners(0, stopping.signal);
+  const following = followInterrupts(log, interrupts, stopping.signal, problem('interrupts'));
+  atEnd(() => {
+    stopping.abort();
+    return following;
+  });
+  const { timeout_s, memory_bytes, processes, output_bytes, disk_bytes } = config.sandbox;
+  const limits = { timeout_ms: timeout_s * 1000, memory_bytes, processes, output_bytes, disk_bytes };
+  const shared = {
+    group: GROUPS.workers,
+    effects: [generateEffect(), qaEffect, analyseEffect(), decomposeEffect()],
+    ports: { models, artifacts, checks: { sandbox, limits } },
+    log,
+    interrupts,
+    node,
+    worker: `${node}:${process.pid}`,
+    configVersion,
+    now,
+    takeCalls: telemetry.take,
+    speak: livePublisher(live),
+    drainMs: DRAIN_MS,
+  };
+  await serve(GROUPS.workers, roles.workers.map(workTopic), (assignment) => {
+    const lane = assignment.topic.slice('dats.work.'.length) as Lane;
+    return runEffects(assignment, { ...shared, slots: slots.get(lane)!, onEvent: metrics.work(GROUPS.workers, assignment.topic) });
+  });
+  return sandbox;
+};
