@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import type { Analytics, Answer, AskLimits, Cell, Parameters, Row } from '../analytics.js';
 import { EmbeddedEngine, type EmbeddedOptions } from './embedded.js';
-import { analyticsFault, askFault } from './faults.js';
+import { analyticsFault, askFault, isMissing } from './faults.js';
 import { checkReadOnly } from './guard.js';
 
 export interface ServerOptions {
@@ -30,7 +30,8 @@ const FORM: ClickHouseSettings = {
 };
 /** Errors are thrown, with what was asked; whoever gets them tells. */
 const SILENT = { level: ClickHouseLogLevel.OFF } as const;
-const DEDUPLICATED: ClickHouseSettings = { deduplicate_blocks_in_dependent_materialized_views: 1 };
+/** A batch may hold any months: where clocks went wrong, or of a whole history that is brought again. */
+const DEDUPLICATED: ClickHouseSettings = { deduplicate_blocks_in_dependent_materialized_views: 1, max_partitions_per_insert_block: '0' };
 const GATHERED: ClickHouseSettings = { async_insert: 1, wait_for_async_insert: 1, async_insert_deduplicate: 1 };
 
 const WHOLE = /^(?:Nullable\(|LowCardinality\(|SimpleAggregateFunction\(\w+, )*U?Int(?:64|128|256)\)*$/;
@@ -108,6 +109,8 @@ class Clickhouse implements Analytics {
         max_result_rows: String(limits.rows),
         result_overflow_mode: 'throw',
         max_memory_usage: String(limits.memoryBytes),
+        // Or an error on the way would come in the middle of an answer that began well.
+        wait_end_of_query: 1,
       };
       const formatted = await this.#compact('SELECT formatQuerySingleLine({statement:String}) AS f', { statement: sql }, { readonly: '1' });
       const [statement] = formatted.data[0] as [string];
@@ -120,8 +123,17 @@ class Clickhouse implements Analytics {
         rowsRead: statistics?.rows_read ?? 0,
       };
     } catch (error) {
+      if (isMissing(error) && !(await this.#migrated())) throw analyticsFault(error);
       throw askFault(error);
     }
+  }
+
+  /** Are our tables there? Then a table that is missing is a slip of whoever asked. */
+  async #migrated(): Promise<boolean> {
+    const [row] = await this.query<{ there: number }>(
+      "SELECT count() AS there FROM system.tables WHERE database = 'dats' AND name = 'events'",
+    );
+    return row?.there === 1;
   }
 
   async health(): Promise<{ ok: boolean; detail?: string }> {

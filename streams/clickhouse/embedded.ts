@@ -78,6 +78,8 @@ export class EmbeddedEngine {
     if (child === undefined) return;
     this.#child = undefined;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    // It did not hold this process; its end is waited for.
+    child.ref();
     child.kill('SIGTERM');
     await gone;
   }
@@ -104,10 +106,11 @@ export class EmbeddedEngine {
     child.stderr?.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString('utf8')).slice(-2_000);
     });
-    const outcome = await new Promise<'ready' | number>((resolve) => {
+    const outcome = await new Promise<'ready' | 'ended' | number>((resolve) => {
       child.once('message', () => resolve('ready'));
-      child.once('exit', (code) => resolve(code ?? -1));
-      child.once('error', () => resolve(-1));
+      // Killed, or told to end: that says nothing of the next one.
+      child.once('exit', (code) => resolve(code === null || code === 0 ? 'ended' : code));
+      child.once('error', () => resolve('ended'));
     });
     if (outcome === 'ready') {
       this.#child = child;
@@ -120,7 +123,7 @@ export class EmbeddedEngine {
       });
       return true;
     }
-    if (outcome === EXIT_TAKEN) return false;
+    if (outcome === EXIT_TAKEN || outcome === 'ended') return false;
     this.#hopeless = new Fault(
       'retryable',
       'no_engine',

@@ -24,6 +24,9 @@ const firstLine = (error: unknown): string => {
 const unavailable = (error: unknown): Fault =>
   new Fault('retryable', 'analytics_unavailable', `ClickHouse does not answer: ${firstLine(error) || 'no connection'}`, { cause: error });
 
+/** Is it that a table or a database is not there? */
+export const isMissing = (error: unknown): boolean => CODES.missing.has(codeOf(error) ?? 0);
+
 /** Of a statement of ours. */
 export const analyticsFault = (error: unknown): Fault => {
   if (error instanceof Fault) return error;
@@ -41,6 +44,10 @@ export const analyticsFault = (error: unknown): Fault => {
 /** Of a statement of somebody else. */
 export const askFault = (error: unknown): Fault => {
   if (error instanceof Fault) return error;
+  if (error instanceof SyntaxError)
+    return new Fault('terminal', 'query_refused', 'the answer to this statement does not come in rows and columns (EXPLAIN AST, say)', {
+      cause: error,
+    });
   const code = codeOf(error);
   if (code === undefined) return unavailable(error);
   if (CODES.limit.has(code)) return new Fault('terminal', 'query_limit', firstLine(error), { cause: error });

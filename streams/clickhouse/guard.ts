@@ -2,10 +2,20 @@
 //
 // U1. The engine runs it read-only anyway (no writing, no table function that reaches out). This refuses what read-only mode lets through: `INTO OUTFILE`
 // (embedded, it writes a file), `file()` (embedded, it reads any file), KILL, USE, and functions that call services. U2. FORMAT is ours.
+// U3. What is judged is what is run: values are bound after it, and never into literals (engine/front.ts).
 import { Fault } from '../../schemas/index.js';
 
 const KINDS = /^\(*(SELECT|WITH|EXPLAIN|SHOW|DESCRIBE|EXISTS)\b/;
-const REACHING = /(?<![\w.])(file|catboostEvaluate|ai[A-Z]\w*)\s*\(/i;
+/**
+ * What reaches outside the tables when it is only named: some table functions open files or connections before anybody looks at whether they may
+ * (`sqlite` makes the file), and `eval` runs text. The rest of them read-only mode refuses; here are all, so that this does not depend on it.
+ */
+const OUTSIDE = [
+  'file|fileCluster|filesystem|sqlite|executable|eval|python|input|loop|catboostEvaluate|ai[A-Z]\\w*',
+  'url|urlCluster|remote|remoteSecure|cluster|clusterAllReplicas|mysql|postgresql|mongodb|redis|jdbc|odbc|ytsaurus|arrow\\w+|dictionary',
+  's3\\w*|gcs|oss|cosn|hdfs\\w*|azureBlobStorage\\w*|iceberg\\w*|deltaLake\\w*|hudi\\w*|paimon\\w*',
+].join('|');
+const REACHING = new RegExp(`(?<![\\w.])(${OUTSIDE})\\s*\\(`, 'i');
 /** String literals and quoted names, as the formatter writes them: in one pass, as each may hold the other's quotes. */
 const QUOTED = /'(?:[^'\\]|\\.)*'|`((?:[^`\\]|\\.)*)`/g;
 

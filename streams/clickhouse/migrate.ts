@@ -21,9 +21,12 @@ const MIGRATIONS = `CREATE TABLE IF NOT EXISTS dats.migrations (name String, sha
   ENGINE = ReplacingMergeTree ORDER BY name`;
 const GENERATION = `CREATE TABLE IF NOT EXISTS dats.generation (id String, made_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) ENGINE = MergeTree ORDER BY made_at`;
 
+/** A checkout may have ended the lines otherwise: the file is the same. */
+const unixOf = (text: string): string => text.replaceAll('\r\n', '\n');
+
 /** Statements end with a semicolon at the end of a line; comments are whole lines. */
 export const statementsOf = (sql: string): readonly string[] =>
-  sql
+  unixOf(sql)
     .replaceAll(/^\s*--.*$/gm, '')
     .split(/;[ \t]*(?:\n|$)/)
     .map((statement) => statement.trim())
@@ -37,7 +40,7 @@ export const readMigrations = async (dir: string): Promise<readonly Migration[]>
   return Promise.all(
     names.map(async (name) => {
       const sql = await readFile(join(dir, name), 'utf8');
-      return { name, statements: statementsOf(sql), sha256: createHash('sha256').update(sql).digest('hex') };
+      return { name, statements: statementsOf(sql), sha256: createHash('sha256').update(unixOf(sql)).digest('hex') };
     }),
   );
 };
@@ -67,7 +70,8 @@ export const migrate = async (analytics: Analytics, migrations: readonly Migrati
         `${name} was applied in another form before; a file is never changed, put the change into a new one (or make everything anew: dats views rebuild)`,
       );
     const missing = statements.filter((statement) => !there.has(tableOf(statement)));
-    if (known !== undefined && missing.length === 0) continue;
+    // A table that is made anew has only what its own file says: what later files add to it comes again with them (V2).
+    if (known !== undefined && missing.length === 0 && !remade) continue;
     for (const statement of statements) await analytics.command(statement);
     remade ||= missing.length > 0;
     if (known === undefined)

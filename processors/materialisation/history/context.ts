@@ -78,7 +78,8 @@ export const executionStatus = (context: TaskContext | undefined, event: DatsEve
   }
 };
 
-const outputOf = (event: Extract<DatsEvent, { type: 'dats.task.output.created' }>): OutputNote => {
+/** What a row says of an output. */
+export const outputOf = (event: Extract<DatsEvent, { type: 'dats.task.output.created' }>): OutputNote => {
   const { data } = event;
   return {
     at: event.time,
@@ -96,13 +97,14 @@ const outputOf = (event: Extract<DatsEvent, { type: 'dats.task.output.created' }
   };
 };
 
-/** The context after the event, which the event's own row shows already; undefined when the task is over. */
+/** The context after the event, which the event's own row shows already; undefined when the task is over, or was never created (C1). */
 export const evolveContext = (before: TaskContext | undefined, event: DatsEvent): TaskContext | undefined => {
-  const context = before ?? UNKNOWN;
+  if (event.type === 'dats.task.created')
+    return { ...UNKNOWN, created_at: event.time, parent_id: event.data.parent_id ?? '', priority: event.data.priority };
+  if (before === undefined) return undefined;
+  const context = before;
   const { attempt } = context;
   switch (event.type) {
-    case 'dats.task.created':
-      return { ...UNKNOWN, created_at: event.time, parent_id: event.data.parent_id ?? '', priority: event.data.priority };
     case 'dats.task.analyzed':
       return { ...context, mode: event.data.mode, domain: event.data.domain, tier: event.data.tier };
     case 'dats.task.ready': {

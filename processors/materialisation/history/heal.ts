@@ -2,6 +2,7 @@
 //
 // E1. The engine is all or nothing for one table, not for a table and the views on it: killed in between, it has the events and not, say, their executions.
 // E2. Only the owner of a log partition writes rows of that partition, so it can take its own away and bring them again without anybody else noticing.
+// E3. What is so old that its table may have let it go is not counted. E4. Buckets go into a statement a few at a time: it has a longest form, and its conditions are ones that the engine's indexes answer.
 import type { Analytics, Parameters } from '../../../streams/index.js';
 import type { EventRow } from './row.js';
 import { AGGREGATE_TABLES, type AggregateTable, EVENTS, ROW_TABLES } from './tables.js';
@@ -14,70 +15,116 @@ export interface Range {
   readonly to: number;
 }
 
+/** E4. */
+const BUCKETS = 500;
+
 const WITHIN = 'topic = {topic:String} AND partition = {partition:UInt16}';
 const IN_RANGE = `${WITHIN} AND offset >= {from:UInt64} AND offset < {to:UInt64}`;
+const ALL_TABLES: readonly string[] = [...ROW_TABLES, ...AGGREGATE_TABLES].map(({ name }) => name);
 
 const countOf = async (analytics: Analytics, sql: string, parameters: Parameters): Promise<number> => {
   const [row] = await analytics.query<{ n: number }>(`SELECT toUInt64(${sql}`, parameters);
   return Number(row?.n ?? 0);
 };
 
-const place = ({ topic, partition, from, to }: Range): Parameters => ({ topic, partition, from, to });
-/** As ClickHouse writes them. */
-const bucketsOf = (table: AggregateTable, rows: readonly EventRow[]): readonly string[] =>
-  [...new Set(rows.map(table.keyOf))].filter(Boolean);
-const inBuckets = (column: string): string => `has({buckets:Array(String)}, toString(${column}))`;
+/** Some of the buckets of a table, as conditions. */
+interface Part {
+  /** On the rows of the table. */
+  readonly rows: string;
+  /** On the events that they are made of. */
+  readonly events: string;
+  readonly parameters: Parameters;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** E3: the first day that the table certainly keeps, a day after the one that its TTL says. */
+const keptFrom = ({ keptDays }: Pick<AggregateTable, 'keptDays'>): string =>
+  keptDays === undefined ? '' : new Date(Date.now() - (keptDays - 1) * DAY_MS).toISOString().slice(0, 10);
+
+const partsOf = (table: AggregateTable, rows: readonly EventRow[]): readonly Part[] => {
+  const from = keptFrom(table);
+  const keys = [...new Set(rows.map(table.keyOf))].filter((key) => key !== '' && key >= from).sort();
+  const parts: Part[] = [];
+  for (let i = 0; i < keys.length; i += BUCKETS) {
+    const buckets = keys.slice(i, i + BUCKETS);
+    const among = `IN {buckets:Array(${table.type})}`;
+    const near = ` AND toDate(time, 'UTC') >= {first:Date} AND toDate(time, 'UTC') <= {last:Date}`;
+    const span = table.ofTime ? { first: buckets[0]!.slice(0, 10), last: buckets.at(-1)!.slice(0, 10) } : {};
+    parts.push({
+      rows: `${WITHIN} AND ${table.bucket} ${among}`,
+      events: `${WITHIN} AND ${table.bucketOf} ${among}${table.ofTime ? near : ''}`,
+      parameters: { buckets, ...span },
+    });
+  }
+  return parts;
+};
 
 /** The first table that has not exactly what the rows make; undefined: all is well. */
 export const mismatch = async (analytics: Analytics, range: Range, rows: readonly EventRow[]): Promise<string | undefined> => {
-  const of = place(range);
+  const of: Parameters = { ...range };
+  const { topic, partition } = range;
   if ((await countOf(analytics, `count()) AS n FROM ${EVENTS} WHERE ${IN_RANGE}`, of)) !== rows.length) return EVENTS;
-  for (const { name, rows: rowsOf } of ROW_TABLES) {
-    const wanted = rows.reduce((sum, row) => sum + rowsOf(row), 0);
-    if ((await countOf(analytics, `count()) AS n FROM ${name} WHERE ${IN_RANGE}`, of)) !== wanted) return name;
+  for (const table of ROW_TABLES) {
+    const day = keptFrom(table);
+    const wanted = rows.reduce((sum, row) => sum + (String(row.time) >= day ? table.rows(row) : 0), 0);
+    const kept = day === '' ? '' : " AND toDate(time, 'UTC') >= {day:Date}";
+    const has = await countOf(analytics, `count()) AS n FROM ${table.name} WHERE ${IN_RANGE}${kept}`, {
+      ...of,
+      ...(day === '' ? {} : { day }),
+    });
+    if (has !== wanted) return table.name;
   }
   for (const table of AGGREGATE_TABLES) {
-    const parameters = { ...of, buckets: bucketsOf(table, rows) };
-    const [has, wanted] = await Promise.all([
-      countOf(analytics, `sum(${table.count})) AS n FROM ${table.name} WHERE ${WITHIN} AND ${inBuckets(table.bucket)}`, parameters),
-      countOf(
-        analytics,
-        `count()) AS n FROM ${EVENTS} WHERE ${WITHIN} AND (${table.counted}) AND ${inBuckets(table.bucketOf)}`,
-        parameters,
-      ),
-    ]);
-    if (has !== wanted) return table.name;
+    for (const part of partsOf(table, rows)) {
+      const parameters = { topic, partition, ...part.parameters };
+      const has = await countOf(analytics, `sum(${table.count})) AS n FROM ${table.name} WHERE ${part.rows}`, parameters);
+      const wanted = await countOf(analytics, `count()) AS n FROM ${EVENTS} WHERE (${table.counted}) AND ${part.events}`, parameters);
+      if (has !== wanted) return table.name;
+    }
   }
   return undefined;
 };
 
-/** What the view selects, over the events of this partition that lie in the buckets. */
-const again = async (analytics: Analytics, table: AggregateTable): Promise<string> => {
-  const [row] = await analytics.query<{ s: string }>(
-    "SELECT as_select AS s FROM system.tables WHERE database = 'dats' AND name = {view:String}",
-    { view: table.view },
+interface View {
+  readonly select: string;
+  readonly columns: string;
+}
+
+const viewOf = async (analytics: Analytics, { view }: AggregateTable): Promise<View> => {
+  const [selected] = await analytics.query<{ made: string }>(
+    "SELECT as_select AS made FROM system.tables WHERE database = 'dats' AND name = {view:String}",
+    { view },
   );
-  const those = `(SELECT * FROM ${EVENTS} WHERE ${WITHIN} AND ${inBuckets(table.bucketOf)})`;
-  return String(row?.s ?? '').replace(/FROM dats\.events/, `FROM ${those} AS events`);
+  const columns = await analytics.query<{ name: string }>(
+    "SELECT name FROM system.columns WHERE database = 'dats' AND table = {view:String} ORDER BY position",
+    { view },
+  );
+  return { select: selected?.made ?? '', columns: columns.map(({ name }) => name).join(', ') };
 };
+
+/** What the view makes of the events in those buckets. Two healings may write the same block: it is not to be taken for a repetition. */
+const remake = ({ name }: AggregateTable, { select, columns }: View, { events }: Part): string =>
+  `INSERT INTO ${name} (${columns}) SETTINGS insert_deduplicate = 0 ${select.replace(/FROM dats\.events/, `FROM (SELECT * FROM ${EVENTS} WHERE ${events}) AS events`)}`;
 
 /** Takes every trace of the range away, so that inserting it makes everything right. */
 export const clearRange = async (analytics: Analytics, range: Range, rows: readonly EventRow[]): Promise<void> => {
-  const of = place(range);
+  const { topic, partition } = range;
   for (const name of [EVENTS, ...ROW_TABLES.map((table) => table.name)])
-    await analytics.command(`DELETE FROM ${name} WHERE ${IN_RANGE}`, of);
+    await analytics.command(`DELETE FROM ${name} WHERE ${IN_RANGE}`, { ...range });
   for (const table of AGGREGATE_TABLES) {
-    const parameters = { ...of, buckets: bucketsOf(table, rows) };
-    if (parameters.buckets.length === 0) continue;
-    await analytics.command(`DELETE FROM ${table.name} WHERE ${WITHIN} AND ${inBuckets(table.bucket)}`, parameters);
-    await analytics.command(`INSERT INTO ${table.name} ${await again(analytics, table)}`, parameters);
+    const view = await viewOf(analytics, table);
+    for (const part of partsOf(table, rows)) {
+      const parameters = { topic, partition, ...part.parameters };
+      await analytics.command(`DELETE FROM ${table.name} WHERE ${part.rows}`, parameters);
+      await analytics.command(remake(table, view, part), parameters);
+    }
   }
 };
 
-/** Takes everything of a partition of the log away: it is to be brought from the first record on. The events last: where there are none, there is nothing. */
+/** Takes everything of a partition of the log away: it is to be brought from the first record on. Any one table may have been dropped, the events too. */
 export const clearPartition = async (analytics: Analytics, { topic, partition }: Omit<Range, 'from' | 'to'>): Promise<void> => {
   const of = { topic, partition };
-  if ((await countOf(analytics, `count()) AS n FROM ${EVENTS} WHERE ${WITHIN}`, of)) === 0) return;
-  for (const { name } of [...ROW_TABLES, ...AGGREGATE_TABLES, { name: EVENTS }])
-    await analytics.command(`DELETE FROM ${name} WHERE ${WITHIN}`, of);
+  for (const name of [...ALL_TABLES, EVENTS])
+    if ((await countOf(analytics, `count()) AS n FROM ${name} WHERE ${WITHIN}`, of)) > 0)
+      await analytics.command(`DELETE FROM ${name} WHERE ${WITHIN}`, of);
 };

@@ -5,7 +5,7 @@
 // right (heal.ts). H3. A store that is slow or away holds the reading up, nothing else: the log waits. One batch is held. H4. Tables that were made anew
 // (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away.
 import { setMaxListeners } from 'node:events';
-import { Fault, isFault, toFault } from '../../../schemas/index.js';
+import { Fault, toFault } from '../../../schemas/index.js';
 import { type Analytics, type Assignment, type Log, pause, type Recorded } from '../../../streams/index.js';
 import { backoffMs } from '../../../streams/runtime/index.js';
 import type { TaskContext } from './context.js';
@@ -22,6 +22,8 @@ export interface HistoryOptions {
   readonly generation: () => Promise<string>;
   /** Records wait for so long to share an insert, in milliseconds. */
   readonly flushMs: number;
+  /** How often a quiet partition looks whether the tables are those it filled, in milliseconds; default LOOK_MS. */
+  readonly lookMs?: number;
   readonly onProblem?: (fault: Fault) => void;
   /** Told after every insert. */
   readonly onInserted?: (inserted: { readonly topic: string; readonly rows: number; readonly ms: number }) => void;
@@ -31,25 +33,28 @@ export interface HistoryOptions {
 const MAX_RECORDS = 8_192;
 const MAX_BYTES = 16 * 1024 * 1024;
 const BACKOFF = { baseMs: 100, maxMs: 5_000 };
-/** How often a quiet partition looks whether the tables are those it filled, in milliseconds. */
+/** How often a batch is cleared and inserted anew before it is left for a while. */
+const HEALINGS = 3;
 const LOOK_MS = 5_000;
 /** After so long without a new record the last batch is noted as done, in milliseconds. */
 const SETTLE_MS = 250;
 
-/** Until the partition is revoked. @throws Fault `fenced`; whatever else is not retryable */
+/** Until the partition is revoked. What the store refuses is held like what it has no time for (H3): it is told, and tried again. @throws Fault `fenced`, `fatal` */
 export const ingestHistory = async (assignment: Assignment, options: HistoryOptions): Promise<void> => {
   const { revoked } = assignment;
+  // The group's offset never falls, whatever is begun anew.
+  const kept = { committed: assignment.committed };
   let failures = 0;
   let told: string | undefined;
   while (!revoked.aborted) {
     try {
-      await new Ingestion(assignment, options, () => {
+      await new Ingestion(assignment, options, kept, () => {
         failures = 0;
         told = undefined;
       }).run();
     } catch (error) {
       const fault = toFault(error);
-      if (!isFault(fault, 'retryable')) throw fault;
+      if (fault.kind === 'fenced' || fault.kind === 'fatal') throw fault;
       if (revoked.aborted) return;
       if (told !== fault.code) options.onProblem?.(fault);
       told = fault.code;
@@ -75,26 +80,29 @@ class Ingestion {
   #fold = openFold(this.#contexts);
   /** Changes by batches that are in, not saved yet. */
   #unsaved: ReadonlyMap<string, TaskContext | null> = new Map();
-  #committed: number;
+  readonly #kept: { committed: number };
   #position = 0;
+  /** Nothing to save: what is noted ends at the position. */
   #noted = true;
+  /** A batch was sent, and nobody knows whether it is in: its note must stay (P1). */
+  #inDoubt = false;
   #settling: NodeJS.Timeout | undefined;
   #saving: Promise<void> = Promise.resolve();
   /** Ends the reading: the tables are others, or nothing can be saved. */
   readonly #left = new AbortController();
 
-  constructor(assignment: Assignment, options: HistoryOptions, onProgress: () => void) {
+  constructor(assignment: Assignment, options: HistoryOptions, kept: { committed: number }, onProgress: () => void) {
     this.#assignment = assignment;
     this.#options = options;
+    this.#kept = kept;
     this.#onProgress = onProgress;
-    this.#committed = assignment.committed;
   }
 
   async run(): Promise<void> {
-    const { log } = this.#options;
+    const { log, lookMs = LOOK_MS } = this.#options;
     const { topic, partition, revoked } = this.#assignment;
     await this.#begin();
-    const looking = setInterval(() => void this.#look(), LOOK_MS);
+    const looking = setInterval(() => void this.#look(), lookMs);
     looking.unref();
     setMaxListeners(0, revoked);
     const signal = AbortSignal.any([revoked, this.#left.signal]);
@@ -112,7 +120,7 @@ class Ingestion {
       clearInterval(looking);
       clearTimeout(this.#settling);
       await this.#saving.catch(() => undefined);
-      if (!this.#noted && !this.#left.signal.aborted) await this.#save(this.#position).catch(() => undefined);
+      if (!this.#noted && !this.#inDoubt && !this.#left.signal.aborted) await this.#save(this.#position).catch(() => undefined);
     }
   }
 
@@ -144,7 +152,15 @@ class Ingestion {
     if (revoked.aborted) return;
     const batch = this.#batchOf(records, to);
     await this.#insert(batch, '');
-    for (let again = 1; (await mismatch(analytics, batch.range, batch.rows)) !== undefined; again++) {
+    for (let again = 1; ; again++) {
+      const table = await mismatch(analytics, batch.range, batch.rows);
+      if (table === undefined) break;
+      if (again > HEALINGS)
+        throw new Fault(
+          'retryable',
+          'history_unhealed',
+          `${table} has not what records ${from} to ${to - 1} of ${topic}/${partition} make`,
+        );
       await clearRange(analytics, batch.range, batch.rows);
       await this.#insert(batch, `/again-${this.#assignment.epoch}-${again}-${Date.now()}`);
     }
@@ -163,7 +179,9 @@ class Ingestion {
     clearTimeout(this.#settling);
     await this.#saving;
     await this.#save(batch.range.to);
+    this.#inDoubt = true;
     await this.#insert(batch, '');
+    this.#inDoubt = false;
     this.#isIn(batch);
     this.#onProgress();
     this.#settling = setTimeout(() => {
@@ -193,12 +211,8 @@ class Ingestion {
   /** Notes that everything below the position is in, and that what is up to `to` is about to be. */
   async #save(to: number): Promise<void> {
     const changes = this.#unsaved;
-    this.#committed = await saveProgress(
-      this.#assignment,
-      { generation: this.#generation, from: this.#position, to },
-      changes,
-      this.#committed,
-    );
+    const progress = { generation: this.#generation, from: this.#position, to };
+    this.#kept.committed = await saveProgress(this.#assignment, progress, changes, this.#kept.committed);
     this.#unsaved = new Map();
     this.#noted = to === this.#position;
   }

@@ -1,9 +1,11 @@
 // A record of the log as a row of `dats.events` (deploy/clickhouse/001_events.sql). Pure. What does not apply is left out: the table has its defaults.
 //
 // O1. Every record has a row: one that is no event of this build (unknown type, damaged) has what its headers say, its data as it lies there, and why in `error_code`.
+// O2. A row never says of one attempt what is true of another: what comes late of an earlier one has nothing of the one that is open.
 import { type DatsEvent, derivedId, type Fault } from '../../../schemas/index.js';
 import type { Recorded } from '../../../streams/index.js';
-import { executionStatus, type TaskContext } from './context.js';
+import { type AttemptContext, executionStatus, type OutputNote, outputOf, type TaskContext } from './context.js';
+import { fitRow, fitTime, timeOfAppend } from './fit.js';
 
 /** Column -> value. */
 export type EventRow = Record<string, string | number | boolean | readonly (string | number)[]>;
@@ -12,7 +14,6 @@ const text = (value: Uint8Array | string): string =>
   typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8');
 
 const TRACE_ID = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
 
 /** What headers alone tell. */
 const ofHeaders = ({ topic, partition, offset, headers, type, timestamp, value }: Recorded): EventRow => {
@@ -23,7 +24,7 @@ const ofHeaders = ({ topic, partition, offset, headers, type, timestamp, value }
     id: headers.id ?? '',
     type,
     schema_version: Number(headers.dataschema?.split(':').at(-1)) || 0,
-    time: headers.time !== undefined && ISO.test(headers.time) ? headers.time : new Date(timestamp).toISOString(),
+    time: fitTime(headers.time) ?? timeOfAppend(timestamp),
     source: headers.source ?? '',
     actor: headers.actor ?? '',
     subject: headers.subject ?? '',
@@ -38,16 +39,18 @@ const ofHeaders = ({ topic, partition, offset, headers, type, timestamp, value }
   return row;
 };
 
-/** What was said of the task and its attempt before. */
-const copy = (row: EventRow, context: TaskContext): void => {
-  const { attempt } = context;
+/** What was said of the task before. */
+const copyTask = (row: EventRow, context: TaskContext): void => {
   if (context.created_at !== '') row.task_created_at = context.created_at;
   if (context.parent_id !== '') row.parent_id = context.parent_id;
   row.mode = context.mode;
   row.domain = context.domain;
   row.tier = context.tier;
   row.priority = context.priority;
-  if (attempt === undefined) return;
+};
+
+/** What was said of the attempt before. */
+const copyAttempt = (row: EventRow, attempt: AttemptContext): void => {
   row.attempt = attempt.attempt;
   row.ready_at = attempt.ready_at;
   row.prompt_version = attempt.prompt_version;
@@ -55,8 +58,10 @@ const copy = (row: EventRow, context: TaskContext): void => {
   if (attempt.node !== undefined) row.node = attempt.node;
   if (attempt.worker !== undefined) row.worker = attempt.worker;
   if (attempt.fence !== undefined) row.fence = attempt.fence;
-  const { output } = attempt;
-  if (output === undefined) return;
+  if (attempt.output !== undefined) copyOutput(row, attempt.output);
+};
+
+const copyOutput = (row: EventRow, output: OutputNote): void => {
   row.output_at = output.at;
   row.model = output.model;
   row.provider = output.provider;
@@ -139,23 +144,27 @@ const ofData = (row: EventRow, event: DatsEvent): void => {
 export const rowOf = (record: Recorded, event: DatsEvent, before: TaskContext | undefined, after: TaskContext | undefined): EventRow => {
   const row = ofHeaders(record);
   const context = after ?? before;
-  if (context !== undefined) copy(row, context);
+  const status = executionStatus(before, event);
   const { data } = event;
+  const said = 'attempt' in data ? data.attempt : undefined;
+  if (context !== undefined) copyTask(row, context);
+  const open = context?.attempt;
+  if (open !== undefined && (said === undefined || said === open.attempt || status !== undefined)) copyAttempt(row, open);
+  else if (said !== undefined) row.attempt = said;
+  if (event.type === 'dats.task.output.created' && said !== open?.attempt) copyOutput(row, outputOf(event));
   if ('task_id' in data && data.task_id !== undefined) row.task_id = data.task_id;
-  if ('attempt' in data && data.attempt !== undefined) row.attempt = data.attempt;
   if ('node' in data && typeof data.node === 'string') row.node = data.node;
   if ('worker' in data && typeof data.worker === 'string') row.worker = data.worker;
   if (row.task_id !== undefined && Number(row.attempt ?? 0) >= 1)
     row.provenance_id = derivedId(String(row.task_id), 'execution', Number(row.attempt));
   ofData(row, event);
-  const status = executionStatus(before, event);
   if (status !== undefined) row.execution_status = status;
-  return row;
+  return fitRow(row);
 };
 
 /** O1. */
 export const bareRowOf = (record: Recorded, fault: Fault): EventRow => {
   const row = ofHeaders(record);
   ofError(row, { code: fault.code, message: fault.message });
-  return row;
+  return fitRow(row);
 };

@@ -17,6 +17,8 @@ export interface FrontOptions {
 
 /** Of a request body, in bytes: a batch of rows. */
 const BODY_LIMIT_BYTES = 256 * 1024 * 1024;
+/** Of the address, which holds the values of a statement: as much as a ClickHouse server takes (`http_max_uri_size`). */
+const ADDRESS_LIMIT_BYTES = 1024 * 1024;
 const INSERT = /^INSERT INTO (\S+)(?: (\([^)]*\)))? FORMAT (\w+)\s*$/;
 
 /** Hands out sessions, first come first served. */
@@ -65,14 +67,17 @@ const statementOf = (address: URLSearchParams, body: Buffer): string => {
 const UNESCAPED: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', 0: '\0' };
 const unescaped = (text: string): string => text.replace(/\\(.)/gs, (_, char: string) => UNESCAPED[char] ?? char);
 
+/** A place for a value; or literals, quoted names and comments, in which there is none: a value put there would end them, and be read as SQL. */
+const PLACE_OR_TEXT = /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|--[^\n]*|\/\*[\s\S]*?\*\/|\{(\w+):([^{}]+)\}/gs;
+
 /**
  * `{name:Type}` by its value, cast to its type, as the server does it. The client sends a plain value escaped, a compound one as it is written in SQL.
  * Not by the engine's own binding: that lets only one bound statement run in the whole process at a time.
  */
-const bound = (sql: string, address: URLSearchParams): string => {
+export const bound = (sql: string, address: URLSearchParams): string => {
   if (![...address.keys()].some((name) => name.startsWith('param_'))) return sql;
-  return sql.replace(/\{(\w+):([^{}]+)\}/g, (whole, name: string, type: string) => {
-    const value = address.get(`param_${name}`);
+  return sql.replace(PLACE_OR_TEXT, (whole, name: string | undefined, type: string) => {
+    const value = name === undefined ? null : address.get(`param_${name}`);
     if (value === null) return whole;
     return `_CAST(${quoted(/^(Array|Tuple|Map)\(/.test(type) ? value : unescaped(value))}, ${quoted(type)})`;
   });
@@ -107,5 +112,5 @@ export const createFront = ({ writers, readers }: FrontOptions): Server => {
       response.end(/^Code: \d+/.test(message) ? message : `Code: ${codeIn(error)}. DB::Exception: ${message} (ENGINE)`);
     }
   };
-  return createServer((request, response) => void answer(request, response));
+  return createServer({ maxHeaderSize: ADDRESS_LIMIT_BYTES }, (request, response) => void answer(request, response));
 };
