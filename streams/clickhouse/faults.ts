@@ -6,7 +6,7 @@ import { Fault } from '../../schemas/index.js';
 /** `system.errors` of ClickHouse. */
 const CODES = {
   missing: new Set([60, 81]),
-  busy: new Set([3, 159, 160, 164_000, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 285, 290, 319, 394, 425, 439, 516_000]),
+  busy: new Set([3, 159, 160, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 285, 290, 319, 394, 425, 439]),
   limit: new Set([158, 159, 160, 241, 307, 396]),
 } as const;
 

@@ -33,13 +33,13 @@ export interface Fleet {
 }
 
 /** One process for each entry of `members`, which says its roles. */
-export const startFleet = (config: string, members: readonly (string | Member)[]): Fleet => {
+export const startFleet = (config: string, members: readonly (string | Member)[], env: Readonly<Record<string, string>> = {}): Fleet => {
   const expected = new Set<NodeProcess>();
   const deaths: string[] = [];
   const roster = members.map((member): Member => (typeof member === 'string' ? { roles: member } : member));
   const start = ({ roles, port }: Member): NodeProcess => {
     const args = ['--roles', roles, ...(port === undefined ? [] : ['--port', String(port)])];
-    const node = startProcess(config, args, { DATS_LOG_LEVEL: 'warn' });
+    const node = startProcess(config, args, { DATS_LOG_LEVEL: 'warn', ...env });
     void node.exited.then(({ code, signal }) => {
       if (!expected.has(node)) deaths.push(`${roles}: code ${code}, signal ${signal}: ${node.errors().slice(-2_000)}`);
     });

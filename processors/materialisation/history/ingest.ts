@@ -3,8 +3,9 @@
 // H1. A batch is written down before it is inserted (P1 of progress.ts), its token is its place: sent twice, by a retry or by an owner that does not know that
 // it was replaced, it is in once. H2. After a crash the batch that was written down is inserted again and counted in every table; what is not right is made
 // right (heal.ts). H3. A store that is slow or away holds the reading up, nothing else: the log waits. One batch is held. H4. Tables that were made anew
-// (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away.
+// (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away. H5. Rows are made some at a time: a process that catches up still does what else it has to.
 import { setMaxListeners } from 'node:events';
+import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, toFault } from '../../../schemas/index.js';
 import { type Analytics, type Assignment, type Log, pause, type Recorded } from '../../../streams/index.js';
 import { backoffMs } from '../../../streams/runtime/index.js';
@@ -32,6 +33,8 @@ export interface HistoryOptions {
 /** Records and bytes of a batch. */
 const MAX_RECORDS = 8_192;
 const MAX_BYTES = 16 * 1024 * 1024;
+/** H5: rows that are made in one go, a few milliseconds. */
+const BREATH_RECORDS = 128;
 const BACKOFF = { baseMs: 100, maxMs: 5_000 };
 /** How often a batch is cleared and inserted anew before it is left for a while. */
 const HEALINGS = 3;
@@ -65,7 +68,9 @@ export const ingestHistory = async (assignment: Assignment, options: HistoryOpti
 
 interface Batch {
   readonly range: Range;
-  readonly rows: readonly EventRow[];
+  /** Rows as JSON, one a line: rows themselves would outlive the young heap while they wait. */
+  readonly lines: string;
+  readonly count: number;
   /** Of the contexts, by these records. */
   readonly changes: ReadonlyMap<string, TaskContext | null>;
 }
@@ -111,7 +116,7 @@ class Ingestion {
         const began = performance.now();
         for (const part of inBytes(records)) {
           if (signal.aborted) break;
-          await this.#write(this.#batchOf(part));
+          await this.#write(await this.#batchOf(part));
         }
         if (records.length < MAX_RECORDS) await pause(this.#options.flushMs - (performance.now() - began), signal);
       }
@@ -150,10 +155,11 @@ class Ingestion {
     const records: Recorded[] = [];
     for await (const some of log.read({ topic, partition, offset: from }, revoked, { until: to })) records.push(...some);
     if (revoked.aborted) return;
-    const batch = this.#batchOf(records, to);
+    const rows: EventRow[] = [];
+    const batch = await this.#batchOf(records, to, rows);
     await this.#insert(batch, '');
     for (let again = 1; ; again++) {
-      const table = await mismatch(analytics, batch.range, batch.rows);
+      const table = await mismatch(analytics, batch.range, rows);
       if (table === undefined) break;
       if (again > HEALINGS)
         throw new Fault(
@@ -161,17 +167,25 @@ class Ingestion {
           'history_unhealed',
           `${table} has not what records ${from} to ${to - 1} of ${topic}/${partition} make`,
         );
-      await clearRange(analytics, batch.range, batch.rows);
+      await clearRange(analytics, batch.range, rows);
       await this.#insert(batch, `/again-${this.#assignment.epoch}-${again}-${Date.now()}`);
     }
     this.#isIn(batch);
     await this.#save(this.#position);
   }
 
-  #batchOf(records: readonly Recorded[], to = records.at(-1)!.offset + 1): Batch {
+  /** @param rows takes the rows, where somebody wants them. */
+  async #batchOf(records: readonly Recorded[], to = records.at(-1)!.offset + 1, rows?: EventRow[]): Promise<Batch> {
     const { topic, partition } = this.#assignment;
-    const rows = records.map((record) => this.#fold.take(record));
-    return { range: { topic, partition, from: this.#position, to }, rows, changes: this.#fold.changed() };
+    const lines: string[] = [];
+    for (const record of records) {
+      const row = this.#fold.take(record);
+      rows?.push(row);
+      lines.push(JSON.stringify(row));
+      if (lines.length % BREATH_RECORDS === 0) await breath();
+    }
+    const range = { topic, partition, from: this.#position, to };
+    return { range, lines: lines.join('\n'), count: lines.length, changes: this.#fold.changed() };
   }
 
   /** H1. */
@@ -190,16 +204,12 @@ class Ingestion {
     this.#settling.unref();
   }
 
-  async #insert({ range, rows }: Batch, suffix: string): Promise<void> {
-    if (rows.length === 0) return;
+  async #insert({ range, lines, count }: Batch, suffix: string): Promise<void> {
+    if (count === 0) return;
     const { topic, partition, from, to } = range;
     const began = performance.now();
-    await this.#options.analytics.insert(
-      EVENTS,
-      rows.map((row) => JSON.stringify(row)).join('\n'),
-      `${this.#generation}/${topic}/${partition}/${from}-${to}${suffix}`,
-    );
-    this.#options.onInserted?.({ topic, rows: rows.length, ms: performance.now() - began });
+    await this.#options.analytics.insert(EVENTS, lines, `${this.#generation}/${topic}/${partition}/${from}-${to}${suffix}`);
+    this.#options.onInserted?.({ topic, rows: count, ms: performance.now() - began });
   }
 
   #isIn({ range, changes }: Batch): void {
