@@ -1,6 +1,7 @@
 // How each dependency of a node is. Readiness tells the truth: what cannot do its work is not ready.
 import type { DependencyHealth } from '../gateway/index.js';
 import type { ModelGateway } from '../models/index.js';
+import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
 import { LIFECYCLE, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import type { Analytics, Log, ViewStore } from '../streams/index.js';
@@ -81,8 +82,10 @@ export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promis
       ? []
       : [
           timed('analytics', false, async () => {
-            const [store, history] = await Promise.all([analytics.health(), owned(groups.history, [LIFECYCLE, TELEMETRY], 'deciders')]);
-            return store.ok ? { ...history, detail: `${store.detail}, ${history.detail}` } : store;
+            const [store, history] = await Promise.all([analytics.health(), owned(groups.history, HISTORY_TOPICS, 'deciders')]);
+            if (!store.ok || !history.ok) return store.ok ? history : store;
+            const behind = (await historyBehind(analytics, log)).reduce((sum, { records }) => sum + records, 0);
+            return { ok: true, detail: `${store.detail}, ${behind} records behind` };
           }),
         ]),
     timed('models', false, async () => {

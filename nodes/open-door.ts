@@ -1,5 +1,6 @@
 // What a node answers: its API where it is a gateway, else /metrics where a port is named for it.
 import { createApp, serveGateway } from '../gateway/index.js';
+import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import { createAgents } from '../processors/routing/index.js';
 import { LIFECYCLE, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import { ANSWER_MS, type HealthDeps, healthOf } from './health.js';
@@ -24,9 +25,10 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
       { group: GROUPS.deciders, topics: [LIFECYCLE] },
       { group: GROUPS.views, topics: [LIFECYCLE] },
       { group: GROUPS.workers, topics: WORK_TOPICS },
+      ...(analytics === undefined ? [] : [{ group: GROUPS.history, topics: HISTORY_TOPICS }]),
       ...(tracing === undefined ? [] : [{ group: GROUPS.traces, topics: [LIFECYCLE, TELEMETRY] as const }]),
     ],
-    history: analytics && { group: GROUPS.history, topics: [LIFECYCLE, TELEMETRY] },
+    history: analytics && (async () => (await historyBehind(analytics.store, log)).reduce((sum, { records }) => sum + records, 0)),
   });
 
 const appOf = async ({ options, ...parts }: Starting, health: Door['health']) => {

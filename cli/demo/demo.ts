@@ -9,7 +9,8 @@ import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { type Configuration, configurationOf, loadConfiguration, packageRoot, type RunningNode } from '../../nodes/index.js';
-import { type ArtifactView, Fault, isTerminal, LIFECYCLE, type modelConfigSchema, newId, TELEMETRY, TIERS } from '../../schemas/index.js';
+import { HISTORY_TOPICS } from '../../processors/index.js';
+import { type ArtifactView, Fault, isTerminal, type modelConfigSchema, newId, TIERS } from '../../schemas/index.js';
 import { createClient, type DatsClient } from '../client/index.js';
 import { EXIT } from '../exit.js';
 import { type EventScreen, openEventScreen } from '../followed.js';
@@ -293,7 +294,7 @@ const RECORDED_MS = 20_000;
 const sayWhatToAsk = async (session: Session, node: RunningNode, dataDir: string): Promise<void> => {
   const analytics = (await node.health()).find(({ name }) => name === 'analytics');
   const { signal } = session.io;
-  const behind = async () => (await node.log.lag('history', [LIFECYCLE, TELEMETRY])).reduce((sum, { lag }) => sum + lag, 0);
+  const behind = async () => (await node.log.lag('history', HISTORY_TOPICS)).reduce((sum, { lag }) => sum + lag, 0);
   if (analytics?.ok === true)
     for (const deadline = performance.now() + RECORDED_MS; (await behind()) > 0 && performance.now() < deadline; )
       await sleep(LOOK_MS, undefined, { signal });

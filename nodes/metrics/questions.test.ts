@@ -36,7 +36,7 @@ const well: Sources = {
     { name: 'views', ok: false, required: true },
   ],
   groups: [{ group: 'core', topics: ['dats.lifecycle'] }],
-  history: { group: 'history', topics: ['dats.lifecycle'] },
+  history: async () => 9,
 };
 
 const open = async () => {
@@ -53,7 +53,7 @@ it('lag, dependencies and models are told as they are when they are asked', asyn
   const { metrics, value } = await open();
   metrics.ask(well);
   expect(await value('dats_consumer_lag_records', { group: 'core', topic: 'dats.lifecycle' })).toBe(7);
-  expect(await value('dats_analytics_ingest_lag_records')).toBe(7);
+  expect(await value('dats_analytics_ingest_lag_records')).toBe(9);
   expect([await value('dats_dependency_up', { name: 'log' }), await value('dats_dependency_up', { name: 'views' })]).toEqual([1, 0]);
   expect([await value('dats_model_up', { model: 'm' }), await value('dats_model_queued_calls', { model: 'm' })]).toEqual([0, 5]);
 });

@@ -32,8 +32,8 @@ export interface Sources {
   /** Must answer for itself within LIMIT_MS where a dependency does not: see `healthOf`. */
   readonly health: () => Promise<readonly DependencyHealth[]>;
   readonly groups: readonly Group[];
-  /** The group that brings the log into ClickHouse; undefined where there is none. */
-  readonly history: Group | undefined;
+  /** How many records ClickHouse does not have yet; undefined where there is none. */
+  readonly history: (() => Promise<number>) | undefined;
 }
 
 interface Question<T> {
@@ -101,9 +101,12 @@ export const openQuestions = (metrics: QuestionMetrics, sources: Sources, limitM
     ...(history === undefined
       ? []
       : [
-          lagOf(history, (answer) => {
-            showLag(metrics.lag, history.group, answer);
-            if (answer !== undefined) metrics.ingestLag.of().set(answer.reduce((sum, one) => sum + one.lag, 0));
+          question({
+            part: 'history',
+            ask: history,
+            show: (answer) => {
+              if (answer !== undefined) metrics.ingestLag.of().set(answer);
+            },
           }),
         ]),
     question({

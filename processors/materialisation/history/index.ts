@@ -1,2 +1,3 @@
+export { HISTORY_TOPICS, historyBehind, type PartitionBehind } from './behind.js';
 export { type HistoryOptions, ingestHistory } from './ingest.js';
 export { type EventRow, rowOf } from './row.js';
