@@ -19,7 +19,9 @@ const programOf = (then: string): string => {
   chmodSync(path, 0o755);
   return path;
 };
-const asked = (): readonly string[] => (existsSync(join(dir, 'asked')) ? readFileSync(join(dir, 'asked'), 'utf8').trim().split('\n') : []);
+/** Whole lines: the file is there, empty, before the first. */
+const asked = (): readonly string[] =>
+  existsSync(join(dir, 'asked')) ? readFileSync(join(dir, 'asked'), 'utf8').split('\n').slice(0, -1) : [];
 /** Looks again each turn of the event loop: for what other processes do. */
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
