@@ -4,12 +4,14 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Figure, lineOf } from './figure.js';
+import { benchIngest } from './ingest.js';
 import { benchKafkaPipeline } from './kafka-pipeline.js';
 import { keyedFigures, keyedOnKafkaFigures } from './keyed.js';
 import { machineLine } from './machine.js';
 import { benchWithPeers, installPeers, peersMissing } from './peers.js';
 import { benchPipeline } from './pipeline.js';
 import { cacheDir } from './places.js';
+import { benchProvenance } from './provenance.js';
 import { benchRebalances } from './rebalance.js';
 import { benchReplay } from './replay.js';
 import { resultsPage } from './results.js';
@@ -17,14 +19,47 @@ import { startServers } from './servers.js';
 import { benchIdle, benchStart } from './standing.js';
 import { benchStreams } from './streams.js';
 
-const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P11', 'P12', 'P13', 'R2'];
+const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P11', 'P12', 'P13', 'R2'];
 /** Figures on Kafka that are told beside an embedded one of the same run. */
 const BESIDE: Readonly<Record<string, string>> = { P1k: 'P1', P4k: 'P4' };
 const ON_KAFKA = ['P1k', 'P4k', 'P5k'];
 const SIZES = {
-  quick: { tasks: 2_000, seconds: 5, replayTasks: 2_000, idleSeconds: 10, starts: 3, rounds: 1, peerTasks: 2_000, rebalances: 4 },
-  normal: { tasks: 20_000, seconds: 15, replayTasks: 43_000, idleSeconds: 60, starts: 5, rounds: 1, peerTasks: undefined, rebalances: 20 },
-  full: { tasks: 20_000, seconds: 30, replayTasks: 43_000, idleSeconds: 300, starts: 5, rounds: 3, peerTasks: undefined, rebalances: 20 },
+  quick: {
+    tasks: 2_000,
+    seconds: 5,
+    replayTasks: 2_000,
+    idleSeconds: 10,
+    starts: 3,
+    rounds: 1,
+    peerTasks: 2_000,
+    rebalances: 4,
+    ingested: 50_000,
+    executions: [100_000],
+  },
+  normal: {
+    tasks: 20_000,
+    seconds: 15,
+    replayTasks: 43_000,
+    idleSeconds: 60,
+    starts: 5,
+    rounds: 1,
+    peerTasks: undefined,
+    rebalances: 20,
+    ingested: 500_000,
+    executions: [100_000, 1_000_000, 10_000_000],
+  },
+  full: {
+    tasks: 20_000,
+    seconds: 30,
+    replayTasks: 43_000,
+    idleSeconds: 300,
+    starts: 5,
+    rounds: 3,
+    peerTasks: undefined,
+    rebalances: 20,
+    ingested: 500_000,
+    executions: [100_000, 1_000_000, 10_000_000],
+  },
 } as const;
 
 const RESULTS = new URL('../../bench/RESULTS.md', import.meta.url);
@@ -33,6 +68,7 @@ const HELP = `npm run bench -- [${FIGURES.join(' ')}] [--quick | --full] [--peer
   --peers      none; some: RabbitMQ classic and BullMQ appendfsync always (default); all: Restate and DBOS as well
   --quick      small loads, for a look; --full: three interleaved rounds with the peers, five idle minutes
   --write      puts the figures of this run into bench/RESULTS.md
+  P8           fills a store of 10 million executions the first time (some minutes, about 12 GB) and keeps it
   P1k P4k P5k and R2 start a Kafka and a Redis of their own (java and redis-server are needed; the first time the network as well)
   DATS_PEERS   folder of the peers' harness;  DATS_CACHE  where everything is kept (default ~/.cache/dats)
 `;
@@ -90,6 +126,8 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   }
   if (wanted.has('P5')) await tell(keyedFigures());
   if (wanted.has('P6')) await tell(benchReplay(size.replayTasks));
+  if (wanted.has('P7')) await tell(benchIngest(size.ingested, size.seconds));
+  if (wanted.has('P8')) await tell(benchProvenance(size.executions));
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));
