@@ -1,6 +1,6 @@
 // The role that decides, and what is folded of the log beside it: views, history, traces.
 import { runDeciders } from '../processors/host/index.js';
-import { type Decider, ingestHistory, materialise } from '../processors/index.js';
+import { type Decider, ingestHistory, materialise, openLoad } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
@@ -22,6 +22,13 @@ export const startDeciders = async ({ options, log, views, metrics, analytics, t
   if (tracing !== undefined) await serve(GROUPS.traces, [LIFECYCLE, TELEMETRY], tracing.export);
   if (analytics === undefined) return;
   const { store, generation } = analytics;
-  const history = { log, analytics: store, generation, flushMs: config.analytics.flush_ms, onProblem: problem('history') };
+  const history = {
+    log,
+    analytics: store,
+    generation,
+    flushMs: config.analytics.flush_ms,
+    load: openLoad(),
+    onProblem: problem('history'),
+  };
   await serve(GROUPS.history, [LIFECYCLE, TELEMETRY], (assignment) => ingestHistory(assignment, history));
 };

@@ -3,7 +3,8 @@
 // H1. A batch is written down before it is inserted (P1 of progress.ts), its token is its place: sent twice, by a retry or by an owner that does not know that
 // it was replaced, it is in once. H2. After a crash the batch that was written down is inserted again and counted in every table; what is not right is made
 // right (heal.ts). H3. A store that is slow or away holds the reading up, nothing else: the log waits. One batch is held. H4. Tables that were made anew
-// (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away. H5. Rows are made some at a time: a process that catches up still does what else it has to.
+// (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away. H5. Rows are made some at a time: a
+// process that catches up still does what else it has to. H6. Where it has much else to do, history gives way for GIVE_WAY_MS a batch: it catches up later.
 import { setMaxListeners } from 'node:events';
 import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, toFault } from '../../../schemas/index.js';
@@ -12,6 +13,7 @@ import { backoffMs } from '../../../streams/runtime/index.js';
 import type { TaskContext } from './context.js';
 import { openFold } from './fold.js';
 import { clearPartition, clearRange, mismatch, type Range } from './heal.js';
+import type { Load } from './load.js';
 import { loadProgress, type Progress, saveProgress } from './progress.js';
 import type { EventRow } from './row.js';
 import { EVENTS } from './tables.js';
@@ -25,6 +27,8 @@ export interface HistoryOptions {
   readonly flushMs: number;
   /** How often a quiet partition looks whether the tables are those it filled, in milliseconds; default LOOK_MS. */
   readonly lookMs?: number;
+  /** H6; none: it never gives way. */
+  readonly load?: Load;
   readonly onProblem?: (fault: Fault) => void;
   /** Told after every insert. */
   readonly onInserted?: (inserted: { readonly topic: string; readonly rows: number; readonly ms: number }) => void;
@@ -35,6 +39,9 @@ const MAX_RECORDS = 8_192;
 const MAX_BYTES = 16 * 1024 * 1024;
 /** H5: rows that are made in one go, a few milliseconds. */
 const BREATH_RECORDS = 128;
+/** H6: above this share of other work, and for so long, in milliseconds. */
+const BUSY_SHARE = 0.6;
+const GIVE_WAY_MS = 5_000;
 const BACKOFF = { baseMs: 100, maxMs: 5_000 };
 /** How often a batch is cleared and inserted anew before it is left for a while. */
 const HEALINGS = 3;
@@ -118,7 +125,7 @@ class Ingestion {
           if (signal.aborted) break;
           await this.#write(await this.#batchOf(part));
         }
-        if (records.length < MAX_RECORDS) await pause(this.#options.flushMs - (performance.now() - began), signal);
+        await pause(this.#waitMs(records.length) - (performance.now() - began), signal);
       }
       if (!revoked.aborted) this.#left.signal.throwIfAborted();
     } finally {
@@ -127,6 +134,13 @@ class Ingestion {
       await this.#saving.catch(() => undefined);
       if (!this.#noted && !this.#inDoubt && !this.#left.signal.aborted) await this.#save(this.#position).catch(() => undefined);
     }
+  }
+
+  /** Between the beginnings of two batches. */
+  #waitMs(records: number): number {
+    const { flushMs, load } = this.#options;
+    if (load !== undefined && load.others() > BUSY_SHARE) return Math.max(flushMs, GIVE_WAY_MS);
+    return records < MAX_RECORDS ? flushMs : 0;
   }
 
   /** Where the last owner was; what it may have left half done is completed. */
@@ -177,13 +191,19 @@ class Ingestion {
   /** @param rows takes the rows, where somebody wants them. */
   async #batchOf(records: readonly Recorded[], to = records.at(-1)!.offset + 1, rows?: EventRow[]): Promise<Batch> {
     const { topic, partition } = this.#assignment;
+    const { load } = this.#options;
     const lines: string[] = [];
+    let began = performance.now();
     for (const record of records) {
       const row = this.#fold.take(record);
       rows?.push(row);
       lines.push(JSON.stringify(row));
-      if (lines.length % BREATH_RECORDS === 0) await breath();
+      if (lines.length % BREATH_RECORDS > 0) continue;
+      load?.ours(performance.now() - began);
+      await breath();
+      began = performance.now();
     }
+    load?.ours(performance.now() - began);
     const range = { topic, partition, from: this.#position, to };
     return { range, lines: lines.join('\n'), count: lines.length, changes: this.#fold.changed() };
   }

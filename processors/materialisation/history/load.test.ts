@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest';
+import { openLoad, WINDOW_MS } from './load.js';
+
+const process = { now: 0, active: 0 };
+const load = openLoad({ now: () => process.now, active: () => process.active });
+/** A window in which the process was at work for `active` of a second's thousand, `ours` of it on rows. */
+const window = (active: number, ours: number): number => {
+  process.now += 1_000;
+  process.active += active;
+  load.ours(ours);
+  return load.others();
+};
+
+it('what is not ours is the share of others; a process that only makes rows, or waits, is not busy', () => {
+  expect(window(900, 0)).toBeCloseTo(0.9);
+  expect(window(900, 700)).toBeCloseTo(0.2);
+  expect(window(0, 0)).toBe(0);
+});
+
+it('is told for a window at a time', () => {
+  expect(window(500, 0)).toBeCloseTo(0.5);
+  process.now += WINDOW_MS - 1;
+  process.active += WINDOW_MS - 1;
+  expect(load.others()).toBeCloseTo(0.5);
+  process.now += 1;
+  process.active += 1;
+  expect(load.others()).toBeCloseTo(1);
+});

@@ -1,0 +1,41 @@
+// How busy this process is with other things than its history: what people wait for goes first (H6 of ingest.ts).
+import { performance } from 'node:perf_hooks';
+
+export interface Load {
+  /** Milliseconds that making rows took just now. */
+  ours(ms: number): void;
+  /** Share of the time, in [0, 1], that this process was at work on something else, of the last WINDOW_MS or so. */
+  others(): number;
+}
+
+export interface LoadDeps {
+  /** Milliseconds. */
+  readonly now: () => number;
+  /** Milliseconds that the event loop was at work since the process began. */
+  readonly active: () => number;
+}
+
+export const WINDOW_MS = 250;
+const PROCESS: LoadDeps = { now: () => performance.now(), active: () => performance.eventLoopUtilization().active };
+
+/** One a process: every partition makes rows. */
+export const openLoad = ({ now, active }: LoadDeps = PROCESS): Load => {
+  let at = now();
+  let activeThen = active();
+  let own = 0;
+  let share = 0;
+  return {
+    ours: (ms) => {
+      own += ms;
+    },
+    others: () => {
+      const elapsed = now() - at;
+      if (elapsed < WINDOW_MS) return share;
+      share = Math.max(0, (active() - activeThen - own) / elapsed);
+      at = now();
+      activeThen = active();
+      own = 0;
+      return share;
+    },
+  };
+};
