@@ -98,8 +98,8 @@ const analyticsConfigSchema = z.strictObject({
   password_env: envNameSchema.optional(),
   /** Lets the server gather the inserts of many writers; an insert still waits until it is written. */
   async_insert: z.boolean().default(false),
-  /** Events wait for so long to share an insert. */
-  flush_ms: z.int().min(0).max(60_000).default(500),
+  /** Events wait for so long to share an insert: each costs the machine some 60 ms, whatever is in it. */
+  flush_ms: z.int().min(0).max(60_000).default(2_000),
   /** Limits of other people's SQL (`dats sql`, POST /api/v1/query). */
   query: z
     .strictObject({

@@ -66,6 +66,8 @@ export const demoConfiguration = (
       node: { id: 'demo', data_dir: dataDir },
       gateway: { port: 0 },
       models: [...models, recorded],
+      // Who watches a demo asks at once.
+      analytics: { flush_ms: 250 },
       prices: { version: EXAMPLE_PRICES.version, models: [...EXAMPLE_PRICES.models] },
       scheduling: { backoff_base_ms: 200 },
     },

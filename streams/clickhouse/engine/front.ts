@@ -12,6 +12,8 @@ export interface EngineSession {
 
 export interface FrontOptions {
   readonly writers: readonly EngineSession[];
+  /** For questions of ours: they do not wait for inserts. */
+  readonly questions: readonly EngineSession[];
   readonly readers: readonly EngineSession[];
 }
 
@@ -89,8 +91,11 @@ const codeIn = (error: unknown): string => {
   return String(clickhouseCode ?? /Code: (\d+)/.exec(String(error))?.[1] ?? 1001);
 };
 
-export const createFront = ({ writers, readers }: FrontOptions): Server => {
+const QUESTION = /^\s*(?:SELECT|WITH)\b/i;
+
+export const createFront = ({ writers, questions, readers }: FrontOptions): Server => {
   const write = pool(writers);
+  const question = pool(questions);
   const read = pool(readers);
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -101,7 +106,7 @@ export const createFront = ({ writers, readers }: FrontOptions): Server => {
     }
     try {
       const statement = bound(statementOf(searchParams, await bodyOf(request)), searchParams);
-      const use = searchParams.get('readonly') === '1' ? read : write;
+      const use = searchParams.get('readonly') === '1' ? read : QUESTION.test(statement) ? question : write;
       const bytes = await use((session) => session.run(statement));
       response.setHeader('content-type', 'text/plain; charset=UTF-8');
       response.end(bytes);

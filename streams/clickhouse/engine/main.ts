@@ -6,11 +6,12 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Session } from 'chdb';
-import { createFront, type EngineSession } from './front.js';
+import { createFront, type EngineSession, type FrontOptions } from './front.js';
 
 export const EXIT_TAKEN = 3;
 const NICENESS = 10;
-const WRITERS = 3;
+const WRITERS = 2;
+const QUESTIONS = 2;
 const READERS = 2;
 /** Of the whole engine, in bytes; what is above is refused and tried again. */
 const MEMORY_BYTES = 4 * 1024 * 1024 * 1024;
@@ -48,7 +49,7 @@ const sessionOf = (args: readonly string[]): EngineSession => {
   };
 };
 
-const open = (): { writers: EngineSession[]; readers: EngineSession[] } => {
+const open = (): FrontOptions => {
   mkdirSync(dir, { recursive: true });
   const shared = ['--date_time_output_format=iso', '--output_format_json_quote_64bit_integers=1', '--output_format_json_quote_decimals=0'];
   const limits = [
@@ -59,8 +60,11 @@ const open = (): { writers: EngineSession[]; readers: EngineSession[] } => {
     `--max_memory_usage=${values['ask-memory-bytes'] ?? 1024 * 1024 * 1024}`,
     '--max_threads=2',
   ];
-  const writers = Array.from({ length: WRITERS }, () => sessionOf([...shared, `--max_memory_usage=${MEMORY_BYTES}`]));
-  return { writers, readers: Array.from({ length: READERS }, () => sessionOf([...limits, ...shared])) };
+  const ours = [...shared, `--max_memory_usage=${MEMORY_BYTES}`];
+  // One thread an insert: the pipeline beside it needs the processor too.
+  const writers = Array.from({ length: WRITERS }, () => sessionOf([...ours, '--max_threads=1', '--max_insert_threads=1']));
+  const questions = Array.from({ length: QUESTIONS }, () => sessionOf(ours));
+  return { writers, questions, readers: Array.from({ length: READERS }, () => sessionOf([...limits, ...shared])) };
 };
 
 let sessions: ReturnType<typeof open>;
