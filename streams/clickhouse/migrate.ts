@@ -2,7 +2,7 @@
 //
 // V1. A file that was applied is never changed: another digest than noted is refused. New tables and columns come in new files. V2. Statements are written so that
 // applying one twice does no harm (IF NOT EXISTS), as a crash may come between a statement and its note. V3. Several processes may migrate at once.
-// V4. `dats.generation` is a new id whenever the tables were made anew: what was in them before is to be brought again.
+// V4. The generation is another whenever a table was made anew: what was in it before is to be brought again.
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +19,6 @@ const NAME = /^(\d{3})_[a-z0-9_]+\.sql$/;
 const DATABASE = 'CREATE DATABASE IF NOT EXISTS dats';
 const MIGRATIONS = `CREATE TABLE IF NOT EXISTS dats.migrations (name String, sha256 String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'))
   ENGINE = ReplacingMergeTree ORDER BY name`;
-const GENERATION = `CREATE TABLE IF NOT EXISTS dats.generation (id String, made_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) ENGINE = MergeTree ORDER BY made_at`;
 
 /** A checkout may have ended the lines otherwise: the file is the same. */
 const unixOf = (text: string): string => text.replaceAll('\r\n', '\n');
@@ -53,7 +52,7 @@ export interface Migrated {
 
 /** Brings the tables up to date. @throws Fault retryable; terminal `migration_changed` (V1), `analytics_refused` with the statement at fault */
 export const migrate = async (analytics: Analytics, migrations: readonly Migration[]): Promise<Migrated> => {
-  for (const statement of [DATABASE, MIGRATIONS, GENERATION]) await analytics.command(statement);
+  for (const statement of [DATABASE, MIGRATIONS]) await analytics.command(statement);
   const rows = await analytics.query<{ name: string; sha256: string }>('SELECT name, sha256 FROM dats.migrations FINAL');
   const noted = new Map(rows.map(({ name, sha256 }) => [name, sha256]));
   // Whoever dropped tables by hand left the notes: what is noted must be there.
@@ -78,24 +77,20 @@ export const migrate = async (analytics: Analytics, migrations: readonly Migrati
       await analytics.insert('dats.migrations', JSON.stringify({ name, sha256 }), `migration-${name}-${sha256}-${randomUUID()}`);
     applied.push(name);
   }
-  return { applied, generation: await generationOf(analytics, remade) };
+  return { applied, generation: await generationOf(analytics) };
 };
 
 /** What a statement makes, by its name in `dats`; a database is always there. */
 const tableOf = (statement: string): string =>
   /^CREATE (?:MATERIALIZED VIEW|TABLE|VIEW) IF NOT EXISTS dats\.(\w+)/.exec(statement)?.[1] ?? 'migrations';
 
-const readGeneration = async (analytics: Analytics): Promise<string | undefined> => {
-  const [row] = await analytics.query<{ id: string }>('SELECT id FROM dats.generation ORDER BY made_at DESC, id LIMIT 1');
-  return row?.id;
-};
-
-const generationOf = async (analytics: Analytics, remade: boolean): Promise<string> => {
-  const known = await readGeneration(analytics);
-  if (known !== undefined && !remade) return known;
-  const id = randomUUID();
-  await analytics.insert('dats.generation', JSON.stringify({ id }), id);
-  return (await readGeneration(analytics)) ?? id;
+/** V4: of the tables' own ids, so that processes that migrate at once agree, also where one knows more files than the other. */
+const generationOf = async (analytics: Analytics): Promise<string> => {
+  const tables = await analytics.query<{ name: string; id: string }>(
+    "SELECT name, toString(uuid) AS id FROM system.tables WHERE database = 'dats' AND name != 'migrations' AND (engine LIKE '%MergeTree' OR engine = 'MaterializedView') ORDER BY name",
+  );
+  const ids = tables.map(({ name, id }) => `${name}=${id}`).join('\n');
+  return createHash('sha256').update(ids).digest('hex').slice(0, 32);
 };
 
 /** Everything away, so that the next `migrate` makes it anew. */

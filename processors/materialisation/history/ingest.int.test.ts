@@ -162,7 +162,7 @@ describe('the history on the real engine', () => {
   });
 
   describe('tables that are taken away', () => {
-    test.each(['everything', EVENTS, 'dats.provenance', 'dats.project_days', 'dats.call_minutes_mv', 'dats.migrations', 'dats.generation'])(
+    test.each(['everything', EVENTS, 'dats.provenance', 'dats.project_days', 'dats.call_minutes_mv', 'dats.migrations'])(
       '%s: all comes back while events go on, and answers are the same',
       async (what) => {
         const store = openEmbedded();

@@ -96,8 +96,10 @@ test(`a column, a table and a view are added to ${ROWS} rows: old answers stay, 
       { operation: 'embeddings', calls: ROWS / 4 },
     ]);
     await expect.poll(count, WITHIN).toBe(ROWS);
-    expect(await old()).toEqual(before);
-    expect(await store.query('SELECT region, count() AS n FROM dats.events GROUP BY region')).toEqual([{ region: 'unknown', n: ROWS }]);
+    // Whoever looks between a new table and its view sees a generation of its own: all may be brought twice.
+    await expect.poll(old, WITHIN).toEqual(before);
+    const regions = () => store.query('SELECT region, count() AS n FROM dats.events GROUP BY region');
+    await expect.poll(regions, WITHIN).toEqual([{ region: 'unknown', n: ROWS }]);
 
     await append(ROWS, ROWS + 100);
     await expect.poll(count, WITHIN).toBe(ROWS + 100);
