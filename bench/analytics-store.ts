@@ -32,7 +32,8 @@ export const enginePidOf = (dir: string): number | undefined => {
   return undefined;
 };
 
+/** @param sql asks for one number, `n` */
 export const countOf = async (store: Analytics, sql: string): Promise<number> => {
-  const [row] = await store.query<{ n: number }>(`SELECT toUInt64(${sql}`);
+  const [row] = await store.query<{ n: number }>(sql);
   return Number(row?.n ?? 0);
 };

@@ -35,30 +35,30 @@ describe('the rows of P8', () => {
   });
 
   test('reach every table by the views, each execution once', async () => {
-    expect(await countOf(store, 'count()) AS n FROM dats.provenance')).toBe(ROWS.executions);
-    expect(await countOf(store, 'uniqExact(provenance_id)) AS n FROM dats.provenance')).toBe(ROWS.executions);
-    expect(await countOf(store, 'sum(executions)) AS n FROM dats.execution_minutes')).toBe(ROWS.executions);
-    const made = await countOf(store, 'sum(length(artifact_ids))) AS n FROM dats.provenance');
-    expect(await countOf(store, 'count()) AS n FROM dats.artifacts')).toBe(made);
-    const consumed = await countOf(store, 'sum(length(artifact_ids) * length(consumed_ids))) AS n FROM dats.provenance');
-    expect(await countOf(store, 'count()) AS n FROM dats.artifact_edges')).toBe(consumed);
+    expect(await countOf(store, 'SELECT count() AS n FROM dats.provenance')).toBe(ROWS.executions);
+    expect(await countOf(store, 'SELECT uniqExact(provenance_id) AS n FROM dats.provenance')).toBe(ROWS.executions);
+    expect(await countOf(store, 'SELECT sum(executions) AS n FROM dats.execution_minutes')).toBe(ROWS.executions);
+    const made = await countOf(store, 'SELECT sum(length(artifact_ids)) AS n FROM dats.provenance');
+    expect(await countOf(store, 'SELECT count() AS n FROM dats.artifacts')).toBe(made);
+    const consumed = await countOf(store, 'SELECT sum(length(artifact_ids) * length(consumed_ids)) AS n FROM dats.provenance');
+    expect(await countOf(store, 'SELECT count() AS n FROM dats.artifact_edges')).toBe(consumed);
     expect(consumed).toBeGreaterThan(ROWS.executions / 10);
   });
 
   test('are skewed as is said: 80 % accepted, 15 % rejected, and a tenth of one project', async () => {
     const share = async (where: string): Promise<number> =>
-      (await countOf(store, `countIf(${where})) AS n FROM dats.provenance`)) / ROWS.executions;
+      (await countOf(store, `SELECT countIf(${where}) AS n FROM dats.provenance`)) / ROWS.executions;
     expect(await share("status = 'accepted'")).toBeCloseTo(0.8, 2);
     expect(await share("status = 'rejected'")).toBeCloseTo(0.15, 2);
     expect(await share("project_id = 'project-0'")).toBeCloseTo(0.1, 2);
-    expect(await countOf(store, 'uniqExact(project_id)) AS n FROM dats.provenance')).toBe(ROWS.projects);
+    expect(await countOf(store, 'SELECT uniqExact(project_id) AS n FROM dats.provenance')).toBe(ROWS.projects);
   });
 
   test('consume only what an accepted execution of the same project made before', async () => {
-    const inputs = await countOf(store, 'sum(length(consumed_ids))) AS n FROM dats.provenance');
+    const inputs = await countOf(store, 'SELECT sum(length(consumed_ids)) AS n FROM dats.provenance');
     const found = await countOf(
       store,
-      `count()) AS n FROM (SELECT project_id, time, arrayJoin(consumed_ids) AS id FROM dats.provenance) AS c
+      `SELECT count() AS n FROM (SELECT project_id, time, arrayJoin(consumed_ids) AS id FROM dats.provenance) AS c
        INNER JOIN (SELECT project_id, time, arrayJoin(artifact_ids) AS id FROM dats.provenance WHERE status = 'accepted') AS m
        ON c.id = m.id AND c.project_id = m.project_id WHERE m.time < c.time`,
     );
@@ -68,7 +68,7 @@ describe('the rows of P8', () => {
 
   test('are the same in whatever chunks they come', async () => {
     const digest =
-      'groupBitXor(cityHash64(topic, offset, id, time, task_id, execution_status, artifact_ids, consumed_ids, data))) AS n FROM dats.events';
+      'SELECT groupBitXor(cityHash64(topic, offset, id, time, task_id, execution_status, artifact_ids, consumed_ids, data)) AS n FROM dats.events';
     const first = await countOf(store, digest);
     await store.command('TRUNCATE TABLE dats.events');
     await store.command(endingsSql(ROWS, 0, ROWS.executions));

@@ -10,7 +10,7 @@ import { freshDir, removeDir } from './places.js';
 /** Rows of an insert, as the ingestion has at most. */
 const BATCH = 8_192;
 /** Inserts that are under way at a time: as many as the engine writes at a time. */
-const WRITERS = 3;
+const WRITERS = 2;
 const READ_BYTES = 1024 * 1024;
 
 /** A log, and how it is read. */
@@ -79,7 +79,7 @@ const plainInserts = async (file: string, records: number, withViews: boolean): 
     };
     await Promise.all(Array.from({ length: WRITERS }, write));
     const ms = performance.now() - begin;
-    const has = await countOf(store, 'count()) AS n FROM dats.events');
+    const has = await countOf(store, 'SELECT count() AS n FROM dats.events');
     if (has !== records || sent !== records) throw new Error(`the plain inserts brought ${has} of ${records} rows`);
     return perSecond(records, ms);
   } finally {

@@ -65,20 +65,20 @@ const fill = async (dir: string, records: number): Promise<Filled> => {
 
 /** I1. What each table must hold, by a question that counts it. */
 const countsOf = (tally: Tally): readonly (readonly [string, number])[] => [
-  ['count()) AS n FROM dats.events', tally.lifecycle + tally.telemetry],
-  ['uniqExact(topic, partition, offset)) AS n FROM dats.events', tally.lifecycle + tally.telemetry],
-  ['count()) AS n FROM dats.provenance', tally.executions],
-  ["countIf(status = 'accepted')) AS n FROM dats.provenance", tally.statuses.accepted ?? 0],
-  ['count()) AS n FROM dats.artifacts', tally.artifacts],
-  ['count()) AS n FROM dats.artifact_edges', tally.edges],
-  ['count()) AS n FROM dats.artifact_edges_up', tally.edges],
-  ['count()) AS n FROM dats.model_calls', tally.calls],
-  ['count()) AS n FROM dats.node_samples', tally.samples],
-  ['sum(calls)) AS n FROM dats.call_minutes', tally.calls],
-  ['sum(executions)) AS n FROM dats.execution_minutes', tally.executions],
-  ['sum(calls)) AS n FROM dats.task_costs', tally.calls],
-  ['sum(events)) AS n FROM dats.project_days', tally.lifecycle + tally.telemetry],
-  ['sum(events)) AS n FROM dats.agent_days', tally.lifecycle + tally.telemetry],
+  ['SELECT count() AS n FROM dats.events', tally.lifecycle + tally.telemetry],
+  ['SELECT uniqExact(topic, partition, offset) AS n FROM dats.events', tally.lifecycle + tally.telemetry],
+  ['SELECT count() AS n FROM dats.provenance', tally.executions],
+  ["SELECT countIf(status = 'accepted') AS n FROM dats.provenance", tally.statuses.accepted ?? 0],
+  ['SELECT count() AS n FROM dats.artifacts', tally.artifacts],
+  ['SELECT count() AS n FROM dats.artifact_edges', tally.edges],
+  ['SELECT count() AS n FROM dats.artifact_edges_up', tally.edges],
+  ['SELECT count() AS n FROM dats.model_calls', tally.calls],
+  ['SELECT count() AS n FROM dats.node_samples', tally.samples],
+  ['SELECT sum(calls) AS n FROM dats.call_minutes', tally.calls],
+  ['SELECT sum(executions) AS n FROM dats.execution_minutes', tally.executions],
+  ['SELECT sum(calls) AS n FROM dats.task_costs', tally.calls],
+  ['SELECT sum(events) AS n FROM dats.project_days', tally.lifecycle + tally.telemetry],
+  ['SELECT sum(events) AS n FROM dats.agent_days', tally.lifecycle + tally.telemetry],
 ];
 
 /** @throws Error when a table has not exactly what the records make. */

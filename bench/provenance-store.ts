@@ -48,7 +48,7 @@ const insertAll = async (store: Analytics, total: number, sqlOf: (from: number, 
 /** Until nothing is merged any more, or it takes too long: a store at rest. */
 const settle = async (store: Analytics): Promise<void> => {
   for (const deadline = performance.now() + MERGED_MS; performance.now() < deadline; await sleep(LOOK_MS)) {
-    if ((await countOf(store, 'count()) AS n FROM system.merges')) === 0) return;
+    if ((await countOf(store, 'SELECT count() AS n FROM system.merges')) === 0) return;
   }
 };
 
@@ -72,7 +72,7 @@ const fill = async (dir: string, executions: number): Promise<string> => {
     await insertAll(store, executions, (from, to) => endingsSql(rows, from, to));
     const seconds = (performance.now() - begin) / 1_000;
     await insertAll(store, Math.min(executions, OUTPUTS), (from, to) => outputsSql(rows, from, to));
-    const has = await countOf(store, 'count()) AS n FROM dats.provenance');
+    const has = await countOf(store, 'SELECT count() AS n FROM dats.provenance');
     if (has !== executions) throw new Error(`dats.provenance has ${has} of ${executions} executions`);
     await settle(store);
     return await describe(store, seconds);

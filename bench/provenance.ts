@@ -61,7 +61,7 @@ const checkCount = async (store: Analytics, { project_id, status, since, until }
   const text = (time: string): string => time.replace('T', ' ').replace('Z', '');
   const there = await countOf(
     store,
-    `count()) AS n FROM dats.provenance WHERE project_id = '${project_id}' AND status = '${status}' AND time >= '${text(since)}' AND time < '${text(until)}'`,
+    `SELECT count() AS n FROM dats.provenance WHERE project_id = '${project_id}' AND status = '${status}' AND time >= '${text(since)}' AND time < '${text(until)}'`,
   );
   if (shown !== Math.min(LIMIT, there)) throw new Error(`${shown} of ${there} executions for ${project_id}, ${status}`);
 };

@@ -6,7 +6,7 @@
 import { existsSync, statSync, utimesSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Configuration, Roles } from '../nodes/index.js';
-import { Fault, type Servers } from '../schemas/index.js';
+import { Fault } from '../schemas/index.js';
 import { createClient, type DatsClient, isRefused } from './client/index.js';
 import { demoDataDir } from './demo/demo-folder.js';
 import { ago } from './render/index.js';
@@ -22,19 +22,14 @@ export interface Needs {
 interface Candidate {
   readonly dir: string;
   readonly configuration: Configuration;
+  /** History of this folder is to be had: in it, or at a server. */
+  readonly hasHistory: boolean;
 }
 
 /** The file of the log below `dir` that changes with every write. */
 const logFile = (dir: string): string => join(dir, 'log', 'data.mdb');
 /** When something was written there, milliseconds since the epoch; undefined where nothing is. */
 const writtenAt = (dir: string): number | undefined => statSync(logFile(dir), { throwIfNoEntry: false })?.mtimeMs;
-
-/** Is history of this folder to be had? In it, or at a server. */
-const hasHistory = ({ analytics }: Servers, dir: string): boolean => {
-  if (analytics.kind === 'none') return false;
-  const atServer = analytics.kind === 'server' || (analytics.kind === 'auto' && analytics.url !== undefined);
-  return atServer || existsSync(join(dir, 'clickhouse'));
-};
 
 /** The configuration of a node that is there for one command: its door on a free port of loopback (F3). */
 const aside = (configuration: Configuration): Configuration => {
@@ -47,7 +42,7 @@ const aside = (configuration: Configuration): Configuration => {
 };
 
 const candidatesOf = async ({ io }: Session): Promise<readonly Candidate[]> => {
-  const { configurationOf, loadConfiguration, packageRoot } = await import('../nodes/index.js');
+  const { analyticsKind, configurationOf, loadConfiguration, packageRoot } = await import('../nodes/index.js');
   const own = loadConfiguration({ env: io.env, cwd: io.cwd });
   const { node, log, analytics } = own.config;
   const dir = demoDataDir(node.data_dir);
@@ -55,7 +50,15 @@ const candidatesOf = async ({ io }: Session): Promise<readonly Candidate[]> => {
     { version: 1, node: { id: 'demo', data_dir: dir }, analytics: { query: analytics.query }, models: [] },
     packageRoot(),
   );
-  return [...(log.kind === 'lmdb' ? [{ dir: node.data_dir, configuration: aside(own) }] : []), { dir, configuration: aside(demo) }];
+  const candidate = (at: string, configuration: Configuration): Candidate => {
+    const kind = analyticsKind(configuration.config);
+    return {
+      dir: at,
+      configuration: aside(configuration),
+      hasHistory: kind === 'server' || (kind === 'embedded' && existsSync(join(at, 'clickhouse'))),
+    };
+  };
+  return [...(log.kind === 'lmdb' ? [candidate(node.data_dir, own)] : []), candidate(dir, demo)];
 };
 
 const shown = ({ io }: Session, dir: string): string => {
@@ -67,7 +70,7 @@ const shown = ({ io }: Session, dir: string): string => {
 const chosen = (session: Session, url: string, candidates: readonly Candidate[], { needs }: Needs): Candidate & { readonly at: number } => {
   const there = candidates.flatMap((one) => {
     const at = writtenAt(one.dir);
-    const fits = at !== undefined && (needs === 'log' || hasHistory(one.configuration.config, one.dir));
+    const fits = at !== undefined && (needs === 'log' || one.hasHistory);
     return fits ? [{ ...one, at }] : [];
   });
   const [newest] = there.sort((a, b) => b.at - a.at);

@@ -3,17 +3,12 @@
 // L1. Opening waits for nothing: the engine starts when somebody asks, tables are made when the history begins. L2. Tables that are gone are made again, by whoever
 // notices first; the history sees a new generation then and is brought again.
 import { join } from 'node:path';
+import { type AnalyticsAdmin, askLimitsOf } from '../gateway/index.js';
 import { Fault, type Servers } from '../schemas/index.js';
-import { dropAll, type Migrated, type Migration, migrate, openClickhouse, readMigrations } from '../streams/clickhouse/index.js';
-import type { Analytics, AskLimits } from '../streams/index.js';
+import { dropAll, type Migration, migrate, openClickhouse, readMigrations } from '../streams/clickhouse/index.js';
+import type { Analytics } from '../streams/index.js';
+import { secretOf } from './storage.js';
 import { packageRoot } from './version.js';
-
-export interface AnalyticsAdmin {
-  /** All tables away and made anew, empty: the history is brought again from the log. */
-  rebuild(): Promise<Migrated>;
-  /** Tables up to date. */
-  migrate(): Promise<Migrated>;
-}
 
 export interface NodeAnalytics {
   readonly store: Analytics;
@@ -31,31 +26,19 @@ export const analyticsKind = ({ analytics, log }: Servers): 'embedded' | 'server
   return log.kind === 'lmdb' ? 'embedded' : 'none';
 };
 
-export const askLimitsOf = ({ analytics }: Servers): AskLimits => ({
-  timeoutMs: analytics.query.timeout_ms,
-  rows: analytics.query.rows,
-  memoryBytes: analytics.query.memory_bytes,
-});
-
 const openStore = (config: Servers, env: Readonly<Record<string, string | undefined>>): Analytics | undefined => {
   const { url, username, password_env, async_insert } = config.analytics;
   const kind = analyticsKind(config);
   if (kind === 'none') return undefined;
   if (kind === 'embedded')
-    return openClickhouse({ embedded: { dir: join(config.node.data_dir, 'clickhouse'), limits: askLimitsOf(config) } });
+    return openClickhouse({ embedded: { dir: join(config.node.data_dir, 'clickhouse'), limits: askLimitsOf({ config }) } });
   if (url === undefined)
     throw new Fault(
       'terminal',
       'bad_configuration',
       'analytics.kind is server, and analytics.url does not say where: give it as http://host:8123',
     );
-  const password = password_env === undefined ? undefined : env[password_env];
-  if (password_env !== undefined && !password)
-    throw new Fault(
-      'terminal',
-      'bad_configuration',
-      `the password for ClickHouse is to come from the environment variable ${password_env}, which is not set; set it and start again`,
-    );
+  const password = password_env === undefined ? undefined : secretOf(env, password_env, 'the password for ClickHouse');
   return openClickhouse({
     server: {
       url,

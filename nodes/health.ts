@@ -4,7 +4,7 @@ import type { ModelGateway } from '../models/index.js';
 import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
 import { LIFECYCLE, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
-import type { Analytics, Log, ViewStore } from '../streams/index.js';
+import { type Analytics, type Log, type ViewStore, within } from '../streams/index.js';
 import type { Roles } from './roles.js';
 
 export interface HealthDeps {
@@ -20,23 +20,17 @@ export interface HealthDeps {
 
 type Found = Pick<DependencyHealth, 'ok' | 'detail'>;
 
-/** What `check` finds, or that it did not answer within `ms`. */
-const within = async (ms: number, check: () => Promise<Found>): Promise<Found> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Found>((resolve) => {
-    timer = setTimeout(resolve, ms, { ok: false, detail: `did not answer within ${ms / 1_000} s` });
-  });
-  return Promise.race([check(), late]).finally(() => clearTimeout(timer));
-};
-
 const timedWithin =
   (limitMs: number | undefined) =>
   async (name: string, required: boolean, check: () => Promise<Found>): Promise<DependencyHealth> => {
     const start = performance.now();
-    const result = await (limitMs === undefined ? check() : within(limitMs, check)).catch((error: unknown) => ({
-      ok: false,
-      detail: error instanceof Error ? error.message : String(error),
-    }));
+    const late = { ok: false, detail: `did not answer within ${(limitMs ?? 0) / 1_000} s` };
+    const result = await (limitMs === undefined ? check() : within(limitMs, check()).then((found) => found ?? late)).catch(
+      (error: unknown) => ({
+        ok: false,
+        detail: error instanceof Error ? error.message : String(error),
+      }),
+    );
     return { name, required, ...result, latency_ms: Math.round((performance.now() - start) * 10) / 10 };
   };
 
@@ -84,8 +78,7 @@ export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promis
           timed('analytics', false, async () => {
             const [store, history] = await Promise.all([analytics.health(), owned(groups.history, HISTORY_TOPICS, 'deciders')]);
             if (!store.ok || !history.ok) return store.ok ? history : store;
-            const behind = (await historyBehind(analytics, log)).reduce((sum, { records }) => sum + records, 0);
-            return { ok: true, detail: `${store.detail}, ${behind} records behind` };
+            return { ok: true, detail: `${store.detail}, ${await historyBehind(analytics, log)} records behind` };
           }),
         ]),
     timed('models', false, async () => {

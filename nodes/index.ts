@@ -1,3 +1,4 @@
+export { analyticsKind } from './analytics.js';
 export * from './configuration.js';
 export * from './logger.js';
 export * from './roles.js';

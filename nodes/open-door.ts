@@ -28,7 +28,7 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
       ...(analytics === undefined ? [] : [{ group: GROUPS.history, topics: HISTORY_TOPICS }]),
       ...(tracing === undefined ? [] : [{ group: GROUPS.traces, topics: [LIFECYCLE, TELEMETRY] as const }]),
     ],
-    history: analytics && (async () => (await historyBehind(analytics.store, log)).reduce((sum, { records }) => sum + records, 0)),
+    history: analytics && (() => historyBehind(analytics.store, log)),
   });
 
 const appOf = async ({ options, ...parts }: Starting, health: Door['health']) => {

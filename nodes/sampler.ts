@@ -2,13 +2,13 @@
 //
 // T1. Telemetry is not history: a sample that cannot be appended is dropped. That is told once, and again only after one went well.
 // T2. One sample at a time: while one is still on its way the next is left out. T3. It never keeps the process alive, and says nothing once it was stopped.
-import { stamp } from '../processors/host/index.js';
 import { sayOn } from '../processors/index.js';
-import { type NodeSample, newId, TELEMETRY } from '../schemas/index.js';
-import { type Log, outgoing } from '../streams/index.js';
+import { type NodeSample, TELEMETRY } from '../schemas/index.js';
+import type { Log } from '../streams/index.js';
 import { type After, inBackground } from './background-timer.js';
 import { type Gpus, openGpus } from './gpus.js';
 import { openReadings, type Readings } from './readings.js';
+import { telemetryOf } from './telemetry.js';
 
 export interface SamplerOptions {
   readonly log: Pick<Log, 'append'>;
@@ -43,9 +43,7 @@ export const startSampler = (options: SamplerOptions): Sampler => {
   let callOff: () => void;
 
   const append = async (data: NodeSample): Promise<void> => {
-    const by = { source: `/nodes/${node}`, actor: node, configversion: configVersion, time: new Date(now()).toISOString() };
-    const draft = { ...sayOn(TELEMETRY, node, 'dats.node.sampled', node, data), chain: { projectid: 'default', correlationid: newId() } };
-    await log.append([outgoing(TELEMETRY, stamp(draft, by), node)]);
+    await log.append([telemetryOf({ node, configVersion, now }, sayOn(TELEMETRY, node, 'dats.node.sampled', node, data))]);
   };
   const sample = async (): Promise<void> => {
     const found = [...(await gpus.read())];

@@ -1,6 +1,6 @@
 // The role that decides, and what is folded of the log beside it: views, history, traces.
 import { runDeciders } from '../processors/host/index.js';
-import { type Decider, ingestHistory, materialise, openLoad } from '../processors/index.js';
+import { type Decider, HISTORY_TOPICS, ingestHistory, materialise, openLoad } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
@@ -30,5 +30,5 @@ export const startDeciders = async ({ options, log, views, metrics, analytics, t
     load: openLoad(),
     onProblem: problem('history'),
   };
-  await serve(GROUPS.history, [LIFECYCLE, TELEMETRY], (assignment) => ingestHistory(assignment, history));
+  await serve(GROUPS.history, HISTORY_TOPICS, (assignment) => ingestHistory(assignment, history));
 };

@@ -86,7 +86,8 @@ const logDir = async (config: Servers): Promise<string> => {
   return dir;
 };
 
-const secretOf = (env: Environment, name: string, what: string): string => {
+/** @throws Fault terminal `bad_configuration` when it is not set */
+export const secretOf = (env: Environment, name: string, what: string): string => {
   const value = env[name];
   if (value === undefined || value === '')
     throw new Fault(

@@ -3,7 +3,7 @@
 import { stamp } from '../processors/host/index.js';
 import { type Draft, sayOn } from '../processors/index.js';
 import { type ModelCall, newId, TELEMETRY } from '../schemas/index.js';
-import { type Log, outgoing } from '../streams/index.js';
+import { type Log, type Outgoing, outgoing } from '../streams/index.js';
 
 /** Tasks whose calls are held at most; beyond, the oldest go to the log at once. */
 const HELD_TASKS = 10_000;
@@ -22,18 +22,16 @@ export interface TelemetryOptions {
   readonly onProblem: (error: unknown) => void;
 }
 
+/** What a node says of itself, for no task, as a record of the telemetry topic. */
+export const telemetryOf = ({ node, configVersion, now }: Omit<TelemetryOptions, 'log' | 'onProblem'>, draft: Draft): Outgoing => {
+  const by = { source: `/nodes/${node}`, actor: node, configversion: configVersion, time: new Date(now()).toISOString() };
+  return outgoing(TELEMETRY, stamp({ ...draft, chain: { projectid: 'default', correlationid: newId() } }, by), node);
+};
+
 export const openTelemetrySink = (options: TelemetryOptions): TelemetrySink => {
   const held = new Map<string, Draft[]>();
   const append = (drafts: readonly Draft[]): void => {
-    const by = {
-      source: `/nodes/${options.node}`,
-      actor: options.node,
-      configversion: options.configVersion,
-      time: new Date(options.now()).toISOString(),
-    };
-    const records = drafts.map((draft) =>
-      outgoing(TELEMETRY, stamp({ ...draft, chain: { projectid: 'default', correlationid: newId() } }, by), options.node),
-    );
+    const records = drafts.map((draft) => telemetryOf(options, draft));
     options.log.append(records).catch(options.onProblem);
   };
   return {

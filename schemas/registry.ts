@@ -50,6 +50,9 @@ export type DataOf<T extends EventType> = EventData[T];
 export type EventOf<T extends EventType = EventType> = { [K in T]: Envelope<K, DataOf<K>> }[T];
 export type DatsEvent = EventOf;
 
+/** Everything that is said about a task. */
+export const TASK_TYPES: readonly EventType[] = (Object.keys(EVENTS) as EventType[]).filter((type) => type.startsWith('dats.task.'));
+
 /** The only types after which nothing more is decided for a task. */
 export const TERMINAL_TYPES = ['dats.task.completed', 'dats.task.failed', 'dats.task.cancelled'] as const satisfies readonly EventType[];
 export const isTerminal = (type: string): boolean => (TERMINAL_TYPES as readonly string[]).includes(type);

@@ -5,3 +5,4 @@ export * from './pause.js';
 export * from './rate-limiter.js';
 export * from './record.js';
 export * from './view-store.js';
+export * from './within.js';

@@ -1,5 +1,6 @@
 // The way to history: whether there is any here, and how long a question may take.
 import type { Analytics, AskLimits } from '../../streams/index.js';
+import { within } from '../deadline.js';
 import type { AnalyticsAdmin, GatewayDeps } from '../deps.js';
 import { type ProblemCode, refuse } from '../problem.js';
 
@@ -43,21 +44,8 @@ export const askLimitsOf = ({ config }: Pick<GatewayDeps, 'config'>): AskLimits 
 /** How long whoever asks with these limits may have to wait, milliseconds. */
 export const patienceFor = (limits: AskLimits): number => limits.timeoutMs + TURN_MS;
 
+const busy = (ms: number) =>
+  refuse('analytics_unavailable', `history did not answer within ${Math.round(ms / 1_000)} s; it is busy, perhaps: try again`);
+
 /** What `work` gives. @throws Fault retryable `analytics_unavailable` when that takes longer than `ms`; then nobody looks at it any more. */
-export const inTime = async <T>(work: Promise<T>, ms = ANSWER_MS): Promise<T> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          refuse('analytics_unavailable', `history did not answer within ${Math.round(ms / 1_000)} s; it is busy, perhaps: try again`),
-        ),
-      ms,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+export const inTime = <T>(work: Promise<T>, ms = ANSWER_MS): Promise<T> => within(work, ms, busy);

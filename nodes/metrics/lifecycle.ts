@@ -7,13 +7,13 @@ import { millisOf } from '../../processors/index.js';
 import {
   type DatsEvent,
   DLQ,
-  EVENTS,
   type EventOf,
   type EventType,
   LETTER,
   LIFECYCLE,
   QA_PROFILES,
   type QaProfile,
+  TASK_TYPES,
 } from '../../schemas/index.js';
 import type { Outgoing } from '../../streams/index.js';
 import { type Family, type HistogramSeries, type NumberSeries, once } from './instruments.js';
@@ -72,7 +72,6 @@ const ENDS: Readonly<Partial<Record<EventType, Outcome>>> = {
 const secondsBetween = (from: number, to: number): number => Math.max(0, to - from) / 1_000;
 
 const PREFIX = 'dats.task.';
-const TYPES = (Object.keys(EVENTS) as EventType[]).filter((type) => type.startsWith(PREFIX));
 
 /** For one partition, as long as it is owned. */
 export const observeLifecycle = (metrics: LifecycleMetrics): LifecycleObserver => {
@@ -83,7 +82,7 @@ export const observeLifecycle = (metrics: LifecycleMetrics): LifecycleObserver =
   const validated = once((profile: QaProfile) => metrics.verdicts.of(profile, 'validated'));
   const rejected = once((profile: QaProfile) => metrics.verdicts.of(profile, 'rejected'));
   // There from the start, at 0: a rate sees the first one too, and a ratio has both of its sides.
-  for (const type of TYPES) counts(type);
+  for (const type of TASK_TYPES) counts(type);
   for (const profile of QA_PROFILES) for (const verdict of [validated, rejected]) verdict(profile);
 
   const begin = ({ time, data }: EventOf<'dats.task.created'>): void => {

@@ -5,7 +5,7 @@
 import type { DependencyHealth } from '../../gateway/index.js';
 import type { ModelGateway, ModelStatus } from '../../models/index.js';
 import type { Topic } from '../../schemas/index.js';
-import type { GroupLag, Log } from '../../streams/index.js';
+import { type GroupLag, type Log, within } from '../../streams/index.js';
 import type { Family, NumberSeries } from './instruments.js';
 
 /** How long a scrape waits for answers, milliseconds; Prometheus gives up after 10 s. */
@@ -55,17 +55,7 @@ const asking = <T>(ask: () => Promise<T>): ((ms: number) => Promise<T | undefine
       asked.then(over, over);
       pending = asked;
     }
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, ms, undefined);
-    });
-    try {
-      return await Promise.race([pending, late]);
-    } catch {
-      return undefined;
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(ms, pending).catch(() => undefined);
   };
 };
 

@@ -2,17 +2,17 @@
 //
 // M1. Documents and the checkpoint they cover are one write, so a crash repeats at most what was not written. M2. Everything here can be dropped:
 // without a checkpoint it begins at the first event. M3. A write that fails for want of room is tried again; nothing more is read meanwhile.
-// M4. Events of deciders are taken out of the log without checking their data again: the live path, which has them in memory, does not check
-// them either, and a rebuild must show what was shown. Everybody else's are decoded in full: the deciders may have refused them.
+// M4. What the deciders refused is skipped (event-in.ts).
 // M5. Whenever the store is not where it was left (emptied, restored from older, written by somebody else), or could not be read, everything
 // remembered is dropped and the fold starts again at the stored checkpoint. A quiet partition looks for that every LOOK_MS.
 // M6. The documents of a checkpoint are the fold of exactly the events below it, whoever wrote them. Versions alone do not give that: counts of a
 // project are folded from a task's state before and after, and a writer that reads a task newer than its project counts a change never or
 // twice, under a version that is right. So every write is a compare-and-set on the checkpoint (V4): of two writers only the one whose
 // checkpoint still stands writes, nothing was written between its reads and its write, and by induction what it read was that fold.
-import { type DatsEvent, decodeWritten, EVENTS, type Fault, isFault, toFault } from '../../schemas/index.js';
-import { type Assignment, eventOf, type Log, pause, type Recorded, type ViewStore } from '../../streams/index.js';
-import { backoffMs } from '../../streams/runtime/index.js';
+import { type Fault, isFault, TASK_TYPES, toFault } from '../../schemas/index.js';
+import { type Assignment, type Log, pause, type Recorded, type ViewStore } from '../../streams/index.js';
+import { backoffMs, untilDone } from '../../streams/runtime/index.js';
+import { eventIn } from './event-in.js';
 import { keepOffset, type OffsetKeeper } from './offset-keeper.js';
 import { openProjection, type Projection } from './projection.js';
 import { watchCheckpoint } from './watch-checkpoint.js';
@@ -40,12 +40,7 @@ export interface MaterialiseOptions {
 }
 
 /** A view shows whatever is said about a task. */
-const TYPES: ReadonlySet<string> = new Set(Object.keys(EVENTS).filter((type) => type.startsWith('dats.task.')));
-
-const DECIDERS = '/deciders/';
-
-const eventIn = (record: Recorded): DatsEvent =>
-  record.event === undefined && record.headers.source?.startsWith(DECIDERS) ? decodeWritten(record.headers, record.value) : eventOf(record);
+const TYPES: ReadonlySet<string> = new Set(TASK_TYPES);
 
 /** The deciders make dead letters of what is no event; a view has nothing to show for it. @throws Fault of the store, with part of it taken. */
 const takeAll = async (projection: Projection, records: readonly Recorded[], { onProblem }: MaterialiseOptions): Promise<void> => {
@@ -117,11 +112,12 @@ const foldFromCheckpoint = async (
       const began = performance.now();
       const documents = projection.flush();
       const from = position;
-      await untilDone(
+      // M3. Writing the same twice changes nothing.
+      await untilDone(() => views.put(documents, { view: VIEW, partition, from, next }), {
         revoked,
-        (fault) => tell(options, progress, fault),
-        () => views.put(documents, { view: VIEW, partition, from, next }),
-      );
+        onTrouble: (fault) => tell(options, progress, fault),
+        final: STARTS_AGAIN,
+      });
       if (revoked.aborted) return;
       await offset.reach(next);
       position = next;
@@ -141,19 +137,4 @@ const tell = ({ onProblem }: MaterialiseOptions, progress: Progress, fault: Faul
   if (progress.told === fault.code) return;
   progress.told = fault.code;
   onProblem?.(fault);
-};
-
-/** Until it is done, or the partition is revoked: a full disk must not end the views (M3). Writing the same twice changes nothing. */
-const untilDone = async (revoked: AbortSignal, tellIt: (fault: Fault) => void, act: () => Promise<unknown>): Promise<void> => {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await act();
-      return;
-    } catch (error) {
-      if (!isFault(error, 'retryable') || STARTS_AGAIN.has(error.code)) throw error;
-      if (revoked.aborted) return;
-      tellIt(error);
-      await pause(backoffMs(attempt, BACKOFF, Math.random), revoked);
-    }
-  }
 };

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type DataOf, type DatsEvent, derivedId, type EventType, Fault, LIFECYCLE, TELEMETRY } from '../../schemas/index.js';
-import { type Assignment, type Log, outgoing } from '../../streams/index.js';
+import { type Log, outgoing } from '../../streams/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
+import { faultyLog } from '../../streams/testing/faulty-log.js';
 import { eventOf } from '../testing/index.js';
 import { analysis, creation, output } from '../testing/pipeline-world.js';
 import { openDelivery } from './deliver.js';
@@ -81,9 +82,9 @@ const collector = () => {
     spans,
     problems,
     state,
-    join: (of: (assignment: Assignment) => Assignment = (assignment) => assignment) =>
-      log.join(GROUP, [LIFECYCLE, TELEMETRY], (assignment) =>
-        exportTraces(of(assignment), { delivery, system: 'dats', paceMs: 0, onProblem: (fault) => problems.push(fault) }),
+    join: (from: Log = log) =>
+      from.join(GROUP, [LIFECYCLE, TELEMETRY], (assignment) =>
+        exportTraces(assignment, { delivery, system: 'dats', paceMs: 0, onProblem: (fault) => problems.push(fault) }),
       ),
     /** Resolves when `holds`; looked at after every try to send. */
     until: async (holds: () => boolean): Promise<void> => {
@@ -156,20 +157,9 @@ describe('the export of traces', () => {
     log = openMemoryLog({ partitions: 1 });
     const before = collector();
     await append([...FIRST, READY, ...REST]);
-    const fenced = async (): Promise<never> => {
-      throw new Fault('fenced', 'fenced', 'somebody else owns it');
-    };
-    const lost = await before.join((assignment) => ({
-      topic: assignment.topic,
-      partition: assignment.partition,
-      epoch: assignment.epoch,
-      committed: assignment.committed,
-      revoked: assignment.revoked,
-      records: (options) => assignment.records(options),
-      state: (key) => assignment.state(key),
-      states: (prefix) => assignment.states(prefix),
-      commit: fenced,
-    }));
+    const faulty = faultyLog(log);
+    for (const _ of [LIFECYCLE, TELEMETRY]) faulty.failAt('commit:before', new Fault('fenced', 'fenced', 'somebody else owns it'));
+    const lost = await before.join(faulty);
     await before.until(() => before.spans.length === EDGES.length - 1);
     await lost.leave();
     const after = collector();

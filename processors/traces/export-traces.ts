@@ -6,7 +6,7 @@
 // the deciders make a dead letter of what is no event.
 import { type Fault, isFault, toFault } from '../../schemas/index.js';
 import { type Assignment, eventOf, pause, type Recorded } from '../../streams/index.js';
-import { backoffMs } from '../../streams/runtime/index.js';
+import { untilDone } from '../../streams/runtime/index.js';
 import type { Delivery } from './deliver.js';
 import type { Span } from './span.js';
 import { openSpanFold, type SpanFold, TRACED_TYPES } from './spans.js';
@@ -15,7 +15,6 @@ import { openSpanFold, type SpanFold, TRACED_TYPES } from './spans.js';
 const MAX_BATCH = 1_024;
 /** Least time between two exports of a partition that keeps up, in milliseconds: traces are not looked at in the moment, and a commit has its price. */
 const PACE_MS = 250;
-const COMMIT_BACKOFF = { baseMs: 50, maxMs: 2_000 };
 
 export interface TraceExport {
   readonly delivery: Delivery;
@@ -65,14 +64,12 @@ const spansOf = (fold: SpanFold, records: readonly Recorded[], { onProblem }: Tr
 /** Until it is done: the spans are with the collector, and doing it over would only send them again. */
 const commit = async (assignment: Assignment, fold: SpanFold, next: number, { onProblem }: TraceExport): Promise<void> => {
   const states = fold.changes();
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await assignment.commit({ next, outputs: [], states });
-      return;
-    } catch (error) {
-      if (!isFault(error, 'retryable') || assignment.revoked.aborted) throw error;
-      if (attempt === 1) onProblem?.(error);
-      await pause(backoffMs(attempt, COMMIT_BACKOFF, Math.random), assignment.revoked);
-    }
-  }
+  let told = false;
+  await untilDone(() => assignment.commit({ next, outputs: [], states }), {
+    revoked: assignment.revoked,
+    onTrouble: (fault) => {
+      if (!told) onProblem?.(fault);
+      told = true;
+    },
+  });
 };

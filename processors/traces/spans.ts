@@ -4,7 +4,7 @@
 // when a task ends is ended with it, so no span lacks its parent for good. S3. The same events give the same spans, also when they come twice in a
 // row, and when the fold goes on from what `changes` gave (ids.ts). S4. At most MAX_OPEN_TASKS are kept: beyond, the oldest is ended where it
 // stands and says so. S5. Late, repeated and foreign events make no span: what does not fit what is open is passed over.
-import type { DatsEvent, EventOf, EventType } from '../../schemas/index.js';
+import { type DatsEvent, type EventOf, type EventType, TASK_TYPES } from '../../schemas/index.js';
 import { millisOf } from '../iso-time.js';
 import { type Ending, endAttempt, endCheck, endGeneration, endStage, endTask, type Place } from './endings.js';
 import { callerSpanIdOf, isSampled, spanIdOf, traceIdOf } from './ids.js';
@@ -26,25 +26,7 @@ export interface SpanFold {
 }
 
 /** What the fold looks at. */
-export const TRACED_TYPES: ReadonlySet<string> = new Set<EventType>([
-  'dats.model.called',
-  'dats.task.created',
-  'dats.task.analyzed',
-  'dats.task.decomposed',
-  'dats.task.queued',
-  'dats.task.ready',
-  'dats.task.started',
-  'dats.task.output.created',
-  'dats.task.attempt.failed',
-  'dats.task.validated',
-  'dats.task.rejected',
-  'dats.task.retry.scheduled',
-  'dats.task.timedout',
-  'dats.task.cancel.requested',
-  'dats.task.cancelled',
-  'dats.task.completed',
-  'dats.task.failed',
-]);
+export const TRACED_TYPES: ReadonlySet<string> = new Set<EventType>(['dats.model.called', ...TASK_TYPES]);
 
 type TaskEvent = Extract<DatsEvent, { readonly type: `dats.task.${string}` }>;
 

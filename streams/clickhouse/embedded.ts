@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { Fault } from '../../schemas/index.js';
 import type { AskLimits } from '../analytics.js';
 import { pause } from '../pause.js';
+import { EXIT_TAKEN } from './engine/exit.js';
 
 export interface EmbeddedOptions {
   readonly dir: string;
@@ -24,7 +25,6 @@ export interface EmbeddedOptions {
 const SOCKET_PATH_LIMIT = 100;
 const START_MS = 20_000;
 const LOOK_MS = 50;
-const EXIT_TAKEN = 3;
 
 /** Where the engine of a folder answers: in it, or where that path would be too long for a socket, in the system's folder for such things. */
 export const socketOf = (dir: string): string => {
@@ -54,11 +54,6 @@ export class EmbeddedEngine {
   constructor(options: EmbeddedOptions) {
     this.#options = options;
     this.socket = socketOf(options.dir);
-  }
-
-  /** Pid of the engine, where this process started it. */
-  get pid(): number | undefined {
-    return this.#child?.pid;
   }
 
   /** Resolves when an engine answers. @throws Fault retryable `analytics_unavailable`, `no_engine` (B3) */

@@ -8,6 +8,7 @@ import { type Fault, formatPosition, type Position, partitionOf, TOPICS, type To
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, placeKey, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { pause } from '../pause.js';
+import { within } from '../within.js';
 import { type Addressed, Appender } from './appender.js';
 import { type OwnedAssignment, openAssignment } from './assignment.js';
 import { Cluster, type ClusterOptions } from './cluster.js';
@@ -213,7 +214,7 @@ class KafkaLog implements Log {
 
   async health(): Promise<{ ok: boolean; detail?: string }> {
     if (this.#closing !== undefined) return { ok: false, detail: 'the log is closed' };
-    const node = await this.#within(
+    const node = await within(
       ASK_MS,
       this.#cluster.nodeCount().catch(() => undefined),
     );
@@ -236,7 +237,7 @@ class KafkaLog implements Log {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#members].map((member) => member.leave()));
-    await this.#within(LEAVE_TIMEOUT_MS, Promise.allSettled(this.#appending));
+    await within(LEAVE_TIMEOUT_MS, Promise.allSettled(this.#appending));
     this.#closed.abort();
     await this.#cluster.close();
     await this.#tails.ended();
@@ -248,7 +249,7 @@ class KafkaLog implements Log {
       this.#ready = undefined;
       throw error;
     });
-    const done = await this.#within(
+    const done = await within(
       ms,
       this.#ready.then(() => true),
     );
@@ -271,19 +272,9 @@ class KafkaLog implements Log {
     this.#isReady = true;
   }
 
-  /** Undefined when it takes longer than `ms`. */
-  async #within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-    const settled = new AbortController();
-    try {
-      return await Promise.race([promise, pause(ms, settled.signal).then(() => undefined)]);
-    } finally {
-      settled.abort();
-    }
-  }
-
   async #ask<T>(doing: string, question: () => Promise<T>): Promise<T> {
     const asked = this.#prepared(ASK_MS).then(() => persist(question, { forMs: ASK_MS, signal: this.#closed.signal }));
-    const answer = await this.#within(
+    const answer = await within(
       ASK_MS,
       asked.then((value) => ({ value })),
     );

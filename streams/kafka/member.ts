@@ -12,6 +12,7 @@ import { Fault, isFault, type Topic, toFault } from '../../schemas/index.js';
 import { balance, LEAVE_TIMEOUT_MS, type Owned, type Place, placeKey } from '../adapter/index.js';
 import type { Assignment, Membership } from '../log.js';
 import { pause } from '../pause.js';
+import { within } from '../within.js';
 import type { OwnedAssignment } from './assignment.js';
 import type { Channel, Cluster } from './cluster.js';
 import { isProtocolError } from './faults.js';
@@ -344,33 +345,24 @@ export class KafkaMember implements Membership {
       const asked = this.#call('admin', (node, channel) =>
         cluster.call(node, channel, leaveGroupV5.api, group, [{ memberId: this.#memberId }]),
       );
-      await within(LEAVE_REQUEST_MS, asked);
+      await within(
+        LEAVE_REQUEST_MS,
+        asked.catch(() => undefined),
+      );
     }
-    await within(LEAVE_REQUEST_MS, this.#running);
+    await within(
+      LEAVE_REQUEST_MS,
+      this.#running.catch(() => undefined),
+    );
     if (this.#failure === undefined) this.#settle.resolve();
     else this.#settle.reject(this.#failure);
   }
 
-  #handlersReturned(): Promise<boolean> {
-    return within(LEAVE_TIMEOUT_MS, Promise.all([...this.#held.values()].map(({ ended }) => ended)));
+  async #handlersReturned(): Promise<boolean> {
+    const all = Promise.allSettled([...this.#held.values()].map(({ ended }) => ended));
+    return (await within(LEAVE_TIMEOUT_MS, all)) !== undefined;
   }
 }
 
 /** What the client said, under the Fault that was made of it. */
 const causeOf = (error: unknown): unknown => (isFault(error) ? (error.cause ?? error) : error);
-
-/** Whether the promise settled in time. Nothing is left that would hold the process open. */
-const within = async (ms: number, promise: Promise<unknown>): Promise<boolean> => {
-  const settled = new AbortController();
-  try {
-    return await Promise.race([
-      promise.then(
-        () => true,
-        () => true,
-      ),
-      pause(ms, settled.signal).then(() => false),
-    ]);
-  } finally {
-    settled.abort();
-  }
-};

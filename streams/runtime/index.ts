@@ -7,6 +7,7 @@ export type { Ordering } from './keyed-queue.js';
 export { backoffMs, nextAttempt, RETRY_AFTER_LIMIT_MS, type RetryPolicy } from './retry.js';
 export { Slots } from './slots.js';
 export { systemTimers, type Timers } from './timers.js';
+export { untilDone } from './until-done.js';
 export {
   DEFAULT_DRAIN_MS,
   DEFAULT_MAX_IN_FLIGHT,

@@ -5,27 +5,21 @@ import { EVENTS } from './tables.js';
 
 export const HISTORY_TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY];
 
-export interface PartitionBehind {
-  readonly topic: Topic;
-  readonly partition: number;
-  /** An upper bound where offsets have gaps. */
-  readonly records: number;
-}
-
 const HAS = `SELECT topic, partition, max(offset) + 1 AS next FROM ${EVENTS} GROUP BY topic, partition`;
 
-/** Of every partition. Tables that are not there have nothing. @throws Fault when the store or the log does not answer */
-export const historyBehind = async (analytics: Analytics, log: Log): Promise<readonly PartitionBehind[]> => {
+/** An upper bound where offsets have gaps. Tables that are not there have nothing. @throws Fault when the store or the log does not answer */
+export const historyBehind = async (analytics: Analytics, log: Log): Promise<number> => {
   const rows = await analytics.query<{ topic: string; partition: number; next: number }>(HAS).catch((error: unknown) => {
     if (isFault(error) && error.code === 'analytics_missing') return [];
     throw error;
   });
   const has = new Map(rows.map(({ topic, partition, next }) => [`${topic}/${partition}`, Number(next)]));
   const places = HISTORY_TOPICS.flatMap((topic) => Array.from({ length: log.partitions(topic) }, (_, partition) => ({ topic, partition })));
-  return Promise.all(
+  const behind = await Promise.all(
     places.map(async ({ topic, partition }) => {
       const { first, end } = await log.range(topic, partition);
-      return { topic, partition, records: Math.max(0, end - Math.max(first, has.get(`${topic}/${partition}`) ?? 0)) };
+      return Math.max(0, end - Math.max(first, has.get(`${topic}/${partition}`) ?? 0));
     }),
   );
+  return behind.reduce((sum, records) => sum + records, 0);
 };

@@ -102,29 +102,28 @@ export const evolveContext = (before: TaskContext | undefined, event: DatsEvent)
   if (event.type === 'dats.task.created')
     return { ...UNKNOWN, created_at: event.time, parent_id: event.data.parent_id ?? '', priority: event.data.priority };
   if (before === undefined) return undefined;
-  const context = before;
-  const { attempt } = context;
+  const { attempt } = before;
   switch (event.type) {
     case 'dats.task.analyzed':
-      return { ...context, mode: event.data.mode, domain: event.data.domain, tier: event.data.tier };
+      return { ...before, mode: event.data.mode, domain: event.data.domain, tier: event.data.tier };
     case 'dats.task.ready': {
       const { attempt: number, tier, domain, prompt_version } = event.data;
-      return { ...context, tier, domain, attempt: { attempt: number, ended: false, ready_at: event.time, prompt_version } };
+      return { ...before, tier, domain, attempt: { attempt: number, ended: false, ready_at: event.time, prompt_version } };
     }
     case 'dats.task.started': {
       const { attempt: number, node, worker, fence } = event.data;
       if (attempt?.attempt !== number) return before;
-      return { ...context, attempt: { ...attempt, started_at: event.time, node, worker, fence } };
+      return { ...before, attempt: { ...attempt, started_at: event.time, node, worker, fence } };
     }
     case 'dats.task.output.created':
       if (attempt?.attempt !== event.data.attempt) return before;
-      return { ...context, attempt: { ...attempt, output: outputOf(event) } };
+      return { ...before, attempt: { ...attempt, output: outputOf(event) } };
     case 'dats.task.completed':
     case 'dats.task.failed':
     case 'dats.task.cancelled':
       return undefined;
     default:
       if (executionStatus(before, event) === undefined) return before;
-      return { ...context, attempt: { ...attempt!, ended: true } };
+      return { ...before, attempt: { ...attempt!, ended: true } };
   }
 };

@@ -1,14 +1,9 @@
 // Records of one partition to rows, in order, with what is remembered of open tasks.
-import { type DatsEvent, decodeWritten, isFault, LIFECYCLE, toFault } from '../../../schemas/index.js';
-import { eventOf, type Recorded } from '../../../streams/index.js';
+import { type DatsEvent, isFault, LIFECYCLE, toFault } from '../../../schemas/index.js';
+import type { Recorded } from '../../../streams/index.js';
+import { eventIn } from '../event-in.js';
 import { evolveContext, type TaskContext } from './context.js';
 import { bareRowOf, type EventRow, rowOf } from './row.js';
-
-const DECIDERS = '/deciders/';
-
-/** Deciders' own events need no second check (as materialise.ts, M4). */
-const eventIn = (record: Recorded): DatsEvent =>
-  record.event === undefined && record.headers.source?.startsWith(DECIDERS) ? decodeWritten(record.headers, record.value) : eventOf(record);
 
 export interface HistoryFold {
   take(record: Recorded): EventRow;

@@ -23,7 +23,7 @@ const IN_RANGE = `${WITHIN} AND offset >= {from:UInt64} AND offset < {to:UInt64}
 const ALL_TABLES: readonly string[] = [...ROW_TABLES, ...AGGREGATE_TABLES].map(({ name }) => name);
 
 const countOf = async (analytics: Analytics, sql: string, parameters: Parameters): Promise<number> => {
-  const [row] = await analytics.query<{ n: number }>(`SELECT toUInt64(${sql}`, parameters);
+  const [row] = await analytics.query<{ n: number }>(sql, parameters);
   return Number(row?.n ?? 0);
 };
 
@@ -63,12 +63,12 @@ const partsOf = (table: AggregateTable, rows: readonly EventRow[]): readonly Par
 export const mismatch = async (analytics: Analytics, range: Range, rows: readonly EventRow[]): Promise<string | undefined> => {
   const of: Parameters = { ...range };
   const { topic, partition } = range;
-  if ((await countOf(analytics, `count()) AS n FROM ${EVENTS} WHERE ${IN_RANGE}`, of)) !== rows.length) return EVENTS;
+  if ((await countOf(analytics, `SELECT count() AS n FROM ${EVENTS} WHERE ${IN_RANGE}`, of)) !== rows.length) return EVENTS;
   for (const table of ROW_TABLES) {
     const day = keptFrom(table);
     const wanted = rows.reduce((sum, row) => sum + (String(row.time) >= day ? table.rows(row) : 0), 0);
     const kept = day === '' ? '' : " AND toDate(time, 'UTC') >= {day:Date}";
-    const has = await countOf(analytics, `count()) AS n FROM ${table.name} WHERE ${IN_RANGE}${kept}`, {
+    const has = await countOf(analytics, `SELECT count() AS n FROM ${table.name} WHERE ${IN_RANGE}${kept}`, {
       ...of,
       ...(day === '' ? {} : { day }),
     });
@@ -77,8 +77,8 @@ export const mismatch = async (analytics: Analytics, range: Range, rows: readonl
   for (const table of AGGREGATE_TABLES) {
     for (const part of partsOf(table, rows)) {
       const parameters = { topic, partition, ...part.parameters };
-      const has = await countOf(analytics, `sum(${table.count})) AS n FROM ${table.name} WHERE ${part.rows}`, parameters);
-      const wanted = await countOf(analytics, `count()) AS n FROM ${EVENTS} WHERE (${table.counted}) AND ${part.events}`, parameters);
+      const has = await countOf(analytics, `SELECT sum(${table.count}) AS n FROM ${table.name} WHERE ${part.rows}`, parameters);
+      const wanted = await countOf(analytics, `SELECT count() AS n FROM ${EVENTS} WHERE (${table.counted}) AND ${part.events}`, parameters);
       if (has !== wanted) return table.name;
     }
   }
@@ -125,6 +125,6 @@ export const clearRange = async (analytics: Analytics, range: Range, rows: reado
 export const clearPartition = async (analytics: Analytics, { topic, partition }: Omit<Range, 'from' | 'to'>): Promise<void> => {
   const of = { topic, partition };
   for (const name of [...ALL_TABLES, EVENTS])
-    if ((await countOf(analytics, `count()) AS n FROM ${name} WHERE ${WITHIN}`, of)) > 0)
+    if ((await countOf(analytics, `SELECT count() AS n FROM ${name} WHERE ${WITHIN}`, of)) > 0)
       await analytics.command(`DELETE FROM ${name} WHERE ${WITHIN}`, of);
 };

@@ -1,4 +1,4 @@
-export { HISTORY_TOPICS, historyBehind, type PartitionBehind } from './behind.js';
+export { HISTORY_TOPICS, historyBehind } from './behind.js';
 export { type HistoryOptions, ingestHistory } from './ingest.js';
 export { type Load, openLoad } from './load.js';
 export { type EventRow, rowOf } from './row.js';

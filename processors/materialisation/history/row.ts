@@ -101,7 +101,7 @@ const ofCall = (row: EventRow, data: Extract<DatsEvent, { type: 'dats.model.call
   row.duration_ms = data.duration_ms;
   if (data.time_to_first_chunk_ms !== undefined) row.first_chunk_ms = data.time_to_first_chunk_ms;
   if (data.cost_usd !== undefined) row.cost_usd = data.cost_usd.toFixed(9);
-  if ('price_version' in data && typeof data.price_version === 'string') row.price_version = data.price_version;
+  if (data.price_version !== undefined) row.price_version = data.price_version;
   if (data.error_type !== undefined) row.error_code = data.error_type;
 };
 

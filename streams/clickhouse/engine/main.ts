@@ -6,9 +6,9 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Session } from 'chdb';
+import { EXIT_TAKEN } from './exit.js';
 import { createFront, type EngineSession, type FrontOptions } from './front.js';
 
-export const EXIT_TAKEN = 3;
 const NICENESS = 10;
 const WRITERS = 2;
 const QUESTIONS = 2;
