@@ -1,5 +1,6 @@
 // What goes over HTTP: bodies of requests (strict: an unknown field is an error that names it) and of answers.
 import { z } from 'zod';
+import { TAINTS } from './analytics-api.js';
 import { LANGUAGES, pathSchema, sha256Schema } from './content.js';
 import { checkResultSchema } from './qa.js';
 import {
@@ -101,6 +102,8 @@ export const artifactViewSchema = z.object({
   attempt: z.int(),
   /** True once the attempt's verdict accepted it. */
   accepted: z.boolean(),
+  /** How it stands now. */
+  taint: z.enum(TAINTS),
   created_at: z.string(),
   /** Where it came from. */
   model: z.string(),
@@ -161,6 +164,7 @@ export const taskViewSchema = z.object({
   error: errorSchema.nullable(),
   /** Why it waits and since when it may go on, while it is queued, waiting or retrying. */
   waiting_for: z.string().nullable(),
+  /** How its artifacts stand, those of its subtasks too. The only thing that changes after its end. */
   flags: z.array(z.enum(['tainted', 'suspect', 'rolled_back'])),
   /** Offsets of its first and newest event in the project's partition. */
   first_offset: z.int(),

@@ -2,12 +2,13 @@
 //
 // A1. Headers follow the CloudEvents Kafka binding in binary mode: `ce_` and the attribute's name, but `content-type` for `datacontenttype`.
 // A2. A payload is the JSON Schema that `dats schemas` prints, without `$id` and `$schema`: AsyncAPI reads it as draft 07, and only keywords that mean the
-// same there occur (tested). A3. Keys of schemas are sorted, so that the order of lines in a source never shows.
-import type { Letter } from './channels.js';
+// same there occur (tested), once tuples are in draft 07's words. A3. Keys of schemas are sorted, so that the order of lines in a source never shows.
+import { eventTypesOn, type Letter } from './channels.js';
 import { LETTER, LETTER_MEANINGS } from './dead-letter.js';
 import { EXAMPLES } from './examples.js';
-import { envelopeSchema, eventSchemas } from './json-schema.js';
+import { envelopeSchema, eventSchemas, inDraft07 } from './json-schema.js';
 import { EVENTS, type EventType } from './registry.js';
+import { TELEMETRY } from './topics.js';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -30,6 +31,26 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.task.cancelled': 'The end of a task: cancelled',
   'dats.task.completed': 'The end of a task: done',
   'dats.task.failed': 'The end of a task: given up',
+  'dats.cascade.requested': 'Somebody says that artifacts are bad: what was built on them is to be found',
+  'dats.cascade.started': 'It is known which artifacts are meant, and how far it may reach',
+  'dats.cascade.progressed': 'How far a cascade is',
+  'dats.cascade.cancel.requested': 'Somebody wants a cascade to stop; what it marked stays marked',
+  'dats.cascade.completed': 'The end of a cascade',
+  'dats.artifact.tainted': 'An artifact is bad',
+  'dats.artifact.suspect': 'An artifact was made with something bad; whether it is bad itself is not known yet',
+  'dats.artifact.revalidation.requested': 'A suspect is to be checked again, without what is bad',
+  'dats.artifact.revalidated': 'What the check of a suspect said',
+  'dats.artifact.reverted': 'The version of a path goes back',
+  'dats.artifact.restored': 'A version that had been taken back stands again',
+  'dats.rollback.requested': 'Somebody wants files of a project to stand as they stood',
+  'dats.rollback.started': 'It is known which paths and tasks are concerned',
+  'dats.rollback.completed': 'The end of a rollback',
+  'dats.security.alert': 'An artifact or a task is dangerous',
+  'dats.replay.requested': 'History is to be decided again with something changed, in a shadow',
+  'dats.replay.progressed': 'How far a replay is',
+  'dats.replay.completed': 'The end of a replay, and its report',
+  'dats.replay.failed': 'The end of a replay that could not be made',
+  'dats.audit.checkpoint': 'A signed checkpoint of the Merkle tree over a project',
   'dats.work.requested': 'A piece of work for the workers of a lane',
   'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
   'dats.node.sampled': 'How a process and its machine are: CPU, memory, running work',
@@ -67,11 +88,12 @@ const sorted = (value: unknown, key = ''): unknown => {
   return Object.fromEntries(entries.map(([name, one]) => [name, sorted(one, name)]));
 };
 
-const bare = ({ $id: _id, $schema: _dialect, ...schema }: Json): Json => sorted(schema) as Json;
+const bare = ({ $id: _id, $schema: _dialect, ...schema }: Json): Json => sorted(inDraft07(schema)) as Json;
 
 const keyBinding = (keyOf: KeyOf): Json => ({ key: text(KEYS[keyOf]), bindingVersion: KAFKA_BINDING_VERSION });
 
-const keyOf = (type: EventType): KeyOf => (type.startsWith('dats.task.') ? 'project' : type === 'dats.work.requested' ? 'task' : 'emitter');
+const keyOf = (type: EventType): KeyOf =>
+  type === 'dats.work.requested' ? 'task' : eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
 
 interface Fixture {
   readonly headers: Readonly<Record<string, string>>;

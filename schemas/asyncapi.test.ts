@@ -13,6 +13,7 @@ import {
   eventSchemas,
   eventTypesOn,
   Fault,
+  inDraft07,
   serversSchema,
   TOPIC_RETENTION_MS,
   TOPICS,
@@ -112,7 +113,7 @@ describe('the messages', () => {
   it('carry the schemas that dats schemas prints, in keywords that draft 07 understands alike', () => {
     // What a schema is made of, below `properties`, where names are ours.
     const known =
-      /^(type|properties|required|additionalProperties|propertyNames|items|enum|const|anyOf|minimum|maximum|exclusiveMinimum|minLength|maxLength|minItems|maxItems|pattern|format|title|description)$/;
+      /^(type|properties|required|additionalProperties|propertyNames|items|additionalItems|enum|const|anyOf|oneOf|minimum|maximum|exclusiveMinimum|minLength|maxLength|minItems|maxItems|pattern|format|title|description)$/;
     const keywordsOf = (schema: Record<string, unknown>): string[] =>
       Object.entries(schema).flatMap(([keyword, value]) => {
         if (keyword === 'properties') return Object.values(value as object).flatMap(keywordsOf);
@@ -126,7 +127,7 @@ describe('the messages', () => {
       const { $id: _id, $schema: _dialect, ...printed } = eventSchemas().get(dataschema)!;
       const unordered = (value: unknown): unknown =>
         JSON.parse(JSON.stringify(value), (key, one) => (key === 'required' && Array.isArray(one) ? [...one].sort() : one));
-      expect(schema).toEqual(unordered(printed));
+      expect(schema).toEqual(unordered(inDraft07(printed)));
     }
   });
 });
@@ -163,7 +164,9 @@ describe('channels and operations', () => {
       return kafka === undefined ? [] : [`${name} ${kafka.groupId.const}`];
     });
     expect(groups).toEqual([
+      'decidersAuditLifecycle audit',
       'decidersReceiveLifecycle core',
+      'decidersTraceLifecycle cascade',
       'viewsReceiveLifecycle views',
       'viewsRecordLifecycle history',
       'viewsRecordTelemetry history',
@@ -214,7 +217,7 @@ describe('the document', () => {
       const { kafka } = bindings as { kafka: { topicConfiguration: { 'retention.ms': number } } };
       return [topic, kafka.topicConfiguration['retention.ms']];
     });
-    expect(Object.fromEntries(keptMs)).toMatchObject({ 'dats.lifecycle': -1, 'dats.dlq': -1 });
+    expect(Object.fromEntries(keptMs)).toMatchObject({ 'dats.lifecycle': -1, 'dats.audit': -1, 'dats.dlq': -1 });
     expect(keptMs).toEqual(Object.keys(document.channels).map((topic) => [topic, TOPIC_RETENTION_MS[topic as Topic] ?? -1]));
   });
 

@@ -5,7 +5,7 @@
 import { KAFKA_BINDING_VERSION as bindingVersion, eventTrait, type Json, messageNamesOf, messagesAndSchemas } from './asyncapi-messages.js';
 import { eventTypesOn, FLOWS, type Flow, LETTERS, ROLES, type Role } from './channels.js';
 import { Fault } from './fault.js';
-import { DLQ, LIFECYCLE, TELEMETRY, TOPIC_RETENTION_MS, TOPICS, type Topic } from './topics.js';
+import { AUDIT, DLQ, LIFECYCLE, TELEMETRY, TOPIC_RETENTION_MS, TOPICS, type Topic } from './topics.js';
 
 export interface AsyncApiOptions {
   /** Of the product. */
@@ -65,10 +65,15 @@ const describeTopic = (topic: Topic): { title: string; description: string } => 
   if (topic === LIFECYCLE)
     return {
       title: 'Lifecycle',
-      description: 'Everything that happens to tasks. Keyed by project: the order in a partition is the truth.',
+      description: 'Everything that happens to tasks and to what they made. Keyed by project: the order in a partition is the truth.',
     };
   if (topic === TELEMETRY)
     return { title: 'Telemetry', description: 'Model calls, samples of nodes, and alerts. Nothing is decided from it.' };
+  if (topic === AUDIT)
+    return {
+      title: 'Audit',
+      description: 'Signed checkpoints of the Merkle tree over the lifecycle events of each project. Keyed by project.',
+    };
   if (topic === DLQ)
     return { title: 'Dead letters', description: 'What could not be processed, as it was, with the reason; and what became of it.' };
   const lane = topic.slice('dats.work.'.length);

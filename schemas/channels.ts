@@ -2,8 +2,8 @@
 //
 // C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
 // sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
-import { EVENTS, type EventType } from './registry.js';
-import { DLQ, LIFECYCLE, TELEMETRY, type Topic, WORK_TOPICS } from './topics.js';
+import { EVENTS, type EventType, TASK_TYPES } from './registry.js';
+import { AUDIT, DLQ, LIFECYCLE, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
 
 export const ROLES = ['gateway', 'deciders', 'views', 'workers'] as const;
 export type Role = (typeof ROLES)[number];
@@ -27,7 +27,16 @@ export interface Flow {
   readonly summary: string;
 }
 
-const REQUESTED = ['dats.task.created', 'dats.task.cancel.requested'] as const satisfies readonly EventType[];
+const REQUESTED = [
+  'dats.task.created',
+  'dats.task.cancel.requested',
+  'dats.task.rejected',
+  'dats.cascade.requested',
+  'dats.cascade.cancel.requested',
+  'dats.rollback.requested',
+  'dats.security.alert',
+  'dats.replay.requested',
+] as const satisfies readonly EventType[];
 const DECIDED = [
   'dats.task.created',
   'dats.task.analyzed',
@@ -41,7 +50,23 @@ const DECIDED = [
   'dats.task.completed',
   'dats.task.failed',
 ] as const satisfies readonly EventType[];
+/** What comes of it that something was bad, or is taken back. */
+const MARKED = [
+  'dats.cascade.started',
+  'dats.cascade.progressed',
+  'dats.cascade.completed',
+  'dats.artifact.tainted',
+  'dats.artifact.suspect',
+  'dats.artifact.revalidation.requested',
+  'dats.artifact.revalidated',
+  'dats.artifact.reverted',
+  'dats.artifact.restored',
+  'dats.rollback.started',
+  'dats.rollback.completed',
+  'dats.task.cancel.requested',
+] as const satisfies readonly EventType[];
 const WORKED = [
+  'dats.task.created',
   'dats.task.analyzed',
   'dats.task.decomposed',
   'dats.task.started',
@@ -49,10 +74,28 @@ const WORKED = [
   'dats.task.attempt.failed',
   'dats.task.validated',
   'dats.task.rejected',
+  'dats.artifact.revalidated',
+  'dats.replay.progressed',
+  'dats.replay.completed',
+  'dats.replay.failed',
 ] as const satisfies readonly EventType[];
-const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...WORKED])];
-/** What the deciders skip by its header: nothing is decided from it. */
+const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED])];
+/** What the deciders of tasks skip by its header: nothing is decided from it. */
 const UNDECIDED: ReadonlySet<EventType> = new Set<EventType>(['dats.task.timedout']);
+/** What the decider of cascades and rollbacks sees of tasks: what was made from what, and how it ended. */
+const TRACED = [
+  'dats.task.created',
+  'dats.task.started',
+  'dats.task.output.created',
+  'dats.task.attempt.failed',
+  'dats.task.validated',
+  'dats.task.rejected',
+  'dats.task.completed',
+  'dats.task.failed',
+  'dats.task.cancelled',
+  'dats.task.cancel.requested',
+] as const satisfies readonly EventType[];
+const MARKING = /^dats\.(cascade|artifact|rollback|security)\.(?!progressed$)/;
 
 export const FLOWS: readonly Flow[] = [
   { role: 'gateway', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: REQUESTED, summary: 'What users ask for' },
@@ -71,6 +114,14 @@ export const FLOWS: readonly Flow[] = [
     topics: WORK_TOPICS,
     messages: ['dats.work.requested'],
     summary: 'A dead letter that is retried: the original record once more, in one append with its resolution',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
+    topics: [workTopic('analysis')],
+    messages: ['dats.work.requested'],
+    summary: 'Replays, in one append with their request',
   },
   {
     role: 'gateway',
@@ -105,13 +156,39 @@ export const FLOWS: readonly Flow[] = [
     summary: 'For the list of dead letters; every gateway reads everything',
   },
   {
+    role: 'gateway',
+    action: 'receive',
+    verb: 'receive',
+    topics: [AUDIT],
+    messages: ['dats.audit.checkpoint'],
+    summary: 'For proofs, when they are asked for',
+  },
+  {
     role: 'deciders',
     action: 'receive',
     verb: 'receive',
     topics: [LIFECYCLE],
-    messages: LIFECYCLE_TYPES.filter((type) => !UNDECIDED.has(type)),
+    messages: TASK_TYPES.filter((type) => !UNDECIDED.has(type)),
     group: 'core',
     summary: 'What is decided from: folded per partition, in order, exactly once',
+  },
+  {
+    role: 'deciders',
+    action: 'receive',
+    verb: 'trace',
+    topics: [LIFECYCLE],
+    messages: [...TRACED, ...LIFECYCLE_TYPES.filter((type) => MARKING.test(type))],
+    group: 'cascade',
+    summary: 'What cascades and rollbacks are decided from: folded per partition, in order, exactly once',
+  },
+  {
+    role: 'deciders',
+    action: 'receive',
+    verb: 'audit',
+    topics: [LIFECYCLE],
+    messages: LIFECYCLE_TYPES,
+    group: 'audit',
+    summary: 'What the checkpoints are made over: every event',
   },
   {
     role: 'deciders',
@@ -122,6 +199,22 @@ export const FLOWS: readonly Flow[] = [
     summary: 'Which records were refused, when the state is rebuilt from the log',
   },
   { role: 'deciders', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: DECIDED, summary: 'Decisions' },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'mark',
+    topics: [LIFECYCLE],
+    messages: MARKED,
+    summary: 'What is marked as bad, checked again and taken back',
+  },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'send',
+    topics: [AUDIT],
+    messages: ['dats.audit.checkpoint'],
+    summary: 'Signed checkpoints of each project',
+  },
   {
     role: 'deciders',
     action: 'send',

@@ -20,6 +20,15 @@ export const eventSchemas = (): ReadonlyMap<string, JsonSchema> => {
   return all;
 };
 
+const tuple = (_key: string, value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || !('prefixItems' in value)) return value;
+  const { prefixItems: items, items: additionalItems = true, ...rest } = value as JsonSchema;
+  return { ...rest, items, additionalItems };
+};
+
+/** The same schema for readers of draft 07, who have other words for tuples: to them `items: false` would refuse every element. All else is alike. */
+export const inDraft07 = (schema: JsonSchema): JsonSchema => JSON.parse(JSON.stringify(schema, tuple)) as JsonSchema;
+
 /** The attributes that every event has. */
 export const envelopeSchema = (): JsonSchema => ({
   $id: 'urn:dats:envelope:1',

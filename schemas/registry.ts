@@ -6,16 +6,20 @@
 // G4. Data of an older version fits the schema of the newest: a version only adds what is optional. Anything else is a new type.
 import type { z } from 'zod';
 import { areAttributes } from './attributes-check.js';
+import * as audit from './audit.js';
+import * as cascade from './cascade.js';
 import { attributesSchema, type Envelope } from './envelope.js';
 import { Fault } from './fault.js';
 import * as qa from './qa.js';
+import * as replay from './replay.js';
+import * as rollback from './rollback.js';
 import * as task from './task.js';
 import * as telemetry from './telemetry.js';
-import { workRequested } from './work.js';
+import { workRequested, workRequestedV1 } from './work.js';
 
 /** type -> version -> schema of `data`. Versions count up from 1; the highest is the one that is written. */
 export const EVENTS = {
-  'dats.task.created': { 1: task.taskCreated },
+  'dats.task.created': { 1: task.taskCreatedV1, 2: task.taskCreated },
   'dats.task.analyzed': { 1: task.taskAnalyzed },
   'dats.task.decomposed': { 1: task.taskDecomposed },
   'dats.task.queued': { 1: task.taskQueued },
@@ -31,7 +35,27 @@ export const EVENTS = {
   'dats.task.cancelled': { 1: task.taskCancelled },
   'dats.task.completed': { 1: task.taskCompleted },
   'dats.task.failed': { 1: task.taskFailed },
-  'dats.work.requested': { 1: workRequested },
+  'dats.cascade.requested': { 1: cascade.cascadeRequested },
+  'dats.cascade.started': { 1: cascade.cascadeStarted },
+  'dats.cascade.progressed': { 1: cascade.cascadeProgressed },
+  'dats.cascade.cancel.requested': { 1: cascade.cascadeCancelRequested },
+  'dats.cascade.completed': { 1: cascade.cascadeCompleted },
+  'dats.artifact.tainted': { 1: cascade.artifactTainted },
+  'dats.artifact.suspect': { 1: cascade.artifactSuspect },
+  'dats.artifact.revalidation.requested': { 1: cascade.revalidationRequested },
+  'dats.artifact.revalidated': { 1: cascade.artifactRevalidated },
+  'dats.artifact.reverted': { 1: rollback.artifactReverted },
+  'dats.artifact.restored': { 1: rollback.artifactRestored },
+  'dats.rollback.requested': { 1: rollback.rollbackRequested },
+  'dats.rollback.started': { 1: rollback.rollbackStarted },
+  'dats.rollback.completed': { 1: rollback.rollbackCompleted },
+  'dats.security.alert': { 1: cascade.securityAlert },
+  'dats.replay.requested': { 1: replay.replayRequested },
+  'dats.replay.progressed': { 1: replay.replayProgressed },
+  'dats.replay.completed': { 1: replay.replayCompleted },
+  'dats.replay.failed': { 1: replay.replayFailed },
+  'dats.audit.checkpoint': { 1: audit.auditCheckpoint },
+  'dats.work.requested': { 1: workRequestedV1, 2: workRequested },
   'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalled },
   'dats.node.sampled': { 1: telemetry.nodeSampled },
   'dats.ops.alert': { 1: telemetry.opsAlert },

@@ -122,6 +122,38 @@ const telemetryConfigSchema = z.strictObject({
   sample_s: z.int().min(0).max(3_600).default(30),
 });
 
+const cascadeConfigSchema = z.strictObject({
+  /** Steps from a root; what lies deeper is left, and the cascade says that it was cut. */
+  max_depth: z.int().min(0).max(1_000).default(50),
+  max_artifacts: z.int().min(1).max(1_000_000).default(100_000),
+  /** Artifacts marked a second. */
+  per_second: z.int().min(1).max(100_000).default(2_000),
+  /** Suspects of a cascade that are being checked at a time. */
+  revalidations: z.int().min(1).max(1_000).default(8),
+  /** For one revalidation; without a verdict by then it is unproven. */
+  revalidation_timeout_s: z.number().positive().max(86_400).default(600),
+  /** Suspects for which nothing can tell (no tests, no verdict in time): `taint` is the safe side. */
+  unproven: z.enum(['taint', 'clear']).default('taint'),
+  /** Does a `dats.security.alert` of this severity or above begin a cascade? */
+  on_security_alert: z.enum(['low', 'medium', 'high', 'critical', 'never']).default('high'),
+  /** Does a rejection that comes after the task was completed? */
+  on_late_rejection: z.boolean().default(true),
+});
+
+const auditConfigSchema = z.strictObject({
+  /** A checkpoint of a project's history is signed after so many events, */
+  every_events: z.int().min(1).max(10_000).default(1_000),
+  /** and at the latest so long after the first event that none covers, in seconds. */
+  every_s: z.number().min(0.05).max(86_400).default(10),
+  /** Who keeps the log, in the origin line of checkpoints; the project follows. */
+  origin: z
+    .string()
+    .regex(/^[A-Za-z0-9.:_/-]{1,100}$/)
+    .default('dats/projects'),
+  /** PEM of the Ed25519 key that signs checkpoints and attestations; made at the first start. Relative to the data folder. */
+  key_file: z.string().min(1).default('keys/signing.pem'),
+});
+
 const NO_PRICE_VERSION = 'none';
 
 /** What tokens cost, by model. Each call's telemetry names the version it was priced under. */
@@ -234,6 +266,9 @@ export const serversSchema = z
         backoff_max_ms: z.int().min(0).default(60_000),
       })
       .prefault({}),
+    /** What is done when something turned out bad. */
+    cascade: cascadeConfigSchema.prefault({}),
+    audit: auditConfigSchema.prefault({}),
     /** How many work items of a lane run at a time in one process. */
     slots: z
       .strictObject({

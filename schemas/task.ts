@@ -58,7 +58,7 @@ export type Tests = z.infer<typeof testsSchema>;
 export const storedTestsSchema = testsSchema.omit({ code: true }).extend({ code: contentSchema });
 export type StoredTests = z.infer<typeof storedTestsSchema>;
 
-export const taskCreated = z.object({
+export const taskCreatedV1 = z.object({
   task_id: taskIdSchema,
   description: contentSchema,
   priority: z.enum(PRIORITIES),
@@ -71,6 +71,10 @@ export const taskCreated = z.object({
   files: z.array(fileSchema).max(200),
   tests: storedTestsSchema.optional(),
   submitted_by: z.string().max(128),
+});
+export const taskCreated = taskCreatedV1.extend({
+  /** A rollback took back what this task had made, and it is done anew. */
+  redo: z.object({ rollback_id: z.string().min(1).max(64), task_id: taskIdSchema }).optional(),
 });
 
 export const taskAnalyzed = z.object({
