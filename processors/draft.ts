@@ -30,9 +30,13 @@ export const say = <T extends EventType>(type: T, subject: string, data: DataOf<
   (id === undefined ? { type, subject, data, topic: LIFECYCLE } : { type, subject, data, topic: LIFECYCLE, id }) as unknown as Draft;
 
 /** A draft for another topic, under its own key. */
-export const sayOn = <T extends EventType>(topic: Topic, key: string, type: T, subject: string, data: DataOf<T>): Draft =>
-  ({ type, subject, data, topic, key }) as unknown as Draft;
+export const sayOn = <T extends EventType>(topic: Topic, key: string, type: T, subject: string, data: DataOf<T>, id?: string): Draft =>
+  (id === undefined ? { type, subject, data, topic, key } : { type, subject, data, topic, key, id }) as unknown as Draft;
 
 /** A decider's draft as part of another chain than its cause's. */
-export const inChain = (chain: Chain, { type, subject, data, topic, key }: Draft): Draft =>
-  (key === undefined ? { type, subject, data, topic, chain } : { type, subject, data, topic, key, chain }) as unknown as Draft;
+export const inChain = (chain: Chain, { type, subject, data, topic, key, id }: Draft): Draft => {
+  const draft: Record<string, unknown> = { type, subject, data, topic, chain };
+  if (key !== undefined) draft.key = key;
+  if (id !== undefined) draft.id = id;
+  return draft as unknown as Draft;
+};

@@ -5,7 +5,7 @@
 // an infrastructure failure is a Fault.
 
 import type { ModelGateway } from '../models/index.js';
-import type { DatsEvent, EventOf, Work } from '../schemas/index.js';
+import type { DatsEvent, EventOf, Fault, Work } from '../schemas/index.js';
 import type { ArtifactStore } from './artifact-store.js';
 import type { Draft } from './draft.js';
 import type { CheckPorts } from './qa/check.js';
@@ -55,4 +55,8 @@ export interface Effect {
   readonly kinds: readonly Work['kind'][];
   /** @returns the outcome: drafts for the lifecycle topic. @throws Fault for infrastructure (retried, then dead letter); `signal.reason` when aborted. */
   run(work: EventOf<'dats.work.requested'>, ports: EffectPorts, context: EffectContext): Promise<readonly Draft[]>;
+  /** Whose end makes the work unwanted, where that is not its task's: the id of a cascade. */
+  readonly concerns?: (work: EventOf<'dats.work.requested'>) => string;
+  /** What it means that the work failed for good; default: `dats.task.attempt.failed`. */
+  readonly givenUp?: (work: EventOf<'dats.work.requested'>, fault: Fault) => readonly Draft[];
 }

@@ -1,5 +1,6 @@
 export * from './fold.js';
 export * from './interrupts.js';
+export * from './next-step.js';
 export * from './rebuild.js';
 export * from './run-deciders.js';
 export * from './run-effects.js';

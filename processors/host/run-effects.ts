@@ -49,7 +49,8 @@ export const EFFECT_RETRY: RetryPolicy = { maxAttempts: 4, baseMs: 200, maxMs: 5
 const RUNS_PER_OWNER = 8;
 
 type WorkEventRecord = EventOf<'dats.work.requested'>;
-const STAGES: Readonly<Record<Work['kind'], DataOf<'dats.task.attempt.failed'>['stage']>> = {
+/** Of work that an attempt of a task is made of; other kinds say by themselves what it means that they failed. */
+const STAGES: Readonly<Partial<Record<Work['kind'], DataOf<'dats.task.attempt.failed'>['stage']>>> = {
   analyse: 'analysis',
   decompose: 'decomposition',
   generate: 'generation',
@@ -79,7 +80,7 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
   const { task_id, attempt, kind } = work.data;
   if (millisOf(work.data.due) <= run.now()) return [];
   let unwanted = false;
-  const ended = run.interrupts.begin(task_id, attempt, (reason) => {
+  const ended = run.interrupts.begin(effect.concerns?.(work) ?? task_id, attempt, (reason) => {
     unwanted = true;
     context.cancel(reason);
   });
@@ -95,7 +96,7 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
     const fault = toFault(error);
     if (fault.kind === 'fenced' || fault.kind === 'fatal' || (fault.kind === 'retryable' && context.attempt < EFFECT_RETRY.maxAttempts))
       throw fault;
-    return record([givenUp(kind, task_id, attempt, fault), ...run.takeCalls(task_id)]);
+    return record([...givenUp(effect, work, fault), ...run.takeCalls(task_id)]);
   } finally {
     ended();
     speech?.end();
@@ -124,18 +125,19 @@ const contextOf = (work: WorkEventRecord, context: WorkContext, { run, record, s
   fence: `${context.epoch}-${context.attempt}`,
 });
 
-const givenUp = (kind: Work['kind'], task_id: string, attempt: number, fault: Fault): Draft =>
-  say(
-    'dats.task.attempt.failed',
-    task_id,
-    {
+const givenUp = (effect: Effect, work: WorkEventRecord, fault: Fault): readonly Draft[] => {
+  const { kind, task_id, attempt } = work.data;
+  if (effect.givenUp !== undefined) return effect.givenUp(work, fault);
+  const error = { code: fault.code, message: fault.message, retryable: fault.kind === 'retryable' };
+  return [
+    say(
+      'dats.task.attempt.failed',
       task_id,
-      attempt,
-      stage: STAGES[kind],
-      error: { code: fault.code, message: fault.message, retryable: fault.kind === 'retryable' },
-    },
-    derivedId(task_id, kind, attempt),
-  );
+      { task_id, attempt, stage: STAGES[kind] ?? 'generation', error },
+      derivedId(task_id, kind, attempt),
+    ),
+  ];
+};
 
 const toRecord = (draft: Draft, index: number, effect: Effect, work: WorkEventRecord, run: EffectRun): Outgoing => {
   const by = {
