@@ -3,6 +3,7 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchBlastRadius } from './blast-radius.js';
 import { type Figure, lineOf } from './figure.js';
 import { benchIngest } from './ingest.js';
 import { benchKafkaPipeline } from './kafka-pipeline.js';
@@ -19,7 +20,7 @@ import { startServers } from './servers.js';
 import { benchIdle, benchStart } from './standing.js';
 import { benchStreams } from './streams.js';
 
-const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P11', 'P12', 'P13', 'R2'];
+const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P9', 'P11', 'P12', 'P13', 'R2'];
 /** Figures on Kafka that are told beside an embedded one of the same run. */
 const BESIDE: Readonly<Record<string, string>> = { P1k: 'P1', P4k: 'P4' };
 const ON_KAFKA = ['P1k', 'P4k', 'P5k'];
@@ -35,6 +36,7 @@ const SIZES = {
     rebalances: 4,
     ingested: 50_000,
     executions: [100_000],
+    artifacts: 100_000,
   },
   normal: {
     tasks: 20_000,
@@ -47,6 +49,7 @@ const SIZES = {
     rebalances: 20,
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
+    artifacts: 1_000_000,
   },
   full: {
     tasks: 20_000,
@@ -59,6 +62,7 @@ const SIZES = {
     rebalances: 20,
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
+    artifacts: 1_000_000,
   },
 } as const;
 
@@ -128,6 +132,7 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   if (wanted.has('P6')) await tell(benchReplay(size.replayTasks));
   if (wanted.has('P7')) await tell(benchIngest(size.ingested, size.seconds));
   if (wanted.has('P8')) await tell(benchProvenance(size.executions));
+  if (wanted.has('P9')) await tell(benchBlastRadius(size.artifacts));
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));
