@@ -1,0 +1,14 @@
+export * from './cascade.js';
+export { refOf } from './cascade-step.js';
+export * from './decide.js';
+export * from './graph/index.js';
+export * from './impact.js';
+export * from './plan.js';
+export * from './policy.js';
+export * from './project.js';
+export * from './rollback.js';
+export { redoIdOf } from './rollback-step.js';
+export * from './run.js';
+export * from './slim.js';
+export * from './versions.js';
+export * from './world.js';

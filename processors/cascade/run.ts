@@ -1,0 +1,135 @@
+// Runs cascades and rollbacks over one owned partition of the lifecycle topic: read, fold, decide, commit what follows together with the offset, again.
+//
+// R1. There is no state but the fold of the log (project.ts, F1): what is decided here is taken in when it comes back. So the next step waits until all that was said
+// before has come back; after a restart, until everything is read that an earlier owner may have said. R2. Outputs and offset are one commit: an event is answered once.
+// R3. Without outputs the offset is committed every COMMIT_MS: reading some of it again changes nothing. R4. A commit that fails for want of room or connection is tried again.
+import { type DatsEvent, type Fault, isFault, LIFECYCLE, type Position } from '../../schemas/index.js';
+import { type Assignment, type Log, type Outgoing, outgoing, type Recorded, type ViewStore } from '../../streams/index.js';
+import { untilDone } from '../../streams/runtime/index.js';
+import type { Draft } from '../draft.js';
+import { race, type Step, stamp } from '../host/index.js';
+import { isoOf } from '../iso-time.js';
+import { decide, nextStep, step } from './decide.js';
+import type { CascadePolicy } from './policy.js';
+import { loadWorld, type PartitionWorld } from './world.js';
+
+export const CASCADE_SOURCE = '/deciders/cascade';
+const ACTOR = 'cascade';
+const COMMIT_MS = 5_000;
+const MAX_BATCH = 2_048;
+
+export interface CascadeRun {
+  readonly log: Pick<Log, 'read' | 'range'>;
+  readonly views: ViewStore;
+  readonly policy: CascadePolicy;
+  readonly configVersion: string;
+  readonly now: () => number;
+  readonly onProblem: (fault: Fault) => void;
+}
+
+/** Runs until the partition is revoked. @throws Fault fatal when the store cannot go on. */
+export const runCascades = async (assignment: Assignment, run: CascadeRun): Promise<void> => {
+  const { partition, revoked, committed } = assignment;
+  // R1. The partition is ours: nobody else says anything as this group any more.
+  const { end } = await run.log.range(LIFECYCLE, partition);
+  const loaded = await loadWorld({ log: run.log, views: run.views, partition, until: committed, signal: revoked, writes: true }).catch(
+    (error: unknown) => {
+      if (revoked.aborted) return undefined;
+      throw error;
+    },
+  );
+  if (loaded === undefined) return;
+  const batches = assignment.records({ maxBatch: MAX_BATCH })[Symbol.asyncIterator]();
+  const steps = race(batches, run.now);
+  try {
+    await follow(assignment, run, loaded, { next: (due) => steps.next(due), end });
+  } catch (error) {
+    if (isFault(error, 'fenced') || (revoked.aborted && !isFault(error, 'fatal'))) return;
+    throw error;
+  } finally {
+    steps.stop();
+    await batches.return?.();
+  }
+};
+
+interface Source {
+  next(due: number | undefined): Promise<Step>;
+  /** Where the partition ended when it became ours. */
+  readonly end: number;
+}
+
+const follow = async (
+  assignment: Assignment,
+  run: CascadeRun,
+  { world, snapshots }: Awaited<ReturnType<typeof loadWorld>>,
+  source: Source,
+): Promise<void> => {
+  const { revoked } = assignment;
+  /** Until everything below is read, what was said has not come back. */
+  let saidBelow = source.end;
+  let next = assignment.committed;
+  let committed = next;
+  let committedMs = run.now();
+  const asked = new Set<string>();
+
+  const dueOf = (): number | undefined => {
+    let due = committed < next ? committedMs + COMMIT_MS : undefined;
+    if (next < saidBelow) return due;
+    const now = run.now();
+    for (const project of world.busy) {
+      const at = nextStep(project, now, asked);
+      if (at !== undefined && (due === undefined || at < due)) due = at;
+    }
+    return due;
+  };
+  const commit = async (outputs: readonly Outgoing[]): Promise<void> => {
+    let positions: readonly Position[] = [];
+    const act = async (): Promise<void> => {
+      positions = await assignment.commit({ next, outputs, states: new Map() });
+    };
+    await untilDone(act, { revoked, onTrouble: run.onProblem });
+    if (revoked.aborted) return;
+    committed = next;
+    committedMs = run.now();
+    for (const { topic, partition, offset } of positions)
+      if (topic === LIFECYCLE && partition === assignment.partition) saidBelow = Math.max(saidBelow, offset + 1);
+    await snapshots.write(next);
+  };
+
+  for (;;) {
+    const came = await source.next(dueOf());
+    if (came.kind === 'end') break;
+    const outputs: Outgoing[] = [];
+    if (came.kind === 'records') {
+      for (const record of came.records) outputs.push(...answersTo(world, record, run, (event, offset) => snapshots.keep(event, offset)));
+      next = came.records.at(-1)!.offset + 1;
+      world.passTo(next);
+    }
+    if (next >= saidBelow) outputs.push(...goOn(world, run, asked));
+    if (outputs.length > 0 || (committed < next && run.now() - committedMs >= COMMIT_MS)) await commit(outputs);
+  }
+  if (committed < next) await assignment.commit({ next, outputs: [], states: new Map() });
+};
+
+const answersTo = (
+  world: PartitionWorld,
+  record: Recorded,
+  run: CascadeRun,
+  keep: (event: Parameters<typeof decide>[1], offset: number) => void,
+): readonly Outgoing[] => {
+  const taken = world.take(record);
+  if (taken === undefined) return [];
+  keep(taken.event, record.offset);
+  return decide(taken.project, taken.event, run.policy).map((draft) => toRecord(draft, run, run.now(), taken.event));
+};
+
+/** The next piece of everything that is under way. */
+const goOn = (world: PartitionWorld, run: CascadeRun, asked: Set<string>): readonly Outgoing[] => {
+  const now = run.now();
+  return [...world.busy].flatMap((project) => step(project, now, run.policy, asked).map((draft) => toRecord(draft, run, now)));
+};
+
+const toRecord = (draft: Draft, run: CascadeRun, now: number, cause?: DatsEvent): Outgoing => {
+  const event = stamp(draft, { source: CASCADE_SOURCE, actor: ACTOR, configversion: run.configVersion, time: isoOf(now), cause });
+  return outgoing(draft.topic, event, draft.key ?? event.projectid);
+};

@@ -1,0 +1,216 @@
+// The projects of one partition as cascades see them: folded from the log, with snapshots in the view store so that a start need not read all of it.
+//
+// W1. A snapshot is a list of segments: the slim events of a stretch of the partition, written once and never changed. They may be dropped: the log has it all.
+// W2. A segment is written after its events were read from the log, in one compare-and-set with the one before it (V4), so segments leave no gap, whoever writes.
+// W3. A segment of another shape (an older or newer program's) ends the list: what follows is read from the log.
+import { type DatsEvent, decodeWritten, encode, LIFECYCLE } from '../../schemas/index.js';
+import { eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { openProject, type Project, take } from './project.js';
+import { type CascadeEvent, concernsCascades, isCascadeEvent, slim } from './slim.js';
+
+export const SNAPSHOT_VIEW = 'cascade-snapshot';
+const COLLECTION = 'cascade-segment';
+const FORMAT = 1;
+/** Of a segment: whichever comes first. */
+export const SEGMENT_EVENTS = 5_000;
+const SEGMENT_BYTES = 1024 * 1024;
+/** Segments asked for at a time. */
+const READ_AHEAD = 4;
+/** Events taken in before others get their turn. */
+const PIECE = 128;
+
+interface Segment {
+  readonly format: number;
+  /** Offsets: from, and up to (excluding). */
+  readonly from: number;
+  readonly to: number;
+  /** [offset, headers, value]. */
+  readonly events: readonly (readonly [number, Readonly<Record<string, string>>, string])[];
+}
+
+export interface PartitionWorld {
+  readonly partition: number;
+  readonly projects: ReadonlyMap<string, Project>;
+  /** Projects with a cascade or rollback that is not over. */
+  readonly busy: ReadonlySet<Project>;
+  /** Everything below is taken in. */
+  readonly next: number;
+  /** Takes a record in; the project and event when it was one that matters, is readable and was not taken before. */
+  take(record: Recorded): { readonly project: Project; readonly event: CascadeEvent } | undefined;
+  /** Passes over what does not matter. */
+  passTo(next: number): void;
+}
+
+type Open = PartitionWorld & { fold(event: CascadeEvent, offset: number): Project };
+
+const openPartition = (partition: number): Open => {
+  const projects = new Map<string, Project>();
+  const busy = new Set<Project>();
+  let next = 0;
+  const fold = (event: CascadeEvent, offset: number): Project => {
+    let project = projects.get(event.projectid);
+    if (project === undefined) {
+      project = openProject(event.projectid, offset);
+      projects.set(event.projectid, project);
+    }
+    next = Math.max(next, offset + 1);
+    take(project, event, offset);
+    if (project.active.size + project.rolling.size > 0) busy.add(project);
+    else busy.delete(project);
+    return project;
+  };
+  return {
+    partition,
+    projects,
+    busy,
+    get next() {
+      return next;
+    },
+    fold,
+    take(record) {
+      if (record.offset < next || !concernsCascades(record.type)) return undefined;
+      const event = readable(record);
+      return event === undefined ? undefined : { project: fold(event, record.offset), event };
+    },
+    passTo: (to) => {
+      next = Math.max(next, to);
+    },
+  };
+};
+
+/** Records that are no event are dead letters of the deciders; here they say nothing. */
+const readable = (record: Recorded): CascadeEvent | undefined => {
+  try {
+    const event: DatsEvent = eventOf(record);
+    return isCascadeEvent(event) ? event : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const segmentId = (partition: number, n: number): string => `${partition}/${String(n).padStart(9, '0')}`;
+
+export interface Snapshots {
+  /** Keeps an event for the next segment. */
+  keep(event: CascadeEvent, offset: number): void;
+  /** Writes a segment when there is enough for one, or, `all`, when there is anything. What cannot be written is left for a later start. Never rejects. */
+  write(next: number, all?: boolean): Promise<void>;
+}
+
+interface Loaded {
+  readonly world: PartitionWorld;
+  readonly snapshots: Snapshots;
+}
+
+export interface WorldOptions {
+  readonly log: Pick<Log, 'read' | 'range'>;
+  readonly views: ViewStore;
+  readonly partition: number;
+  /** Reads up to here, excluding; default: to the end as it is now. */
+  readonly until?: number;
+  readonly signal: AbortSignal;
+  /** Writes segments of what it reads; else it only reads them. */
+  readonly writes: boolean;
+  /** Called after each piece, with where it stands: everything below is taken in. What it waits for is waited for, so that others get their turn. */
+  readonly onward?: (next: number) => Promise<void> | void;
+}
+
+/** The partition folded up to `until`. @throws Fault of the log; a view store that does not answer is done without. */
+export const loadWorld = async ({ log, views, partition, until, signal, writes, onward }: WorldOptions): Promise<Loaded> => {
+  const world = openPartition(partition);
+  const { first, end } = await log.range(LIFECYCLE, partition);
+  const to = until ?? end;
+  const segments = await takeSegments(world, views, to, onward);
+  const snapshots = writes ? openSnapshots(views, partition, segments) : SILENT;
+  if (segments.to < first) world.passTo(first);
+  let pieces = 0;
+  if (world.next < to)
+    for await (const records of log.read({ topic: LIFECYCLE, partition, offset: world.next }, signal, { until: to, maxBatch: 2_048 })) {
+      for (const record of records) {
+        const taken = world.take(record);
+        if (taken === undefined) continue;
+        snapshots.keep(taken.event, record.offset);
+        if (++pieces % PIECE === 0) await onward?.(world.next);
+      }
+      world.passTo(records.at(-1)!.offset + 1);
+      await snapshots.write(world.next);
+      await onward?.(world.next);
+    }
+  signal.throwIfAborted();
+  world.passTo(to);
+  return { world, snapshots };
+};
+
+/** Takes segments that lie wholly below `until`; how many there were, and where they end. */
+const takeSegments = async (
+  world: Open,
+  views: ViewStore,
+  until: number,
+  onward: WorldOptions['onward'],
+): Promise<{ readonly count: number; readonly to: number; readonly stored: number }> => {
+  let count = 0;
+  let to = 0;
+  let stored = 0;
+  try {
+    stored = await views.checkpoint(SNAPSHOT_VIEW, world.partition);
+    while (to < Math.min(stored, until)) {
+      const ids = Array.from({ length: READ_AHEAD }, (_, i) => segmentId(world.partition, count + i));
+      const found = await Promise.all(ids.map((id) => views.get<Segment>(COLLECTION, id)));
+      for (const segment of found) {
+        if (segment === undefined || segment.format !== FORMAT || segment.from !== to || segment.to > until) return { count, to, stored };
+        for (const [i, [offset, headers, value]] of segment.events.entries()) {
+          world.fold(decodeWritten(headers, value) as CascadeEvent, offset);
+          if (i % PIECE === PIECE - 1) await onward?.(world.next);
+        }
+        world.passTo(segment.to);
+        to = segment.to;
+        count++;
+        await onward?.(to);
+      }
+    }
+  } catch {
+    // W1: what the store does not give is read from the log.
+  }
+  return { count, to, stored };
+};
+
+const SILENT: Snapshots = { keep: () => undefined, write: async () => undefined };
+
+const openSnapshots = (
+  views: ViewStore,
+  partition: number,
+  { count, to, stored }: { readonly count: number; readonly to: number; readonly stored: number },
+): Snapshots => {
+  let n = count;
+  let from = to;
+  // Somebody's segments end elsewhere: theirs stay, and nothing is added to them.
+  let usable = stored === to;
+  let bytes = 0;
+  let events: [number, Readonly<Record<string, string>>, string][] = [];
+  return {
+    keep(event, offset) {
+      if (!usable) return;
+      const { headers, value } = encode(slim(event) as DatsEvent);
+      bytes += value.length + 500;
+      events.push([offset, headers, value]);
+    },
+    async write(next, all = false) {
+      if (!usable || events.length === 0 || (!all && events.length < SEGMENT_EVENTS && bytes < SEGMENT_BYTES)) return;
+      const doc: Segment = { format: FORMAT, from, to: next, events };
+      events = [];
+      bytes = 0;
+      try {
+        await views.put([{ collection: COLLECTION, id: segmentId(partition, n), version: next, doc }], {
+          view: SNAPSHOT_VIEW,
+          partition,
+          from,
+          next,
+        });
+        n++;
+        from = next;
+      } catch {
+        usable = false;
+      }
+    },
+  };
+};
