@@ -1,0 +1,1 @@
+export { redoEffect } from './redo-effect.js';
