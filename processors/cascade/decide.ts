@@ -147,7 +147,7 @@ export const step = (project: Project, now: number, policy: CascadePolicy, asked
 
 /** When `step` has something to say without a new event, milliseconds since the epoch; undefined: not before one comes. */
 export const nextStep = (project: Project, now: number, asked: ReadonlySet<string>): number | undefined => {
-  for (const rollback of project.rolling) if (hasRollbackStep(rollback, asked)) return now;
+  for (const rollback of project.rolling) if (hasRollbackStep(project, rollback, asked)) return now;
   let next: number | undefined;
   for (const cascade of project.active) {
     const due = nextCascadeStep(cascade, now);

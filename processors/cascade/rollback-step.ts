@@ -9,7 +9,8 @@ import { NONE } from './versions.js';
 
 const CHANGES_A_STEP = 500;
 const TASKS_A_STEP = 100;
-const DAY_MS = 24 * 60 * 60 * 1_000;
+/** As long as work items are kept, in milliseconds: nobody asks again. */
+const REDO_WITHIN_MS = 14 * 24 * 60 * 60 * 1_000;
 const REDO = 'redo@1';
 
 /** The id that a task gets when it is done anew. */
@@ -18,17 +19,28 @@ export const redoIdOf = (rollbackId: string, taskId: string): string => derivedI
 const isDone = ({ steps, toCancel, toRedo }: Rollback): boolean => steps.size + toCancel.size + toRedo.size === 0;
 
 /** Has `rollbackStep` anything to say before another event comes? */
-export const hasRollbackStep = (rollback: Rollback, asked: ReadonlySet<string>): boolean => {
+export const hasRollbackStep = (project: Project, rollback: Rollback, asked: ReadonlySet<string>): boolean => {
   if (rollback.state !== 'running') return false;
   if (isDone(rollback) || rollback.steps.size + rollback.toCancel.size > 0) return true;
-  for (const id of rollback.toRedo) if (!asked.has(redoIdOf(rollback.id, id))) return true;
-  return false;
+  return redoable(project, rollback, asked, 1).length > 0;
+};
+
+/** Each after those it depends on are there: scheduling waits for no task that it does not know. */
+const redoable = ({ tasks }: Project, rollback: Rollback, asked: ReadonlySet<string>, most: number): readonly TaskNote[] => {
+  const found: TaskNote[] = [];
+  for (const id of rollback.toRedo) {
+    if (found.length >= most) break;
+    const task = tasks.get(id)!;
+    if (asked.has(redoIdOf(rollback.id, id)) || task.dependsOn.some((each) => rollback.toRedo.has(each))) continue;
+    found.push(task);
+  }
+  return found;
 };
 
 /** `asked`: new ids of tasks whose redoing was asked for by this process already. */
 export const rollbackStep = (project: Project, rollback: Rollback, now: number, asked: Set<string>): readonly Draft[] => {
   if (rollback.state !== 'running') return [];
-  const drafts = [...changes(project, rollback), ...cancels(rollback), ...redos(project, rollback, isoOf(now + DAY_MS), asked)];
+  const drafts = [...changes(project, rollback), ...cancels(rollback), ...redos(project, rollback, isoOf(now + REDO_WITHIN_MS), asked)];
   if (isDone(rollback)) drafts.push(completed(rollback, now));
   return drafts.map((draft) => inChain(rollback.chain, draft));
 };
@@ -74,10 +86,9 @@ const cancels = ({ id, reason, toCancel }: Rollback): readonly Draft[] =>
 const redos = (project: Project, rollback: Rollback, due: string, asked: Set<string>): readonly Draft[] => {
   // Files first: what is done anew is done on them.
   if (rollback.steps.size > 0) return [];
-  const left = [...rollback.toRedo].filter((id) => !asked.has(redoIdOf(rollback.id, id)));
-  return left.slice(0, TASKS_A_STEP).map((id) => {
-    asked.add(redoIdOf(rollback.id, id));
-    return redo(project, rollback, project.tasks.get(id)!, due);
+  return redoable(project, rollback, asked, TASKS_A_STEP).map((task) => {
+    asked.add(redoIdOf(rollback.id, task.id));
+    return redo(project, rollback, task, due);
   });
 };
 
