@@ -5,6 +5,7 @@ import type { Assignment, Log, ViewStore } from '../../streams/index.js';
 import { openMemoryLog, openMemoryViewStore } from '../../streams/memory/index.js';
 import { faultyLog } from '../../streams/testing/faulty-log.js';
 import { Latch } from '../../streams/testing/log-driver.js';
+import { MARK_TYPES } from './marks.js';
 import { materialise, VIEW } from './materialise.js';
 import { append, hasAll, histories, randomOf, shown } from './testing/histories.js';
 
@@ -41,6 +42,11 @@ const expected = async (events: readonly DatsEvent[]): Promise<unknown> => {
   await calm.close();
   return shown(store, events);
 };
+
+test('these histories have every mark', () => {
+  const types = new Set<string>(EVENTS.map(({ type }) => type));
+  expect(MARK_TYPES.filter((type) => !types.has(type))).toEqual([]);
+});
 
 test('no event is missing from the views because the store did not answer when it was read', async () => {
   // A batch of four needs eight reads at most.

@@ -13,6 +13,7 @@ import { type Fault, isFault, TASK_TYPES, toFault } from '../../schemas/index.js
 import { type Assignment, type Log, pause, type Recorded, type ViewStore } from '../../streams/index.js';
 import { backoffMs, untilDone } from '../../streams/runtime/index.js';
 import { eventIn } from './event-in.js';
+import { MARK_TYPES } from './marks.js';
 import { keepOffset, type OffsetKeeper } from './offset-keeper.js';
 import { openProjection, type Projection } from './projection.js';
 import { watchCheckpoint } from './watch-checkpoint.js';
@@ -39,8 +40,8 @@ export interface MaterialiseOptions {
   readonly lookMs?: number;
 }
 
-/** A view shows whatever is said about a task. */
-const TYPES: ReadonlySet<string> = new Set(TASK_TYPES);
+/** A view shows whatever is said about a task, and how what it made stands. */
+const TYPES: ReadonlySet<string> = new Set([...TASK_TYPES, ...MARK_TYPES]);
 
 /** The deciders make dead letters of what is no event; a view has nothing to show for it. @throws Fault of the store, with part of it taken. */
 const takeAll = async (projection: Projection, records: readonly Recorded[], { onProblem }: MaterialiseOptions): Promise<void> => {

@@ -49,6 +49,23 @@ const output = (id: string): DatsEvent =>
 const completed = (id: string): DatsEvent =>
   eventOf('dats.task.completed', { task_id: id, attempt: 1, provenance_id: 'v', execution_time_ms: 5 });
 
+const marked = (artifact_id: string, task_id: string, cascade_id: string): DatsEvent =>
+  eventOf(
+    'dats.artifact.tainted',
+    {
+      cascade_id,
+      artifact_id,
+      task_id,
+      path: 'a.py',
+      depth: 0,
+      cause: 'root',
+      reason: 'bad',
+    },
+    { subject: artifact_id },
+  );
+const suspected = (artifact_id: string, task_id: string, cascade_id: string): DatsEvent =>
+  eventOf('dats.artifact.suspect', { cascade_id, artifact_id, task_id, path: 'a.py', depth: 1 }, { subject: artifact_id });
+
 /** A parent and its subtask, a task submitted twice, and an event of a task that nobody created. */
 const EVENTS: readonly DatsEvent[] = [
   created('parent'),
@@ -58,11 +75,15 @@ const EVENTS: readonly DatsEvent[] = [
   ready('child'),
   created('twice'),
   output('child'),
+  suspected('child-out', 'child', 'c0'),
   ready('nobody'),
+  marked('nobody-out', 'nobody', 'c1'),
   completed('child'),
   output('parent'),
   completed('parent'),
   completed('parent'),
+  marked('parent-out', 'parent', 'c1'),
+  marked('child-out', 'child', 'c2'),
 ];
 
 const slow = (views: ViewStore): ViewStore => ({
@@ -109,11 +130,27 @@ describe('the projection', () => {
   it('shows a task as far as its events say, and counts it once', async () => {
     const { tasks, project } = await materialised(EVENTS.length, false);
     const [parent, child, twice, nobody] = tasks as (TaskView | undefined)[];
-    expect(parent).toMatchObject({ state: 'completed', first_offset: 0 });
-    expect(child).toMatchObject({ state: 'completed', parent_id: 'parent', artifacts: [{ artifact_id: 'child-out' }] });
+    expect(parent).toMatchObject({ state: 'completed', first_offset: 0, flags: ['tainted'] });
+    expect(child).toMatchObject({ state: 'completed', parent_id: 'parent', artifacts: [{ artifact_id: 'child-out' }], flags: ['tainted'] });
     expect(twice).toMatchObject({ state: 'pending', first_offset: 2 });
     expect(nobody).toBeUndefined();
     expect(project).toMatchObject([{ doc: { total: 3, counts: { completed: 2, pending: 1 } } }]);
+  });
+
+  it('flags a parent for what its subtasks made, from when it shows that, and after its end', async () => {
+    const flags: string[][] = [];
+    const views = openMemoryViewStore();
+    const projection = openProjection(views);
+    for (const [offset, event] of EVENTS.entries()) {
+      await projection.take(event, offset);
+      await views.put(projection.flush());
+      flags.push((views.get<TaskView>('task', 'parent') as TaskView).flags);
+    }
+    const at = (type: string) => EVENTS.findIndex((event) => event.type === type && event.subject !== 'parent');
+    expect(flags[at('dats.artifact.suspect')]).toEqual([]);
+    expect(flags[at('dats.task.completed')]).toEqual(['suspect']);
+    expect(flags.at(-2)).toEqual(['tainted']);
+    expect(flags.at(-1)).toEqual(['tainted']);
   });
 
   it('says nothing new when it is fed again what it has', async () => {

@@ -4,8 +4,9 @@
 // however often it changed. J3. Documents are folded in place: what `flush` gave must be written (or turned into text) before the next `take`.
 import { type DatsEvent, isTerminal, type TaskView } from '../../schemas/index.js';
 import type { Document, Recorded, ViewStore } from '../../streams/index.js';
+import { isMark, MARK_TYPES } from './marks.js';
 import { emptyProject, foldProject, type MutableProjectDoc } from './project-view.js';
-import { artifactViews, foldTask, type MutableTaskView, projectTask, taskDocument } from './task-view.js';
+import { type ArtifactDoc, artifactDocs, foldTask, handUp, type MutableTaskDoc, projectTask, taskDocument } from './task-view.js';
 
 /** Tasks and projects held in memory, most recently flushed; ended tasks are not held. */
 const CACHED = 20_000;
@@ -17,7 +18,7 @@ interface Project {
 
 export interface Projection {
   /** Asks the store, where it is one that waits, for what these tasks and projects have: all at once, not one after another. */
-  prepare(records: readonly Pick<Recorded, 'headers'>[]): void | Promise<void>;
+  prepare(records: readonly Pick<Recorded, 'type' | 'headers' | 'value'>[]): void | Promise<void>;
   /** Takes an event in; a promise only when the store answers with one. Without it settled, nothing else may be taken. */
   take(event: DatsEvent, offset: number): void | Promise<void>;
   /** What changed since the last flush. */
@@ -27,14 +28,14 @@ export interface Projection {
 type Waiting = Promise<void> | undefined;
 
 export const openProjection = (views: ViewStore): Projection => {
-  const tasks = new Map<string, MutableTaskView>();
+  const tasks = new Map<string, MutableTaskDoc>();
   const projects = new Map<string, Project>();
   /** Tasks that the store does not have, as `prepare` found; until the next flush. */
   const absent = new Set<string>();
   let storeWaits = false;
   let artifacts: Document[] = [];
-  const touchedTasks = new Set<MutableTaskView>();
-  const newTasks = new Set<MutableTaskView>();
+  const touchedTasks = new Set<MutableTaskDoc>();
+  const newTasks = new Set<MutableTaskDoc>();
   const touchedProjects = new Set<Project>();
 
   const load = <T>(collection: string, id: string, use: (found: T | undefined) => void): Waiting => {
@@ -49,7 +50,7 @@ export const openProjection = (views: ViewStore): Projection => {
   const loadTask = (id: string): Waiting =>
     tasks.has(id) || absent.has(id)
       ? undefined
-      : load<MutableTaskView>('task', id, (found) => {
+      : load<MutableTaskDoc>('task', id, (found) => {
           if (found !== undefined) tasks.set(id, found);
           else if (storeWaits) absent.add(id);
         });
@@ -59,17 +60,21 @@ export const openProjection = (views: ViewStore): Projection => {
       : load<Project>('project', id, (found) => {
           projects.set(id, found ?? { doc: emptyProject(id), version: 0 });
         });
-  /** A parent shows the artifacts of its completed subtasks. */
+  /** A parent shows the artifacts of its completed subtasks, as they stand. */
   const loadParent = (event: DatsEvent, id: string): Waiting => {
-    const parent = event.type === 'dats.task.completed' ? tasks.get(id)?.parent_id : undefined;
+    const parent = event.type === 'dats.task.completed' || isMark(event) ? tasks.get(id)?.parent_id : undefined;
     return typeof parent === 'string' ? loadTask(parent) : undefined;
   };
 
-  const handUp = (child: TaskView, offset: number): void => {
-    const parent = tasks.get(child.parent_id!);
-    if (!parent || isFinal(parent)) return;
-    parent.artifacts = [...parent.artifacts, ...child.artifacts];
-    parent.last_offset = offset;
+  const tellParent = (event: DatsEvent, child: MutableTaskDoc, offset: number): void => {
+    if (child.parent_id === null || (event.type !== 'dats.task.completed' && !isMark(event))) return;
+    const parent = tasks.get(child.parent_id);
+    if (parent === undefined) return;
+    if (!isMark(event)) {
+      if (isFinal(parent)) return;
+      handUp(parent, child, offset);
+    } else if (parent.artifacts.some(({ artifact_id }) => artifact_id === event.data.artifact_id)) foldTask(parent, event, offset);
+    else return;
     touchedTasks.add(parent);
   };
 
@@ -91,15 +96,17 @@ export const openProjection = (views: ViewStore): Projection => {
     foldProject(counted.doc, before, task);
     counted.version = offset + 1;
     touchedProjects.add(counted);
-    if (event.type === 'dats.task.output.created') for (const view of artifactViews(event, offset)) artifacts.push(artifactDocument(view));
-    if (event.type === 'dats.task.completed' && task.parent_id !== null) handUp(task, offset);
+    if (event.type === 'dats.task.output.created')
+      for (const artifact of artifactDocs(event, offset)) artifacts.push(artifactDocument(artifact));
+    tellParent(event, task, offset);
   };
 
   return {
     prepare(records) {
       if (!storeWaits) return;
-      const named = (name: string) => new Set(records.flatMap(({ headers }) => headers[name] ?? []));
-      return Promise.all([...[...named('subject')].map(loadTask), ...[...named('projectid')].map(loadProject)]).then(() => undefined);
+      const ids = new Set(records.flatMap((record) => taskIn(record) ?? []));
+      const named = new Set(records.flatMap(({ headers }) => headers['projectid'] ?? []));
+      return Promise.all([...[...ids].map(loadTask), ...[...named].map(loadProject)]).then(() => undefined);
     },
     take(event, offset) {
       const { data } = event;
@@ -134,7 +141,20 @@ export const openProjection = (views: ViewStore): Projection => {
   };
 };
 
-const artifactDocument = (artifact: ReturnType<typeof artifactViews>[number]): Document => ({
+const MARKS: ReadonlySet<string> = new Set(MARK_TYPES);
+
+/** The task that a record is about; what cannot be read is about none. The subject of a mark is the artifact. */
+const taskIn = ({ type, headers, value }: Pick<Recorded, 'type' | 'headers' | 'value'>): string | undefined => {
+  if (!MARKS.has(type)) return headers['subject'];
+  try {
+    const { task_id } = JSON.parse(String(value)) as { readonly task_id?: unknown };
+    return typeof task_id === 'string' ? task_id : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const artifactDocument = (artifact: ArtifactDoc): Document => ({
   collection: 'artifact',
   id: artifact.artifact_id,
   version: artifact.at + 1,

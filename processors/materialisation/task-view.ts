@@ -1,4 +1,4 @@
-// A task as the API shows it: the fold of its events. Pure.
+// A task as the API shows it, and what it made: the fold of its events, and of what was found out about its artifacts later. Pure.
 import {
   type ArtifactView,
   type DatsEvent,
@@ -10,6 +10,7 @@ import {
 } from '../../schemas/index.js';
 import type { Document } from '../../streams/index.js';
 import { profileOf } from '../qa/profile.js';
+import { flagsOf, isMark, type MarkEvent, mergedMarks, type TaskMarks, taintOf, withMark } from './marks.js';
 
 /** Longest title, in characters. */
 const TITLE_LENGTH = 200;
@@ -135,23 +136,58 @@ const verdictOf = (event: EventOf<'dats.task.validated' | 'dats.task.rejected'>)
 
 const FINAL: ReadonlySet<TaskState> = new Set<TaskState>(['completed', 'failed', 'cancelled']);
 
-/** A view that is being folded. */
-export type MutableTaskView = { -readonly [K in keyof TaskView]: TaskView[K] };
+/** A task as it is stored: with the marks of its artifacts, once there are any. */
+export interface TaskDoc extends TaskView {
+  readonly marks?: TaskMarks;
+}
 
-/** Takes an event that stands at `offset` into a view, in place. Events at or below `last_offset` are in it already; after the end nothing changes it. */
-export const foldTask = (view: MutableTaskView, event: DatsEvent, offset: number): void => {
+/** A view that is being folded. */
+export type MutableTaskDoc = { -readonly [K in keyof TaskDoc]: TaskDoc[K] };
+type MutableTaskView = Omit<MutableTaskDoc, 'marks'>;
+
+/**
+ * Takes an event that stands at `offset` into a view, in place. Events at or below `last_offset` are in it already, marks at or below `marks.at`. After the
+ * end only marks change it.
+ */
+export const foldTask = (view: MutableTaskDoc, event: DatsEvent, offset: number): void => {
+  if (isMark(event)) return foldMark(view, event, offset);
   if (offset <= view.last_offset || FINAL.has(view.state)) return;
   const change = changeOf(view, event);
   view.last_offset = offset;
   if (!change) return;
   view.updated_at = event.time;
   Object.assign(view, change);
+  if (view.marks !== undefined && change.artifacts !== undefined) view.flags = flagsOf(view.marks, view.artifacts);
+};
+
+const foldMark = (view: MutableTaskDoc, event: MarkEvent, offset: number): void => {
+  const marks = withMark(view.marks, event, offset);
+  if (marks === view.marks) return;
+  view.marks = marks;
+  view.flags = flagsOf(marks, view.artifacts);
+  view.updated_at = event.time;
+};
+
+/** The artifacts of a completed subtask are its parent's too, as they stand. */
+export const handUp = (parent: MutableTaskDoc, child: TaskDoc, offset: number): void => {
+  parent.artifacts = [...parent.artifacts, ...child.artifacts];
+  parent.last_offset = offset;
+  if (child.marks === undefined) return;
+  parent.marks = mergedMarks(parent.marks, child.marks);
+  parent.flags = flagsOf(parent.marks, parent.artifacts);
+};
+
+/** What the API shows of a task. */
+export const shownTask = (doc: TaskDoc): TaskView => {
+  if (doc.marks === undefined) return doc;
+  const { marks: _marks, ...view } = doc;
+  return view;
 };
 
 /**
  * The view after `event`, which stands at `offset` of the task's partition: `current` is left as it is. Only its creation makes a view of nothing.
  */
-export const projectTask = (current: TaskView | undefined, event: DatsEvent, offset: number): TaskView | undefined => {
+export const projectTask = (current: TaskDoc | undefined, event: DatsEvent, offset: number): TaskDoc | undefined => {
   if (event.type === 'dats.task.created') return current ?? created(event, offset);
   if (!current) return undefined;
   const next = { ...current };
@@ -160,8 +196,9 @@ export const projectTask = (current: TaskView | undefined, event: DatsEvent, off
 };
 
 /** How a task's view is stored. Its index keys never change, so only the first write needs them. */
-export const taskDocument = (view: TaskView, first = true): Document => {
-  const document = { collection: 'task', id: view.task_id, version: view.last_offset + 1, doc: view };
+export const taskDocument = (view: TaskDoc, first = true): Document => {
+  const version = Math.max(view.last_offset, view.marks?.at ?? 0) + 1;
+  const document = { collection: 'task', id: view.task_id, version, doc: view };
   if (!first) return document;
   const when = `${view.created_at}/${view.task_id}`;
   const indexes = [`project/${view.project_id}/${when}`, `all/${when}`];
@@ -169,8 +206,11 @@ export const taskDocument = (view: TaskView, first = true): Document => {
   return { ...document, indexes };
 };
 
-/** The artifacts of an output, as the API shows them. */
-export const artifactViews = (event: EventOf<'dats.task.output.created'>, offset: number): readonly ArtifactView[] =>
+/** An artifact as it is stored: what was so when it was made. How it stands now is with its task. */
+export type ArtifactDoc = Omit<ArtifactView, 'accepted' | 'taint'>;
+
+/** The artifacts of an output. */
+export const artifactDocs = (event: EventOf<'dats.task.output.created'>, offset: number): readonly ArtifactDoc[] =>
   event.data.artifacts.map(({ artifact_id, type, path, sha256, bytes }) => ({
     artifact_id,
     task_id: event.data.task_id,
@@ -180,7 +220,6 @@ export const artifactViews = (event: EventOf<'dats.task.output.created'>, offset
     sha256,
     bytes,
     attempt: event.data.attempt,
-    accepted: false,
     created_at: event.time,
     model: event.data.model,
     provider: event.data.provider,
@@ -189,3 +228,10 @@ export const artifactViews = (event: EventOf<'dats.task.output.created'>, offset
     consumed: event.data.consumed.map((ref) => ref.artifact_id),
     at: offset,
   }));
+
+/** What the API shows of an artifact, by what is known of the task that made it. */
+export const shownArtifact = (artifact: ArtifactDoc, task: TaskDoc | undefined): ArtifactView => ({
+  ...artifact,
+  accepted: task?.state === 'completed' && task.artifacts.some(({ artifact_id }) => artifact_id === artifact.artifact_id),
+  taint: taintOf(task?.marks, artifact.artifact_id),
+});

@@ -29,9 +29,30 @@ const ready = (task_id: string): DataOf<'dats.task.ready'> => ({
   due: '2026-01-01T00:00:00.000Z',
 });
 
-/** What is said about one task, in order. Every fourth is cancelled, some stay where they are. */
-const life = (task_id: string, kind: number, random: () => number): readonly (readonly [EventType, unknown])[] => {
-  const events: [EventType, unknown][] = [
+type Said = readonly [type: EventType, data: unknown, subject?: string];
+
+/** What cascades and rollbacks say of an artifact, in any order. */
+const fates = (task_id: string, random: () => number): readonly Said[] => {
+  const { artifact_id, path } = output({ task_id, attempt: 1 }).artifacts[0]!;
+  const about = { artifact_id, task_id, path };
+  const fate = (): Said => {
+    const by = { ...about, cascade_id: `c${Math.floor(random() * 3)}` };
+    const rollback = { ...about, rollback_id: 'r' };
+    const said: readonly (readonly [EventType, unknown])[] = [
+      ['dats.artifact.suspect', { ...by, depth: 1 }],
+      ['dats.artifact.tainted', { ...by, depth: 1, cause: 'edge', reason: 'made from it' }],
+      ['dats.artifact.revalidated', { ...by, attempt: 1, verdict: 'cleared', profile: 'tests', checks: [], reasons: [] }],
+      ['dats.artifact.reverted', rollback],
+      ['dats.artifact.restored', { ...rollback, mark: 'clean' }],
+    ];
+    return [...said[Math.floor(random() * said.length)]!, artifact_id];
+  };
+  return Array.from({ length: Math.floor(random() * 4) }, fate);
+};
+
+/** What is said about one task, in order. Every fourth is cancelled, some stay where they are; what is made may be marked, also after the end. */
+const life = (task_id: string, kind: number, random: () => number): readonly Said[] => {
+  const events: Said[] = [
     ['dats.task.created', creation(task_id)],
     ['dats.task.analyzed', analysis(task_id)],
     ['dats.task.ready', ready(task_id)],
@@ -42,7 +63,9 @@ const life = (task_id: string, kind: number, random: () => number): readonly (re
   return [
     ...events,
     ['dats.task.output.created', output({ task_id, attempt: 1 })],
+    ...(kind % 5 === 0 ? fates(task_id, random) : []),
     ['dats.task.completed', { task_id, attempt: 1, provenance_id: 'v', execution_time_ms: took }],
+    ...(kind % 2 === 0 ? [] : fates(task_id, random)),
   ];
 };
 
@@ -56,10 +79,12 @@ export const histories = (count: number, random: () => number, name = 'task'): r
   while (open.length > 0) {
     const at = Math.floor(random() * Math.min(open.length, 40));
     const { project, rest } = open[at]!;
-    const [type, data] = rest.shift()!;
+    const [type, data, subject] = rest.shift()!;
     const time = new Date(START_MS + events.length * 500).toISOString();
     const id = derivedId(name, events.length);
-    events.push(eventOf(type, data as DataOf<typeof type>, { projectid: project, time, id }));
+    events.push(
+      eventOf(type, data as DataOf<typeof type>, { projectid: project, time, id, ...(subject === undefined ? {} : { subject }) }),
+    );
     if (rest.length === 0) open.splice(at, 1);
   }
   return events;
@@ -80,7 +105,7 @@ export const hasAll = async (log: Log, views: ViewStore): Promise<boolean> => {
 
 /** All that the views show about these events. */
 export const shown = async (views: ViewStore, events: readonly DatsEvent[]): Promise<unknown> => {
-  const tasks = [...new Set(events.map(({ subject }) => subject))].sort();
+  const tasks = [...new Set(events.flatMap(({ data }) => ('task_id' in data && data.task_id !== undefined ? [data.task_id] : [])))].sort();
   const artifacts = events.flatMap((event) =>
     event.type === 'dats.task.output.created' ? event.data.artifacts.map(({ artifact_id }) => artifact_id) : [],
   );
