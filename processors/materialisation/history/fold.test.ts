@@ -216,6 +216,69 @@ describe('the history of one task', () => {
   });
 });
 
+describe('what is found out later', () => {
+  const artifact = (attempt: number) => derivedId('a', attempt, 'a.txt');
+  const about = (attempt: number) => ({ artifact_id: artifact(attempt), task_id: 'a', path: 'a.txt', cascade_id: 'c' });
+  const tainted = (attempt: number): Said => [
+    'dats.artifact.tainted',
+    { ...about(attempt), depth: 1, cause: 'edge', reason: 'made from it' },
+  ];
+  const revalidated: Said = [
+    'dats.artifact.revalidated',
+    {
+      cascade_id: 'c',
+      artifact_id: artifact(1),
+      task_id: 'a',
+      attempt: 1,
+      verdict: 'failed',
+      profile: 'tests',
+      checks: verdict(1).checks,
+      reasons: ['wrong'],
+    },
+  ];
+
+  it('of an artifact says what made it only while that is known, never what made another (O2)', () => {
+    const rows = rowsOf(recordsOf(...begin, ready(1), made(1), tainted(1), rejected(1), ready(2), tainted(1), made(2), tainted(2)));
+    expect(rows[4]).toMatchObject({ task_id: 'a', attempt: 1, model: 'm1', provenance_id: derivedId('a', 'execution', 1) });
+    expect(rows[4]).toMatchObject({ reasons: ['made from it'] });
+    for (const column of ['attempt', 'provenance_id', 'model', 'ready_at']) expect(rows[7]).not.toHaveProperty(column);
+    expect(rows[7]).toMatchObject({ task_id: 'a', priority: 'high' });
+    expect(rows[9]).toMatchObject({ attempt: 2, model: 'm2' });
+  });
+
+  it('of a task that is over has its attempt where it says so, ends nothing, and is remembered of no task', () => {
+    const contexts = new Map<string, TaskContext>();
+    const rows = rowsOf(recordsOf(...begin, ready(1), made(1), validated(1), completed(1), revalidated, tainted(1), rejected(1)), contexts);
+    expect(endsOf(rows)).toEqual(['dats.task.validated/1: accepted']);
+    expect(rows[6]).toMatchObject({
+      attempt: 1,
+      provenance_id: derivedId('a', 'execution', 1),
+      profile: 'tests',
+      checks_failed: ['tests:python'],
+      reasons: ['wrong'],
+    });
+    expect(rows[6]).not.toHaveProperty('score');
+    expect(rows[7]).not.toHaveProperty('attempt');
+    expect(rows[8]).toMatchObject({ attempt: 1, reasons: ['wrong', 'slow'] });
+    expect(contexts.size).toBe(0);
+  });
+
+  it('of no task has its row, with what it is for', () => {
+    const limits = { max_depth: 1, max_artifacts: 1, per_second: 1, revalidations: 1, unproven: 'taint' } as const;
+    const rows = rowsOf(
+      recordsOf(
+        ['dats.cascade.requested', { cascade_id: 'c', trigger: 'request', selector: { model: 'm' }, reason: 'poisoned', by: 'me', limits }],
+        ['dats.security.alert', { alert_id: 's', kind: 'secret_leaked', severity: 'high', artifact_id: 'x', detail: 'a key', by: 'me' }],
+        ['dats.replay.failed', { replay_id: 'r', error: { code: 'slice_empty', message: 'nothing', retryable: false } }],
+      ),
+    );
+    for (const row of rows) expect(row).not.toHaveProperty('task_id');
+    expect(rows[0]).toMatchObject({ type: 'dats.cascade.requested', reasons: ['poisoned'] });
+    expect(rows[1]).toMatchObject({ error_code: 'secret_leaked', error_message: 'a key' });
+    expect(rows[2]).toMatchObject({ error_code: 'slice_empty' });
+  });
+});
+
 describe('records that are no events of this build', () => {
   const good = recordsOf(...begin, ready(1), made(1), validated(1));
   const withRecord = (changed: Partial<Recorded>): EventRow[] => rowsOf([good[0]!, { ...good[1]!, ...changed }, ...good.slice(2)]);

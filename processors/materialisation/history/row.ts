@@ -1,7 +1,7 @@
 // A record of the log as a row of `dats.events` (deploy/clickhouse/001_events.sql). Pure. What does not apply is left out: the table has its defaults.
 //
 // O1. Every record has a row: one that is no event of this build (unknown type, damaged) has what its headers say, its data as it lies there, and why in `error_code`.
-// O2. A row never says of one attempt what is true of another: what comes late of an earlier one has nothing of the one that is open.
+// O2. A row never says of one attempt what is true of another: what comes late of an earlier one, or of what an earlier one made, has nothing of the one that is open.
 import { type DatsEvent, derivedId, type Fault } from '../../../schemas/index.js';
 import type { Recorded } from '../../../streams/index.js';
 import { type AttemptContext, executionStatus, type OutputNote, outputOf, type TaskContext } from './context.js';
@@ -81,9 +81,11 @@ const copyOutput = (row: EventRow, output: OutputNote): void => {
   row.consumed_tasks = output.consumed.map(({ task }) => task);
 };
 
-const ofVerdict = (row: EventRow, data: Extract<DatsEvent, { type: 'dats.task.validated' | 'dats.task.rejected' }>['data']): void => {
+type Verdict = Extract<DatsEvent, { type: 'dats.task.validated' | 'dats.task.rejected' | 'dats.artifact.revalidated' }>['data'];
+
+const ofVerdict = (row: EventRow, data: Verdict): void => {
   row.profile = data.profile;
-  row.score = data.score;
+  if ('score' in data) row.score = data.score;
   row.checks_passed = data.checks.filter(({ status }) => status === 'passed').map(({ name }) => name);
   row.checks_failed = data.checks.filter(({ status }) => status === 'failed').map(({ name }) => name);
   if ('reasons' in data) row.reasons = data.reasons;
@@ -114,15 +116,20 @@ const ofData = (row: EventRow, event: DatsEvent): void => {
   switch (event.type) {
     case 'dats.task.validated':
     case 'dats.task.rejected':
+    case 'dats.artifact.revalidated':
       return ofVerdict(row, event.data);
     case 'dats.task.attempt.failed':
     case 'dats.task.failed':
+    case 'dats.replay.failed':
       return ofError(row, event.data.error);
     case 'dats.task.timedout':
       return ofError(row, { code: 'timeout', message: `after ${event.data.after_ms} ms` });
     case 'dats.task.cancelled':
       return ofError(row, { code: 'cancelled', message: event.data.reason });
     case 'dats.task.retry.scheduled':
+    case 'dats.cascade.requested':
+    case 'dats.artifact.tainted':
+    case 'dats.rollback.requested':
       row.reasons = [event.data.reason];
       return;
     case 'dats.task.completed':
@@ -133,6 +140,8 @@ const ofData = (row: EventRow, event: DatsEvent): void => {
       return ofCall(row, event.data);
     case 'dats.ops.alert':
       return ofError(row, { code: event.data.what, message: event.data.detail });
+    case 'dats.security.alert':
+      return ofError(row, { code: event.data.kind, message: event.data.detail });
     default:
       return;
   }
@@ -148,7 +157,10 @@ export const rowOf = (record: Recorded, event: DatsEvent, before: TaskContext | 
   const { data } = event;
   const said = 'attempt' in data ? data.attempt : undefined;
   if (context !== undefined) copyTask(row, context);
-  const open = context?.attempt;
+  const about = 'artifact_id' in data ? data.artifact_id : undefined;
+  const newest = context?.attempt;
+  const isOfIt = about === undefined || newest?.output?.artifacts.some(({ id }) => id === about) === true;
+  const open = isOfIt ? newest : undefined;
   if (open !== undefined && (said === undefined || said === open.attempt || status !== undefined)) copyAttempt(row, open);
   else if (said !== undefined) row.attempt = said;
   if (event.type === 'dats.task.output.created' && said !== open?.attempt) copyOutput(row, outputOf(event));

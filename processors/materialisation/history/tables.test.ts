@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { statementsOf } from '../../../streams/clickhouse/index.js';
+import { MARK_TYPES } from '../marks.js';
 import { AGGREGATE_TABLES, EVENTS, ROW_TABLES } from './tables.js';
 
 const FOLDER = new URL('../../../deploy/clickhouse/', import.meta.url);
@@ -10,9 +11,16 @@ const statements = readdirSync(FOLDER)
   .sort()
   .flatMap((name) => [...statementsOf(readFileSync(new URL(name, FOLDER), 'utf8'))]);
 
+/** What later files made of a view. */
+const changed = new Map(
+  statements.flatMap((statement) => {
+    const made = /^ALTER TABLE dats\.(\w+) MODIFY QUERY\n([\s\S]*)$/.exec(statement);
+    return made === null ? [] : [[made[1]!, made[2]!] as const];
+  }),
+);
 const views = statements.flatMap((statement) => {
   const made = /^CREATE MATERIALIZED VIEW IF NOT EXISTS dats\.(\w+) TO (dats\.\w+) AS\n([\s\S]*)$/.exec(statement);
-  return made === null ? [] : [{ view: made[1]!, table: made[2]!, select: made[3]! }];
+  return made === null ? [] : [{ view: made[1]!, table: made[2]!, select: changed.get(made[1]!) ?? made[3]! }];
 });
 const tableOf = (name: string): string => {
   const found = statements.find(
@@ -32,6 +40,14 @@ describe('the tables of deploy/clickhouse', () => {
 
   it('every view reads the events, so that all can be made anew of them', () => {
     for (const { view, select } of views) expect([view, /\bFROM (\S+)/.exec(select)?.[1]]).toEqual([view, EVENTS]);
+  });
+
+  it('a mark is a row of the table of marks, of whatever type', () => {
+    const { select } = views.find(({ table }) => table === 'dats.artifact_marks')!;
+    const types = [.../type IN \(([^)]*)\)/.exec(select)![1]!.matchAll(/'([^']+)'/g)].map(([, type]) => type);
+    expect(types.sort()).toEqual([...MARK_TYPES].sort());
+    const rows = ROW_TABLES.find(({ name }) => name === 'dats.artifact_marks')!.rows;
+    expect(types.map((type) => rows({ type: type! }))).toEqual(types.map(() => 1));
   });
 
   it('a table with a row a record says which: topic, partition and offset', () => {

@@ -1,4 +1,5 @@
 // The tables of deploy/clickhouse that are made of `dats.events`, and how each is checked and made anew for some of its rows. A test compares this list with the files.
+import { MARK_TYPES } from '../marks.js';
 import type { EventRow } from './row.js';
 
 export const EVENTS = 'dats.events';
@@ -33,12 +34,7 @@ export interface AggregateTable {
 
 const lengthOf = (row: EventRow, column: string): number => (row[column] as readonly unknown[] | undefined)?.length ?? 0;
 const OUTPUT = 'dats.task.output.created';
-const MARKS: ReadonlySet<unknown> = new Set([
-  'dats.artifact.tainted',
-  'dats.artifact.suspect',
-  'dats.artifact.revalidated',
-  'dats.artifact.reverted',
-]);
+const MARKS: ReadonlySet<unknown> = new Set(MARK_TYPES);
 const edges = (row: EventRow): number => (row.type === OUTPUT ? lengthOf(row, 'artifact_ids') * lengthOf(row, 'consumed_ids') : 0);
 
 export const ROW_TABLES: readonly RowTable[] = [
