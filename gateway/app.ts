@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { Hono } from 'hono';
 import { createBacklog } from './backlog.js';
 import { CANCEL_WAIT_MS } from './cancel.js';
+import { createKnowledge, createTurns, HISTORY_MS } from './cascade/index.js';
 import { createDeadLetters } from './dead-letters.js';
 import { ANSWER_MS } from './deadline.js';
 import type { GatewayDeps } from './deps.js';
@@ -35,6 +36,8 @@ export interface GatewayOptions {
   readonly cancelWaitMs?: number;
   /** How long a request waits for the log and the views, milliseconds. */
   readonly answerMs?: number;
+  /** How long a request waits for what it asks of history in the log, milliseconds. */
+  readonly historyMs?: number;
   /** How far and how long a read goes after what the views do not have yet. */
   readonly reads?: Partial<ReadLimits>;
   /** How long the text of a task that is over may be silent before its stream ends, milliseconds. */
@@ -71,9 +74,12 @@ export const createApp = (given: GatewayDeps, options: GatewayOptions = {}): Gat
     rate,
     submissions: createSubmissions(deps, backlog, rate),
     deadLetters: createDeadLetters(deps.log, deps.now),
+    knowledge: createKnowledge(deps, closing.signal),
+    inTurn: createTurns(),
     streams: { ...STREAM_LIMITS, ...options.streams },
     cancelWaitMs: options.cancelWaitMs ?? CANCEL_WAIT_MS,
     answerMs: options.answerMs ?? ANSWER_MS,
+    historyMs: options.historyMs ?? HISTORY_MS,
     liveQuietMs: options.liveQuietMs ?? LIVE_QUIET_MS,
     closing: closing.signal,
     openapi,

@@ -1,10 +1,12 @@
 // What the gateway needs. `createApp(deps)` opens nothing itself.
 import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
+import type { Signer } from '../processors/attestation/index.js';
 import type { Agents, ArtifactStore } from '../processors/index.js';
 import type { Servers } from '../schemas/index.js';
 import type { Analytics, LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
 import type { StatsQuestion } from './analytics/index.js';
+import type { AuditIdentity } from './audit/index.js';
 
 export interface DependencyHealth {
   readonly name: string;
@@ -55,6 +57,10 @@ export interface GatewayDeps {
   /** History; none where `analytics.kind` is `none`. */
   readonly analytics?: Analytics | undefined;
   readonly analyticsAdmin?: AnalyticsAdmin | undefined;
+  /** Who signs checkpoints; none: history is not audited here. */
+  readonly audit?: AuditIdentity | undefined;
+  /** Signs attestations; none: they are not to be had. */
+  readonly signer?: Signer | undefined;
   /** The questions of deploy/clickhouse/stats. */
   readonly stats?: readonly StatsQuestion[];
   /** Each dependency of the whole node (log, views, models, sandbox, deciders, workers). Never throws. */

@@ -4,6 +4,7 @@
 // L2. A cursor names a place in the index, so that new tasks do not shift pages.
 
 import { z } from 'zod';
+import { shownTask, type TaskDoc } from '../processors/index.js';
 import { STATES, STATUSES, type TaskView } from '../schemas/index.js';
 import type { ViewStore } from '../streams/index.js';
 import { refuse } from './problem.js';
@@ -76,7 +77,7 @@ export const listTasks = async (views: ViewStore, query: TaskQuery): Promise<Pag
   while (scanned < SCAN_LIMIT) {
     const batch = Math.min(READ_BATCH, SCAN_LIMIT - scanned, Math.max(query.limit + 1, 20));
     const entries = await views.list('task', prefix, { ...(after === undefined ? {} : { after }), limit: batch, reverse: true });
-    const found = await Promise.all(entries.map(({ id }) => views.get<TaskView>('task', id)));
+    const found = await Promise.all(entries.map(({ id }) => views.get<TaskDoc>('task', id)));
     for (const [i, { key }] of entries.entries()) {
       scanned++;
       const view = found[i];
@@ -85,7 +86,7 @@ export const listTasks = async (views: ViewStore, query: TaskQuery): Promise<Pag
       if (view !== undefined && accepts(query, view, since)) {
         if (skip > 0) skip--;
         else if (tasks.length === query.limit) return { tasks, next: encodeCursor(after!, 0) };
-        else tasks.push(view);
+        else tasks.push(shownTask(view));
       }
       after = key;
     }

@@ -2,10 +2,10 @@
 //
 // Q1. A task that was acknowledged is found by the next read, in every process: the views may be some milliseconds behind, so what they have not taken
 // in yet is folded here, on the fly. Q2. So a submission writes the log only. Q3. Lists and counts wait for the views instead, but not for long, and say how
-// far behind they are. Q4. A partition is asked once a request, and all of them at once. Q5. What cannot be told is not guessed: while the views are
+// far behind they are, and so does what is found out about an ended task later: how it stands is as new as the views. Q4. A partition is asked once a request, and all of them at once. Q5. What cannot be told is not guessed: while the views are
 // too far behind (they are being rebuilt, say), what is not found, or may have changed since, is `views_behind`, never "there is none".
 import { setTimeout as sleep } from 'node:timers/promises';
-import { projectTask, VIEW } from '../processors/index.js';
+import { type ArtifactDoc, isMark, MARK_TYPES, projectTask, shownArtifact, shownTask, type TaskDoc, VIEW } from '../processors/index.js';
 import { type ArtifactView, type DatsEvent, type Fault, isFault, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
 import { eventOf, type Recorded } from '../streams/index.js';
 import type { GatewayDeps } from './deps.js';
@@ -95,14 +95,17 @@ export const findTask = async (sources: Sources, id: string, projectId?: string)
   (await findTasks(sources, [id], projectId)).get(id);
 
 /** Those of the tasks that there are, as of now. Of `projectId`, where it is given, or of any project. @throws Fault `views_behind`. */
-export const findTasks = async (sources: Sources, ids: readonly string[], projectId?: string): Promise<ReadonlyMap<string, TaskView>> => {
+export const findTasks = async (sources: Sources, ids: readonly string[], projectId?: string): Promise<ReadonlyMap<string, TaskView>> =>
+  new Map([...(await findDocs(sources, ids, projectId))].map(([id, doc]) => [id, shownTask(doc)]));
+
+const findDocs = async (sources: Sources, ids: readonly string[], projectId?: string): Promise<Map<string, TaskDoc>> => {
   const { tailRecords, nearMs } = { ...LIMITS, ...sources.limits };
-  const found = await storedIn<TaskView>(sources, 'task', ids);
+  const found = await storedIn<TaskDoc>(sources, 'task', ids);
   const open = ids.filter((id) => !isSettled(found.get(id)));
   if (open.length === 0) return found;
   const stands = await untilNear(sources, await standsOf(sources, partitionsFor(sources, open, found, projectId)), tailRecords, nearMs);
   // Asked for after the checkpoints, so that it holds all that is below them.
-  for (const [id, view] of await storedIn<TaskView>(sources, 'task', open)) found.set(id, view);
+  for (const [id, view] of await storedIn<TaskDoc>(sources, 'task', open)) found.set(id, view);
   const far = stands.filter((stand) => behindOf(stand) > tailRecords);
   const count = sources.log.partitions(LIFECYCLE);
   const changed = (view: TaskView | undefined): boolean =>
@@ -139,7 +142,7 @@ const partitionsFor = (
 };
 
 /** Takes what the views do not have of these tasks into `found`. */
-const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<string>, found: Map<string, TaskView>): Promise<void> => {
+const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<string>, found: Map<string, TaskDoc>): Promise<void> => {
   const { tailRecords, foldMs } = { ...LIMITS, ...sources.limits };
   if (behindOf(stand) === 0) return;
   const { partition, end } = stand;
@@ -147,14 +150,18 @@ const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<stri
   const late = AbortSignal.timeout(foldMs);
   for await (const records of sources.log.read({ topic: LIFECYCLE, partition, offset }, late, { until: end }))
     for (const record of records) {
-      const id = record.headers['subject'];
-      if (id === undefined || !wanted.has(id)) continue;
+      if (!wanted.has(record.headers['subject'] ?? '') && !MARKS.has(record.type)) continue;
       const event = readable(record);
-      const view = event === undefined ? undefined : projectTask(found.get(id), event, record.offset);
+      if (event === undefined) continue;
+      const id = isMark(event) ? event.data.task_id : event.subject;
+      const view = wanted.has(id) ? projectTask(found.get(id), event, record.offset) : undefined;
       if (view !== undefined) found.set(id, view);
     }
   if (late.aborted) throw refuse('log_unavailable', `reading the end of the log took longer than ${foldMs} ms; try again`);
 };
+
+/** Their subject is the artifact. */
+const MARKS: ReadonlySet<string> = new Set(MARK_TYPES);
 
 /** What cannot be decoded changes no view. */
 const readable = (record: Recorded): DatsEvent | undefined => {
@@ -187,20 +194,20 @@ export const storedArtifacts = async (
   sources: Sources,
   ids: readonly string[],
   projectId?: string,
-): Promise<ReadonlyMap<string, ArtifactView>> => {
-  const found = await storedIn<ArtifactView>(sources, 'artifact', ids);
+): Promise<ReadonlyMap<string, ArtifactDoc>> => {
+  const found = await storedIn<ArtifactDoc>(sources, 'artifact', ids);
   const missing = ids.filter((id) => !found.has(id));
   if (missing.length === 0) return found;
   const stands = await caughtUpStands(sources, projectId);
-  for (const [id, view] of await storedIn<ArtifactView>(sources, 'artifact', missing)) found.set(id, view);
+  for (const [id, view] of await storedIn<ArtifactDoc>(sources, 'artifact', missing)) found.set(id, view);
   if (!missing.every((id) => found.has(id))) await checkMiss(sources, stands, 0);
   return found;
 };
 
 /** The artifact, as of now; undefined when there is none. @throws Fault `views_behind`. */
 export const findArtifact = async (sources: Sources, id: string): Promise<ArtifactView | undefined> => {
-  const view = (await storedArtifacts(sources, [id])).get(id);
-  if (view === undefined) return undefined;
-  const task = await findTask(sources, view.task_id, view.project_id);
-  return { ...view, accepted: task?.state === 'completed' && task.artifacts.some(({ artifact_id }) => artifact_id === id) };
+  const artifact = (await storedArtifacts(sources, [id])).get(id);
+  if (artifact === undefined) return undefined;
+  const { task_id, project_id } = artifact;
+  return shownArtifact(artifact, (await findDocs(sources, [task_id], project_id)).get(task_id));
 };

@@ -1,5 +1,6 @@
 // What routes work with: the dependencies, and what the gateway itself keeps while it runs.
 import type { Backlog } from './backlog.js';
+import type { InTurn, Knowledge } from './cascade/index.js';
 import type { DeadLetters } from './dead-letters.js';
 import type { GatewayDeps } from './deps.js';
 import type { OpenApi } from './openapi.js';
@@ -16,11 +17,16 @@ export interface Services {
   readonly rate: RateGate;
   readonly submissions: Submissions;
   readonly deadLetters: DeadLetters;
+  readonly knowledge: Knowledge;
+  /** Requests under the same Idempotency-Key, one after another. */
+  readonly inTurn: InTurn;
   readonly streams: StreamLimits;
   /** How long a cancel request waits for the task to end, milliseconds. */
   readonly cancelWaitMs: number;
   /** From a request that is read to its answer, milliseconds. */
   readonly answerMs: number;
+  /** The same for what asks history of the log, milliseconds. */
+  readonly historyMs: number;
   /** How long the text of a task that is over may be silent before its stream ends, milliseconds. */
   readonly liveQuietMs: number;
   /** Aborts when the gateway closes: ends every stream. */

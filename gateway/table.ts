@@ -5,7 +5,17 @@ import type { ProblemCode, SuccessStatus } from './problem.js';
 import type { Services } from './services.js';
 
 export type Method = 'GET' | 'POST';
-export type Tag = 'tasks' | 'projects' | 'artifacts' | 'agents' | 'models' | 'dead letters' | 'history' | 'health' | 'documents';
+export type Tag =
+  | 'tasks'
+  | 'projects'
+  | 'artifacts'
+  | 'cascades'
+  | 'agents'
+  | 'models'
+  | 'dead letters'
+  | 'history'
+  | 'health'
+  | 'documents';
 
 /** A request after validation. */
 export interface Call<P = unknown, Q = unknown, B = unknown> {

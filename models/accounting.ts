@@ -24,12 +24,15 @@ export interface Price {
   readonly output_per_mtok: number;
 }
 
+/** What of a model's entry says what it costs. */
+type Priced = Pick<ModelConfig, 'id' | 'model' | 'price_input_per_mtok' | 'price_output_per_mtok'>;
+
 /**
  * The price of a model: what stands beside it in servers.yaml (a price that is missing beside the other counts as 0), else the price list's entry for it.
  * An entry names the model by its id or as its server does. One with the provider goes before one without; then one with the id before one with the name.
  * Undefined where nobody says: unknown is not free.
  */
-export const priceOf = (config: ModelConfig, provider: string, prices: Prices): Price | undefined => {
+export const priceOf = (config: Priced, provider: string, prices: Prices): Price | undefined => {
   const { id, price_input_per_mtok: input, price_output_per_mtok: output } = config;
   if (input !== undefined || output !== undefined)
     return { version: PRICED_AT_MODEL, input_per_mtok: input ?? 0, output_per_mtok: output ?? 0 };

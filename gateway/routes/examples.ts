@@ -79,6 +79,7 @@ const artifact: ArtifactView = {
   bytes: 33,
   attempt: 1,
   accepted: true,
+  taint: 'clean',
   created_at: '2026-11-21T09:00:00.200Z',
   model: 'scripted',
   provider: 'scripted',

@@ -1,17 +1,24 @@
 import type { Route } from '../table.js';
 import { agentRoutes } from './agents.js';
+import { alertRoutes } from './alerts.js';
 import { artifactRoutes } from './artifacts.js';
+import { attestationRoutes } from './attestations.js';
+import { auditRoutes } from './audit.js';
 import { batchRoutes } from './batch.js';
+import { cascadeRoutes } from './cascades.js';
 import { dlqRoutes } from './dlq.js';
 import { documentRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
 import { healthRoutes } from './health.js';
 import { liveTextRoutes } from './live-text.js';
 import { metricsRoutes } from './metrics.js';
+import { projectStateRoutes } from './project-state.js';
 import { projectRoutes } from './projects.js';
 import { provenanceRoutes } from './provenance.js';
 import { queryRoutes } from './query.js';
+import { rollbackRoutes } from './rollbacks.js';
 import { statsRoutes } from './stats.js';
+import { taintRoutes } from './taint.js';
 import { taskRoutes } from './tasks.js';
 import { viewRoutes } from './views.js';
 
@@ -22,8 +29,15 @@ export const ROUTES: readonly Route[] = [
   ...eventRoutes,
   ...liveTextRoutes,
   ...projectRoutes,
+  ...projectStateRoutes,
   ...artifactRoutes,
+  ...taintRoutes,
+  ...cascadeRoutes,
+  ...rollbackRoutes,
+  ...alertRoutes,
   ...provenanceRoutes,
+  ...attestationRoutes,
+  ...auditRoutes,
   ...queryRoutes,
   ...statsRoutes,
   ...viewRoutes,

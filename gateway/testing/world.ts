@@ -1,7 +1,9 @@
 // A gateway over the memory log and the memory views, with the real materialisation behind it, and a stand-in for the deciders that says what it is told to.
 import pino, { type Logger } from 'pino';
+import type { Signer } from '../../processors/attestation/index.js';
+import { testSigner } from '../../processors/attestation/testing/signer.js';
 import type { Agents } from '../../processors/index.js';
-import { materialise } from '../../processors/index.js';
+import { materialise, VIEW } from '../../processors/index.js';
 import { memoryArtifactStore } from '../../processors/testing/index.js';
 import {
   type DataOf,
@@ -53,6 +55,8 @@ export interface WorldOptions {
   readonly agents?: Partial<Agents>;
   /** History and what belongs to it. */
   readonly history?: Pick<GatewayDeps, 'analytics' | 'analyticsAdmin' | 'stats'>;
+  /** null: none. */
+  readonly signer?: Signer | null;
   readonly gateway?: GatewayOptions;
   readonly now?: () => number;
 }
@@ -95,7 +99,7 @@ const eventFor = <T extends EventType>(
     source: '/deciders/test',
     type,
     time: new Date().toISOString(),
-    subject: view.task_id,
+    subject: type.startsWith('dats.artifact.') && 'artifact_id' in data ? data.artifact_id : view.task_id,
     datacontenttype: 'application/json',
     dataschema: dataschemaOf(type),
     projectid: view.project_id,
@@ -148,6 +152,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     now: options.now ?? Date.now,
     logger: options.logger ?? pino({ level: 'silent' }),
     version: '0.0.0-test',
+    ...(options.signer === null ? {} : { signer: options.signer ?? testSigner() }),
     ...options.history,
   };
   const app = createApp(deps, options.gateway);
@@ -173,7 +178,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     },
     say: async (view, type, data) => {
       const [position] = await inner.append([outgoing(LIFECYCLE, eventFor(view, type, data))]);
-      await until(async () => ((await views.get<TaskView>('task', view.task_id))?.last_offset ?? -1) >= position!.offset || undefined);
+      await until(async () => (await views.checkpoint(VIEW, position!.partition)) > position!.offset || undefined);
       return position!;
     },
     task: async (taskId) => (await (await app.request(`/api/v1/tasks/${taskId}`)).json()) as TaskView,
