@@ -3,7 +3,7 @@ import { Fault, isFault } from '../schemas/index.js';
 
 export const EXIT = {
   ok: 0,
-  /** A task failed or was cancelled, or the server answered an error. */
+  /** A task failed or was cancelled, a cascade was cut or cancelled, a rollback refused, a question answered with no, or the server answered an error. */
   failed: 1,
   /** Bad usage or bad input. */
   usage: 2,

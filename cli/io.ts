@@ -11,6 +11,8 @@ export interface Io {
   readonly cwd: string;
   /** Everything on standard input, as text. */
   readonly stdin: () => Promise<string>;
+  /** One line that somebody at the terminal answers, without its end; undefined where nobody sits at one. @throws the signal's reason */
+  readonly ask?: (question: string) => Promise<string>;
   /** Aborted by Ctrl-C (reason: Fault `interrupted`) or by a request to end (Fault `terminated`). */
   readonly signal: AbortSignal;
   readonly now: () => number;

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The executable: hands the process to `runCli` and ends with its exit code.
+import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
 import { interrupted, terminated } from './exit.js';
 import { runCli } from './program.js';
@@ -21,6 +22,18 @@ for (const stream of [process.stdout, process.stderr])
     throw error;
   });
 
+/** The terminal stays as it is, so that Ctrl-C stays a signal; the end of the input is an empty answer. */
+const ask = async (question: string): Promise<string> => {
+  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  try {
+    return await Promise.race([lines.question(question, { signal: ending.signal }), closed]);
+  } finally {
+    lines.close();
+  }
+};
+const atTerminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
+
 process.exitCode = await runCli(
   process.argv.slice(2),
   {
@@ -31,6 +44,7 @@ process.exitCode = await runCli(
     env: process.env,
     cwd: process.cwd(),
     stdin: () => text(process.stdin),
+    ...(atTerminal ? { ask } : {}),
     signal: ending.signal,
     now: Date.now,
   },

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunningNode } from '../nodes/index.js';
+import { aPlan, aRollback, aVersion, recoveryServer } from './commands/testing/recovery-server.js';
 import type { NodeRequest } from './node.js';
 import { runCli } from './program.js';
 import { answerJson, type Handler, type KeptIo, keepIo, openTestServer, type TestServer } from './testing.js';
@@ -14,7 +15,9 @@ let server: TestServer;
 let started: NodeRequest[];
 let stopped: number;
 let handler: Handler;
+let failed: Promise<unknown>;
 beforeEach(async () => {
+  failed = new Promise(() => {});
   dir = mkdtempSync(join(tmpdir(), 'dats-offline-'));
   started = [];
   stopped = 0;
@@ -40,10 +43,10 @@ const dats = async (argv: readonly string[], options: Partial<KeptIo> = {}) => {
     const file = join(request.configuration.config.node.data_dir, 'log', 'data.mdb');
     const now = new Date();
     utimesSync(file, now, now);
-    const node: Pick<RunningNode, 'stop' | 'url'> = { url: server.url, stop: async () => void stopped++ };
+    const node: Pick<RunningNode, 'stop' | 'url' | 'failed'> = { url: server.url, failed, stop: async () => void stopped++ };
     return node as RunningNode;
   };
-  return { code: await runCli(argv, io, { loadStartNode }), ...io.printed };
+  return { code: await runCli(argv, io, { loadStartNode, sleep: async (_ms, signal) => signal?.throwIfAborted() }), ...io.printed };
 };
 
 /** A data folder whose log was written so long ago. */
@@ -159,6 +162,107 @@ describe('where nobody listens at the configured address', () => {
     });
     expect({ code, started }).toEqual({ code: 3, started: [] });
   });
+});
+
+describe('what changes something, where nobody listens', () => {
+  const plan = aPlan({ changes: [{ path: 'src/a.ts', from: aVersion('b', 'b'), to: null }] });
+  const asked = (path: string) => server.requests.filter(({ url }) => url === `/api/v1/${path}`);
+
+  it('is done in the newest folder with deciders and the workers that check; also with --no-wait it is over before the folder is closed', async () => {
+    folder('.dats', 2, false);
+    const rollbacks = [aRollback({ state: 'running', completed_at: null }), aRollback()];
+    handler = (request, response, body) => {
+      expect(stopped).toBe(0);
+      recovery(request, response, body);
+    };
+    const recovery = recoveryServer({ plan, rollbacks });
+    const { code, out, err } = await dats(['rollback', '--cascade', 'c1', '--yes', '--no-wait']);
+    expect(code).toBe(0);
+    expect(out).toContain('state     completed\n');
+    expect(err).toMatch(
+      /^no server answers at http:\S+: opened \.\/\.dats, last written 2 min ago; what is open in it goes on until this is done\n/,
+    );
+    expect(started.map(({ roles }) => roles)).toEqual([{ gateway: true, deciders: true, workers: ['qa', 'analysis'] }]);
+    expect(asked('rollbacks/r1')).toHaveLength(2);
+    expect(stopped).toBe(1);
+  });
+
+  it.each([
+    ['taint', ['taint', 'a1', '--reason', 'r', '--yes', '--no-wait']],
+    ['alert', ['alert', 'k', '--severity', 'high', '--task', 't', '--detail', 'd']],
+    ['reject', ['reject', 't', '--reason', 'r']],
+  ])('%s: the cascade is followed to its end', async (_name, argv) => {
+    folder('.dats', 2, false);
+    handler = recoveryServer({ begins: 'c1' });
+    const { code, out } = await dats(argv);
+    expect([code, out]).toEqual([0, expect.stringContaining('marked     2 tainted')]);
+    expect(started[0]!.roles!.deciders).toBe(true);
+  });
+
+  it('cascade cancel: until it is cancelled', async () => {
+    folder('.dats', 2, false);
+    handler = recoveryServer({});
+    expect((await dats(['cascade', 'cancel', 'c1'])).out).toBe('c1: completed\n');
+    expect(started[0]!.roles!.workers).toEqual(['qa', 'analysis']);
+  });
+
+  it('what is submitted anew is made there too: with all lanes, and with the models of the demo in the folder of the demo', async () => {
+    folder('.dats-demo', 2, false);
+    const tasks = [
+      [],
+      [{ task_id: 't7', state: 'running', completed_at: null }],
+      [{ task_id: 't7', state: 'completed', completed_at: '2026-11-21T10:00:00.000Z' }],
+    ];
+    const recovery = recoveryServer({ plan, rollbacks: [aRollback({ tasks_requeued: 1 })] });
+    handler = (request, response, body) => {
+      if (request.url!.startsWith('/api/v1/tasks?')) answerJson(response, 200, { tasks: tasks.shift(), next_cursor: null });
+      else recovery(request, response, body);
+    };
+    const { code, err } = await dats(['rollback', '--cascade', 'c1', '--tasks', 'requeue', '--yes']);
+    expect(code).toBe(0);
+    expect(err).toMatch(/1 task submitted anew: .*\n0 of 1 over\n1 of 1 over\nt7 completed\n$/);
+    expect(tasks).toEqual([]);
+    expect(started[0]!.roles!.workers).toEqual(['small', 'medium', 'large', 'qa', 'analysis']);
+    expect(started[0]!.configuration.config.models.map(({ id }) => id)).toContain('recorded');
+  });
+
+  it('to look at it first opens the door alone', async () => {
+    folder('.dats', 2, false);
+    handler = recoveryServer({ plan });
+    expect((await dats(['rollback', '--cascade', 'c1', '--dry-run'])).code).toBe(0);
+    await dats(['taint', 'a1', '--reason', 'r', '--dry-run']);
+    await dats(['cascade', 'show', 'c1']);
+    expect(started.map(({ roles }) => roles)).toEqual(Array(3).fill({ gateway: true, deciders: false, workers: [] }));
+  });
+
+  it('ends with the error of the node where a part of it fails', async () => {
+    folder('.dats', 2, false);
+    const recovery = recoveryServer({ plan, rollbacks: [aRollback({ state: 'running', completed_at: null })] });
+    let fail: (error: unknown) => void = () => undefined;
+    failed = new Promise((resolve) => {
+      fail = resolve;
+    });
+    handler = (request, response, body) => {
+      if (request.url === '/api/v1/rollbacks/r1') fail(new Error('the deciders died'));
+      recovery(request, response, body);
+    };
+    const { code, err } = await dats(['rollback', '--cascade', 'c1', '--yes', '--quiet']);
+    expect({ code, err }).toEqual({ code: 1, err: 'dats: the deciders died\n' });
+    expect(stopped).toBe(1);
+  });
+});
+
+it('once a server was told of a change, no other place is opened', async () => {
+  writeFileSync(join(dir, 'servers.yaml'), `version: 1\ngateway: { port: ${new URL(server.url).port} }\n`);
+  folder('.dats', 2, false);
+  const recovery = recoveryServer({});
+  handler = (request, response, body) => {
+    recovery(request, response, body);
+    // It answers what is shown first, and then it is gone.
+    if (request.url === '/api/v1/taint') void server.close();
+  };
+  const { code, out } = await dats(['taint', 'a1', '--reason', 'r', '--yes']);
+  expect({ code, out, started }).toEqual({ code: 3, out: '', started: [] });
 });
 
 it('where a server answers, its answer counts, also when it is an error', async () => {

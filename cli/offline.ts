@@ -1,13 +1,15 @@
-// Where no server answers: a command that only looks opens the data folder itself, with a node of this process behind a door of its own, and closes it again.
+// Where no server answers: a command opens the data folder itself, with a node of this process behind a door of its own, and closes it again.
 //
 // F1. Only where nobody listens at the configured address, and the user named no address. F2. Of the data folder and the demo's, the one that was written last.
-// F3. The node takes part in nothing: its roles are those that the command needs, it samples nothing and sends nothing. Other processes may have the folder
-// open. F4. What was opened is said. F5. Looking does not count as writing (F2).
+// F3. The node does what the command needs and no more: to look, only its door; to bring history, the deciders too; to change something, deciders and workers.
+// It samples nothing and sends nothing. Other processes may have the folder open. F4. What was opened is said. F5. Looking does not count as writing (F2).
+// F6. Before something is changed, it is asked whether anybody listens: once a server was told of a change, no other place is opened. F7. What was begun in a
+// folder is over before the folder is closed: nobody else would go on with it. The command is told that it is so (`aside`), and waits.
 import { existsSync, statSync, utimesSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Configuration, Roles } from '../nodes/index.js';
-import { Fault } from '../schemas/index.js';
-import { createClient, type DatsClient, isRefused } from './client/index.js';
+import { Fault, type Lane, toFault } from '../schemas/index.js';
+import { createClient, type DatsClient, isRefused, sleep } from './client/index.js';
 import { demoDataDir } from './demo/demo-folder.js';
 import { ago } from './render/index.js';
 import type { Session } from './session.js';
@@ -17,7 +19,13 @@ export interface Needs {
   readonly needs: 'log' | 'history';
   /** The deciders too: they bring history. */
   readonly deciders?: boolean;
+  /** Something is changed (F6): the lanes of which work is to be done. */
+  readonly workers?: readonly Lane[];
 }
+/** For what only looks at the log and its views. */
+export const LOOKING = { needs: 'log' } as const satisfies Needs;
+/** For what marks or takes back: suspects are checked again; nothing is made. */
+export const CHANGING = { needs: 'log', deciders: true, workers: ['qa', 'analysis'] } as const satisfies Needs;
 
 interface Candidate {
   readonly dir: string;
@@ -41,15 +49,21 @@ const aside = (configuration: Configuration): Configuration => {
   };
 };
 
-const candidatesOf = async ({ io }: Session): Promise<readonly Candidate[]> => {
-  const { analyticsKind, configurationOf, loadConfiguration, packageRoot } = await import('../nodes/index.js');
+/** The settings of the demo; where work is done, with the models that the demo asks. What may be asked of history is what the user allows. */
+const demoSettings = async ({ io }: Session, dir: string, own: Configuration, changes: boolean): Promise<Configuration> => {
+  const { packageRoot } = await import('../nodes/index.js');
+  const { demoConfiguration } = await import('./demo/demo.js');
+  const { config, ...demo } = demoConfiguration(io, packageRoot(), dir, !changes);
+  return { ...demo, config: { ...config, analytics: { ...config.analytics, query: own.config.analytics.query } } };
+};
+
+const candidatesOf = async (session: Session, changes: boolean): Promise<readonly Candidate[]> => {
+  const { io } = session;
+  const { analyticsKind, loadConfiguration } = await import('../nodes/index.js');
   const own = loadConfiguration({ env: io.env, cwd: io.cwd });
-  const { node, log, analytics } = own.config;
+  const { node, log } = own.config;
   const dir = demoDataDir(node.data_dir);
-  const demo = configurationOf(
-    { version: 1, node: { id: 'demo', data_dir: dir }, analytics: { query: analytics.query }, models: [] },
-    packageRoot(),
-  );
+  const demo = await demoSettings(session, dir, own, changes);
   const candidate = (at: string, configuration: Configuration): Candidate => {
     const kind = analyticsKind(configuration.config);
     return {
@@ -83,34 +97,64 @@ const chosen = (session: Session, url: string, candidates: readonly Candidate[],
   );
 };
 
-const openedAside = async <T>(session: Session, url: string, wanted: Needs, use: (client: DatsClient) => Promise<T>): Promise<T> => {
-  const { dir, configuration, at } = chosen(session, url, await candidatesOf(session), wanted);
-  session.note(`no server answers at ${url}: opened ${shown(session, dir)}, last written ${ago(Date.now() - at)}`);
-  const roles: Roles = { gateway: true, deciders: wanted.deciders === true, workers: [] };
+type Use<T> = (client: DatsClient, aside: boolean) => Promise<T>;
+
+const openedAside = async <T>(session: Session, url: string, wanted: Needs, use: Use<T>): Promise<T> => {
+  const { deciders = false, workers = [] } = wanted;
+  const { dir, configuration, at } = chosen(session, url, await candidatesOf(session, workers.length > 0), wanted);
+  const work = workers.length === 0 ? '' : '; what is open in it goes on until this is done';
+  session.note(`no server answers at ${url}: opened ${shown(session, dir)}, last written ${ago(Date.now() - at)}${work}`);
+  const roles: Roles = { gateway: true, deciders, workers };
   const startNode = await session.deps.loadStartNode();
   const node = await startNode({ configuration, roles, env: session.io.env });
   const whenOpen = writtenAt(dir);
+  const broken = new AbortController();
+  const pause = session.deps.sleep ?? sleep;
+  // A part of the node that fails ends what waits for it, also between two looks.
+  const failed = node.failed.then((error) => {
+    broken.abort(toFault(error));
+    throw broken.signal.reason;
+  });
+  failed.catch(() => undefined);
   try {
     if (node.url === undefined) throw new Fault('fatal', 'no_gateway', 'the node started without its gateway');
-    return await use(createClient({ baseUrl: node.url }));
+    const client = createClient({
+      baseUrl: node.url,
+      sleep: (ms, signal) => pause(ms, signal === undefined ? broken.signal : AbortSignal.any([signal, broken.signal])),
+    });
+    return await Promise.race([use(client, true), failed]);
   } finally {
-    const isUntouched = !roles.deciders && writtenAt(dir) === whenOpen;
+    const isUntouched = !deciders && writtenAt(dir) === whenOpen;
     await node.stop();
     // F5. To open it counts as a write for the file system. Where that was all, the time stays that of what is in it.
     if (isUntouched) utimesSync(logFile(dir), new Date(), new Date(at));
   }
 };
 
+/** Does anybody listen there? Whatever is answered. */
+const isThere = async (client: DatsClient, signal: AbortSignal): Promise<boolean> => {
+  try {
+    await (await client.http.send({ path: '/health/live', signal })).body?.cancel();
+    return true;
+  } catch (error) {
+    return !isRefused(error);
+  }
+};
+
 /**
- * What `use` gives, of the server, or where none answers of the data folder. `use` may be called twice: a server that is not there has told it nothing.
+ * What `use` gives, of the server, or where none answers of the data folder. To look, `use` may be called twice: a server that is not there has told it
+ * nothing. To change something, it is called once.
  * @throws Fault `nothing_to_open`, and what `use` throws
  */
-export const withServer = async <T>(session: Session, wanted: Needs, use: (client: DatsClient) => Promise<T>): Promise<T> => {
+export const withServer = async <T>(session: Session, wanted: Needs, use: Use<T>): Promise<T> => {
   const client = await session.client();
+  const aside = (): Promise<T> => openedAside(session, client.baseUrl, wanted, use);
+  if (session.addressGiven) return use(client, false);
+  if (wanted.workers !== undefined) return (await isThere(client, session.io.signal)) ? use(client, false) : aside();
   try {
-    return await use(client);
+    return await use(client, false);
   } catch (error) {
-    if (session.addressGiven || !isRefused(error)) throw error;
-    return openedAside(session, client.baseUrl, wanted, use);
+    if (!isRefused(error)) throw error;
+    return aside();
   }
 };

@@ -13,6 +13,8 @@ Examples:
   dats submit "Fix the parser" --file src/parser.ts --tests parser.test.ts --stream events
   dats batch tasks.jsonl --wait
   dats watch --project website
+  dats taint src/lexer.ts --reason "wrong precedence"   what was made from it is shown, then marked and checked again
+  dats rollback --to 30m --project website          its files as they stood half an hour ago
   dats sql "SELECT model, count() FROM dats.provenance GROUP BY model"
   dats demo                                         see it work, without a model or a key
 

@@ -78,7 +78,11 @@ export const openSession = (io: Io, deps: CliDeps, options: GlobalOptions): Sess
           : io.env.DATS_URL
             ? checkedUrl(io.env.DATS_URL, 'DATS_URL')
             : await configuredUrl(io);
-      client ??= createClient({ baseUrl, ...(deps.fetch === undefined ? {} : { fetch: deps.fetch }) });
+      client ??= createClient({
+        baseUrl,
+        ...(deps.fetch === undefined ? {} : { fetch: deps.fetch }),
+        ...(deps.sleep === undefined ? {} : { sleep: deps.sleep }),
+      });
       return client;
     },
     say: (...lines) => {

@@ -1,4 +1,5 @@
 // From what was typed to the body of a submission. Everything is checked here first, so that a slip costs no call.
+import type { z } from 'zod';
 import { languageOf, submitTaskSchema } from '../schemas/index.js';
 import type { SubmitBody } from './client/index.js';
 import { badUsage } from './exit.js';
@@ -44,8 +45,8 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** The problems of a body, one plain line each, under the names that `nameOf` gives its places. */
-export const problemsOf = (body: unknown, nameOf: (path: string) => string): readonly string[] => {
-  const checked = submitTaskSchema.safeParse(body);
+export const problemsOf = (body: unknown, nameOf: (path: string) => string, schema: z.ZodType = submitTaskSchema): readonly string[] => {
+  const checked = schema.safeParse(body);
   if (checked.success) return [];
   return checked.error.issues.flatMap((issue) => {
     const value = issue.path.reduce<unknown>((here, step) => (here as Record<PropertyKey, unknown> | undefined)?.[step], body);
@@ -56,7 +57,8 @@ export const problemsOf = (body: unknown, nameOf: (path: string) => string): rea
         : issue.code === 'unrecognized_keys'
           ? `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}`
           : issue.message;
-    return [`${nameOf(issue.path.map(String).join('/'))}: ${shown}${said}`];
+    const name = nameOf(issue.path.map(String).join('/'));
+    return [`${name === '' ? '' : `${name}: `}${shown}${said}`];
   });
 };
 

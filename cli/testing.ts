@@ -8,7 +8,13 @@ export type Handler = (request: IncomingMessage, response: ServerResponse, body:
 
 export interface TestServer {
   readonly url: string;
-  readonly requests: { readonly method: string; readonly url: string; readonly lastEventId: string | undefined; readonly body: string }[];
+  readonly requests: {
+    readonly method: string;
+    readonly url: string;
+    readonly lastEventId: string | undefined;
+    readonly idempotencyKey: string | undefined;
+    readonly body: string;
+  }[];
   close(): Promise<void>;
 }
 
@@ -21,6 +27,7 @@ export const openTestServer = async (handler: Handler): Promise<TestServer> => {
       method: request.method ?? '',
       url: request.url ?? '',
       lastEventId: request.headers['last-event-id'] as string | undefined,
+      idempotencyKey: request.headers['idempotency-key'] as string | undefined,
       body,
     });
     handler(request, response, body);

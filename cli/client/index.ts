@@ -1,4 +1,5 @@
 export type * from './answers.js';
+export type { RejectRequest, RollbackRequest, SecurityAlertRequest, TaintRequest } from './cascades.js';
 export * from './client.js';
 export { type FollowOptions, RECONNECT_FOR_MS } from './events.js';
 export type { ExecutionFilter, StatsFilter } from './history.js';

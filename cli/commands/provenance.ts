@@ -5,17 +5,14 @@ import { badUsage, EXIT } from '../exit.js';
 import { withServer } from '../offline.js';
 import { executionTable, lineageTree, provenanceLines } from '../render/index.js';
 import type { Action, Register } from '../session.js';
-import { instantOf, wholeNumber } from './options.js';
+import { instantOf, isPath, oneOf, wholeNumber } from './options.js';
 
 const HISTORY = { needs: 'history' } as const;
 const PAGE = 1_000;
 
-/** No id holds one of these; a path does. */
-const PATH = /[./]/;
-
 /** An id stays what it is; a path is the newest artifact of that path. @throws Fault `bad_usage` where there is none */
 const idOf = async (client: DatsClient, text: string, signal: AbortSignal): Promise<string> => {
-  if (!PATH.test(text)) return text;
+  if (!isPath(text)) return text;
   for await (const { artifacts } of client.allExecutions({ q: text, limit: PAGE }, { signal })) {
     const found = artifacts.find(({ path }) => path === text);
     if (found !== undefined) return found.artifact_id;
@@ -33,13 +30,6 @@ const showOne: Action = async (session, [id]) => {
   session.data(record);
   session.say(...provenanceLines(record, session.colours));
   return EXIT.ok;
-};
-
-const oneOf = <T extends string>(option: string, text: string | undefined, values: readonly T[]): T | undefined => {
-  if (text === undefined) return undefined;
-  const found = values.find((value) => value === text);
-  if (found === undefined) throw badUsage(`${option} "${text.slice(0, 60)}" is not one of ${values.join(', ')}`);
-  return found;
 };
 
 const filterOf = (options: Readonly<Record<string, unknown>>, now: number): ExecutionFilter => {

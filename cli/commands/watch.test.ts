@@ -41,6 +41,7 @@ const view = (state: string) => ({
   parent_id: null,
   error: null,
   waiting_for: null,
+  flags: [],
   verdict: null,
   artifacts: [],
 });

@@ -1,21 +1,14 @@
 // An event as one line a person reads: when, which task, what happened, and the one thing worth knowing about it.
-import type { DatsEvent, EventOf, EventType } from '../../schemas/index.js';
+import type { DatsEvent } from '../../schemas/index.js';
 import { type Colours, plain } from './colours.js';
+import { RECOVERY_SAYERS } from './recovery-says.js';
+import { plural, type Said, type Sayers } from './said.js';
 import { clip, duration, oneLine, shortId } from './text.js';
 
 /** Longest detail, characters. */
 const DETAIL_WIDTH = 160;
 const VERB_WIDTH = 10;
 
-type Paint = 'red' | 'green' | 'yellow' | 'cyan' | 'dim' | 'magenta';
-interface Said {
-  readonly verb: string;
-  readonly detail: string;
-  readonly paint?: Paint;
-}
-type Sayers = { readonly [T in EventType]?: (event: EventOf<T>) => Said };
-
-const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`;
 const again = (attempt: number): string => (attempt > 1 ? `attempt ${attempt}, ` : '');
 
 /** Of a failed check the line that says most: an error with its message, else the last line that is not empty. */
@@ -30,7 +23,7 @@ export const gist = (detail: string): string => {
 const SAY: Sayers = {
   'dats.task.created': ({ data }) => ({
     verb: 'created',
-    detail: `${data.priority}${data.parent_id === undefined ? '' : `, part of ${shortId(data.parent_id)}`}${data.depends_on.length > 0 ? `, after ${data.depends_on.map(shortId).join(', ')}` : ''}`,
+    detail: `${data.priority}${data.parent_id === undefined ? '' : `, part of ${shortId(data.parent_id)}`}${data.depends_on.length > 0 ? `, after ${data.depends_on.map(shortId).join(', ')}` : ''}${data.redo === undefined ? '' : `, anew for ${shortId(data.redo.task_id)}, which was taken back`}`,
     paint: 'dim',
   }),
   'dats.task.analyzed': ({ data }) => ({
@@ -90,6 +83,7 @@ const SAY: Sayers = {
   }),
   'dats.task.failed': ({ data }) => ({ verb: 'failed', detail: `${data.error.code}: ${data.error.message}`, paint: 'red' }),
   'dats.ops.alert': ({ data }) => ({ verb: data.severity, detail: `${data.what}: ${data.detail}`, paint: 'red' }),
+  ...RECOVERY_SAYERS,
 };
 
 /** What happened, in words; a type that this build does not know keeps its name. */

@@ -1,7 +1,13 @@
+export * from './cascade.js';
 export * from './colours.js';
 export * from './event-line.js';
 export * from './history.js';
 export * from './progress.js';
+export * from './project.js';
+export { countsText, doneText } from './recovery-says.js';
+export * from './rollback.js';
+export { plural } from './said.js';
 export * from './table.js';
 export * from './text.js';
+export * from './text-diff.js';
 export * from './views.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { ArtifactView, ProjectStatus } from '../../schemas/index.js';
+import type { ArtifactView, ProjectStatus, TaskView } from '../../schemas/index.js';
 import { anEvent } from '../testing.js';
-import { coloursFor, duration, eventLine, gist, oneLine, openProgress, originLine, projectLines, table } from './index.js';
+import { coloursFor, duration, eventLine, gist, oneLine, openProgress, originLine, projectLines, table, taskLines } from './index.js';
 
 const start = Date.parse('2026-11-21T10:00:00.000Z');
 const line = (event: Parameters<typeof eventLine>[0]): string => eventLine(event, { start, label: 'slugify', labelWidth: 10 });
@@ -54,9 +54,9 @@ describe('an event line', () => {
   it('keeps the name of a type it does not know', () => {
     const event = {
       ...anEvent('dats.task.completed', 't', { task_id: 't', attempt: 1, provenance_id: 'p', execution_time_ms: 1 }, at),
-      type: 'dats.cascade.started',
+      type: 'dats.story.told',
     };
-    expect(line(event as never)).toBe('  +0.42s  slugify     cascade.started');
+    expect(line(event as never)).toBe('  +0.42s  slugify     story.told');
   });
 
   it('lets no control character of a model reach the terminal', () => {
@@ -124,10 +124,19 @@ describe('views', () => {
       attempt: 2,
       consumed: ['x'],
       accepted: false,
+      taint: 'tainted',
     };
     expect(originLine(artifact as unknown as ArtifactView)).toBe(
-      'slug.py  2.0 KiB, sha256 abcdef012345; made by recorded (scripted: no model was asked), prompt g@1, attempt 2, from 1 input, NOT accepted by the checks',
+      'slug.py  2.0 KiB, sha256 abcdef012345; made by recorded (scripted: no model was asked), prompt g@1, attempt 2, from 1 input, NOT accepted by the checks, TAINTED',
     );
+  });
+
+  it('say of a task that what it made was marked or taken back', () => {
+    const task = { title: 't', verdict: null, artifacts: [], children: [], depends_on: [], mode: null, model: null, error: null } as const;
+    const lines = (flags: readonly string[]) =>
+      taskLines({ ...task, state: 'completed', waiting_for: null, execution_time_ms: null, flags } as unknown as TaskView);
+    expect(lines(['tainted', 'rolled_back'])).toContain('marked    tainted, rolled back');
+    expect(lines([]).join('\n')).not.toContain('marked');
   });
 
   it('leave out of a project what is not known', () => {

@@ -40,6 +40,7 @@ export const taskLines = (task: TaskView, colours: Colours = plain): readonly st
     ['title', clip(oneLine(task.title), 120)],
     ['project', `${task.project_id}, priority ${task.priority}`],
     ['state', paintState(task.state, colours)(task.state) + (task.waiting_for === null ? '' : ` (${oneLine(task.waiting_for)})`)],
+    ['marked', task.flags.length === 0 ? null : colours.red(task.flags.join(', ').replaceAll('_', ' '))],
     ['route', task.mode === null ? null : `${task.mode} ${task.domain} -> tier ${task.tier}, attempt ${task.attempt}`],
     ['model', task.model === null ? null : `${task.model}${task.scripted ? ' (scripted: no model was asked)' : ''}`],
     ['created', task.created_at],
@@ -82,4 +83,4 @@ export const projectLines = (project: ProjectStatus): readonly string[] => {
 
 /** Where an artifact came from, in one line. */
 export const originLine = (artifact: ArtifactView): string =>
-  `${artifact.path}  ${bytes(artifact.bytes)}, sha256 ${artifact.sha256.slice(0, 12)}; made by ${artifact.model}${artifact.scripted ? ' (scripted: no model was asked)' : ` (${artifact.provider})`}, prompt ${artifact.prompt_version}, attempt ${artifact.attempt}${artifact.consumed.length > 0 ? `, from ${artifact.consumed.length} input${artifact.consumed.length === 1 ? '' : 's'}` : ''}${artifact.accepted ? '' : ', NOT accepted by the checks'}`;
+  `${artifact.path}  ${bytes(artifact.bytes)}, sha256 ${artifact.sha256.slice(0, 12)}; made by ${artifact.model}${artifact.scripted ? ' (scripted: no model was asked)' : ` (${artifact.provider})`}, prompt ${artifact.prompt_version}, attempt ${artifact.attempt}${artifact.consumed.length > 0 ? `, from ${artifact.consumed.length} input${artifact.consumed.length === 1 ? '' : 's'}` : ''}${artifact.accepted ? '' : ', NOT accepted by the checks'}${artifact.taint === 'clean' ? '' : `, ${artifact.taint.toUpperCase()}`}`;
