@@ -1,5 +1,6 @@
 // What a node answers: its API where it is a gateway, else /metrics where a port is named for it.
 import { createApp, serveGateway } from '../gateway/index.js';
+import { signerWith } from '../processors/attestation/index.js';
 import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import { createAgents } from '../processors/routing/index.js';
 import { LIFECYCLE, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
@@ -33,7 +34,7 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
 
 const appOf = async ({ options, ...parts }: Starting, health: Door['health']) => {
   const { config, configVersion, roles, now, logger } = options;
-  const { log, views, artifacts, models, limiter, live, metrics, tracing, analytics } = parts;
+  const { log, views, artifacts, models, limiter, live, metrics, tracing, analytics, key } = parts;
   return createApp({
     config,
     configVersion,
@@ -49,6 +50,8 @@ const appOf = async ({ options, ...parts }: Starting, health: Door['health']) =>
     analytics: analytics?.store,
     analyticsAdmin: analytics?.admin,
     stats: roles.gateway && analytics !== undefined ? await readStats() : [],
+    audit: { vkey: key.vkey },
+    signer: signerWith(key),
     limiter,
     live,
     now,

@@ -1,4 +1,6 @@
 // The role that decides, and what is folded of the log beside it: views, history, traces.
+import { auditHistory } from '../processors/audit/index.js';
+import { runCascades } from '../processors/cascade/index.js';
 import { runDeciders } from '../processors/host/index.js';
 import { type Decider, HISTORY_TOPICS, ingestHistory, materialise, openLoad } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
@@ -6,7 +8,7 @@ import { schedulingDecider } from '../processors/scheduling/index.js';
 import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
 import { GROUPS, routingOf, type Starting } from './starting.js';
 
-export const startDeciders = async ({ options, log, views, metrics, analytics, tracing, problem, serve }: Starting): Promise<void> => {
+export const startDeciders = async ({ options, log, views, metrics, analytics, tracing, key, problem, serve }: Starting): Promise<void> => {
   const { config, configVersion, now } = options;
   const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
   const run = {
@@ -19,6 +21,19 @@ export const startDeciders = async ({ options, log, views, metrics, analytics, t
   };
   await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted: metrics.lifecycle() }));
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
+  const cascades = { log, views, policy: config.cascade, configVersion, now, onProblem: problem('cascades') };
+  await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));
+  const load = openLoad();
+  const audit = {
+    key,
+    partitions: log.partitions(LIFECYCLE),
+    configVersion,
+    everyEvents: config.audit.every_events,
+    everyMs: config.audit.every_s * 1000,
+    load,
+    onProblem: problem('audit'),
+  };
+  await serve(GROUPS.audit, [LIFECYCLE], (assignment) => auditHistory(assignment, audit));
   if (tracing !== undefined) await serve(GROUPS.traces, [LIFECYCLE, TELEMETRY], tracing.export);
   if (analytics === undefined) return;
   const { store, generation } = analytics;

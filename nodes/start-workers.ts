@@ -2,8 +2,9 @@
 import { setMaxListeners } from 'node:events';
 import { generateEffect } from '../processors/generation/index.js';
 import { newInterrupts, runEffects } from '../processors/host/index.js';
-import { qaEffect } from '../processors/qa/effect.js';
+import { qaEffect, revalidateEffect } from '../processors/qa/effect.js';
 import { openSandbox, type Sandbox } from '../processors/qa/index.js';
+import { redoEffect } from '../processors/redo/index.js';
 import { analyseEffect, decomposeEffect } from '../processors/routing/index.js';
 import { type Lane, workTopic } from '../schemas/index.js';
 import { followInterrupts } from './interrupt-tail.js';
@@ -31,7 +32,7 @@ export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
   const limits = { timeout_ms: timeout_s * 1000, memory_bytes, processes, output_bytes, disk_bytes };
   const shared = {
     group: GROUPS.workers,
-    effects: [generateEffect(), qaEffect, analyseEffect(), decomposeEffect()],
+    effects: [generateEffect(), qaEffect, analyseEffect(), decomposeEffect(), revalidateEffect, redoEffect],
     ports: { models, artifacts, checks: { sandbox, limits } },
     log,
     interrupts,

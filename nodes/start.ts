@@ -16,6 +16,7 @@ import { openMetrics } from './metrics/index.js';
 import { openDoor } from './open-door.js';
 import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
 import { startSampler } from './sampler.js';
+import { openSigningKey } from './signing-key.js';
 import { startDeciders } from './start-deciders.js';
 import { startWorkers } from './start-workers.js';
 import { type AtEnd, GROUPS, type Starting } from './starting.js';
@@ -95,6 +96,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   const { log, views, limiter, live, close } = await openStorage({ config, env, onProblem: problem('storage') });
   atEnd(close);
   const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
+  const key = await openSigningKey({ dataDir: config.node.data_dir, keyFile: config.audit.key_file, name: config.audit.origin });
   const analytics = await openAnalytics(config, env);
   if (analytics !== undefined) atEnd(() => analytics.store.close());
   const tracing = await openTracing({ config, env, onProblem: problem('traces') });
@@ -124,7 +126,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
     atEnd(() => membership.leave().catch(problem('leave')));
   };
   const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
-  const stores = { log, views, limiter, live, artifacts, analytics };
+  const stores = { log, views, limiter, live, artifacts, analytics, key };
   const starting: Starting = { options, ...stores, models, telemetry, metrics, tracing, slots, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;

@@ -8,11 +8,20 @@ import type { Slots } from '../streams/runtime/index.js';
 import type { NodeAnalytics } from './analytics.js';
 import type { Metrics } from './metrics/index.js';
 import type { Roles } from './roles.js';
+import type { NodeKey } from './signing-key.js';
 import type { TelemetrySink } from './telemetry.js';
 import type { Tracing } from './tracing.js';
 
 /** Group names: part of the stored offsets, never to be changed. */
-export const GROUPS = { deciders: 'core', views: 'views', workers: 'workers', history: 'history', traces: 'traces' } as const;
+export const GROUPS = {
+  deciders: 'core',
+  cascade: 'cascade',
+  views: 'views',
+  workers: 'workers',
+  history: 'history',
+  traces: 'traces',
+  audit: 'audit',
+} as const;
 
 export interface StartOptions {
   readonly config: Servers;
@@ -38,6 +47,8 @@ export interface Starting {
   readonly telemetry: TelemetrySink;
   readonly metrics: Metrics;
   readonly analytics: NodeAnalytics | undefined;
+  /** Signs checkpoints and attestations. */
+  readonly key: NodeKey;
   readonly tracing: Tracing | undefined;
   /** How much of each lane of the worker role runs at a time here. */
   readonly slots: ReadonlyMap<Lane, Slots>;
