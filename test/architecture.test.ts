@@ -36,6 +36,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@hono/node-server': ['gateway/'],
   '@hono/zod-openapi': ['gateway/'],
   commander: ['cli/'],
+  diff: ['cli/render/'],
   picocolors: ['cli/'],
   ollama: ['models/'],
   'prom-client': ['nodes/metrics/'],

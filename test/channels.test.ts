@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClient } from '../cli/client/index.js';
 import { configurationOf, type RunningNode, startNode } from '../nodes/index.js';
+import { CASCADE_TYPES } from '../processors/cascade/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import {
+  AUDIT,
   DLQ,
   EVENTS,
   eventTypesOn,
@@ -64,7 +66,11 @@ const GROUP_ROLES: Readonly<Record<string, Role>> = Object.fromEntries(
 const writersOf = (source: string): readonly Role[] => {
   const [, kind = '', name = ''] = source.split('/');
   if (kind === 'groups') return [GROUP_ROLES[name]!];
-  return ({ gateway: ['gateway'], deciders: ['deciders'], effects: ['workers'], nodes: ['gateway', 'workers'] } as const)[kind] ?? [];
+  return (
+    ({ gateway: ['gateway'], deciders: ['deciders'], audit: ['deciders'], effects: ['workers'], nodes: ['gateway', 'workers'] } as const)[
+      kind
+    ] ?? []
+  );
 };
 
 describe('what a node writes', () => {
@@ -150,7 +156,7 @@ describe('what a node writes', () => {
     for (const { topic, key, headers, value } of records.filter(({ type }) => type !== '')) {
       const { node: caller, task_id } = JSON.parse(String(value)) as Record<string, unknown>;
       const groups = Object.keys(GROUP_ROLES);
-      if (topic === LIFECYCLE) expect(key).toBe(headers['projectid']);
+      if (topic === LIFECYCLE || topic === AUDIT) expect(key).toBe(headers['projectid']);
       else if (topic === TELEMETRY) expect(caller === undefined ? groups : [caller]).toContain(key);
       else if (topic !== DLQ) expect(key).toBe(task_id);
     }
@@ -174,6 +180,8 @@ describe('the table', () => {
     ]);
     const flow = FLOWS.find(({ role, verb }) => role === 'deciders' && verb === 'receive')!;
     expect([...flow.messages].sort()).toEqual([...consumed].sort());
+    const traced = FLOWS.find(({ group }) => group === 'cascade')!;
+    expect([...traced.messages].sort()).toEqual([...CASCADE_TYPES].sort());
   });
 
   it('has the deciders and the workers send what their sources say', () => {
@@ -184,11 +192,13 @@ describe('the table', () => {
     );
     for (const name of files) {
       const makers = readFileSync(new URL(name, root), 'utf8').matchAll(/\b(?:say|sayOn|about)\([^;]*?'(dats\.[a-z.]+)'/g);
-      const role = name.startsWith('scheduling/') || name.endsWith('/decider.ts') ? 'deciders' : 'workers';
+      const role = /^(scheduling|cascade|audit)\/|\/decider\.ts$/.test(name) ? 'deciders' : 'workers';
       for (const [, type] of makers) said[role].add(type!);
     }
     const sent = (role: Role) =>
-      new Set(TOPICS.filter((topic) => topic !== DLQ && topic !== TELEMETRY).flatMap((topic) => [...sentTo(topic, role)]));
+      new Set(
+        TOPICS.filter((topic) => topic !== DLQ && topic !== TELEMETRY && topic !== AUDIT).flatMap((topic) => [...sentTo(topic, role)]),
+      );
     for (const role of ['deciders', 'workers'] as const) expect([role, [...said[role]].sort()]).toEqual([role, [...sent(role)].sort()]);
   });
 

@@ -4,7 +4,7 @@
 // and the validators of their clients share. Rewritten is only what those validators do not take: `format`, where a pattern says the same, and lists of
 // types. S3. Objects are closed (`additionalProperties: false`), so that a property may be added later. S4. The text of a version never changes, to the byte:
 // its id at the registry depends on it. Keys are sorted, and `schemas/published` keeps every text there ever was (tested).
-import { EVENTS, type EventType, eventSchemas } from '../../schemas/index.js';
+import { EVENTS, type EventType, eventSchemas, inDraft07 } from '../../schemas/index.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -58,7 +58,7 @@ export const registrySchemas = (): readonly RegistrySchema[] => {
       .sort((a, b) => a - b)
       .map((version) => {
         const dataschema = `urn:dats:${type.slice('dats.'.length)}:${version}`;
-        return { type, version, dataschema, text: JSON.stringify(rewritten(schemas.get(dataschema)!)) };
+        return { type, version, dataschema, text: JSON.stringify(rewritten(inDraft07(schemas.get(dataschema)!))) };
       }),
   );
 };
