@@ -20,6 +20,7 @@ import { rollbackRoutes } from './rollbacks.js';
 import { statsRoutes } from './stats.js';
 import { taintRoutes } from './taint.js';
 import { taskRoutes } from './tasks.js';
+import { verifyRoutes } from './verify.js';
 import { viewRoutes } from './views.js';
 
 /** Every route there is. */
@@ -38,6 +39,7 @@ export const ROUTES: readonly Route[] = [
   ...provenanceRoutes,
   ...attestationRoutes,
   ...auditRoutes,
+  ...verifyRoutes,
   ...queryRoutes,
   ...statsRoutes,
   ...viewRoutes,

@@ -2,6 +2,7 @@
 import pino, { type Logger } from 'pino';
 import type { Signer } from '../../processors/attestation/index.js';
 import { testSigner } from '../../processors/attestation/testing/signer.js';
+import { KEY } from '../../processors/audit/testing/histories.js';
 import type { Agents } from '../../processors/index.js';
 import { materialise, VIEW } from '../../processors/index.js';
 import { memoryArtifactStore } from '../../processors/testing/index.js';
@@ -152,6 +153,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     now: options.now ?? Date.now,
     logger: options.logger ?? pino({ level: 'silent' }),
     version: '0.0.0-test',
+    audit: { vkey: KEY.vkey },
     ...(options.signer === null ? {} : { signer: options.signer ?? testSigner() }),
     ...options.history,
   };

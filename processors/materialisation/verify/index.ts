@@ -1,0 +1,1 @@
+export { HISTORY_GROUP, type VerifySources, verifyProject } from './verify.js';
