@@ -6,6 +6,7 @@ import { cascadeLines, cascadeTable, markLines } from '../render/index.js';
 import type { Action, Register } from '../session.js';
 import { watchCascades } from './cascade-watch.js';
 import { checkedBody } from './checked-body.js';
+import { cascadeIdOf } from './newest.js';
 import { oneOf, wholeNumber } from './options.js';
 
 const showAll: Action = async (session, _args, options) => {
@@ -20,24 +21,29 @@ const showAll: Action = async (session, _args, options) => {
 };
 
 const showOne: Action = async (session, [id]) => {
-  const view = await withServer(session, LOOKING, (client) => client.cascade(id!, { signal: session.io.signal }));
+  const { signal } = session.io;
+  const view = await withServer(session, LOOKING, async (client) => client.cascade(await cascadeIdOf(client, id!, signal), { signal }));
   session.data(view);
   session.say(...cascadeLines(view, session.colours), ...markLines(view, session.colours));
   return EXIT.ok;
 };
 
-const watchOne: Action = async (session, [id]) => watchCascades(session, await session.client(), [id!]);
+const watchOne: Action = async (session, [id]) => {
+  const client = await session.client();
+  return watchCascades(session, client, [await cascadeIdOf(client, id!, session.io.signal)]);
+};
 
-const cancelOne: Action = async (session, [id], options) => {
+const cancelOne: Action = async (session, [given], options) => {
   const { signal } = session.io;
   const body = checkedBody(cascadeCancelSchema, { reason: options.reason as string | undefined }, { reason: '--reason' });
   const idempotencyKey = newId();
   const view = await withServer(session, CHANGING, async (client, aside) => {
-    const asked = await client.cancelCascade(id!, body, { signal, idempotencyKey });
-    return aside ? client.waitForCascade(id!, { signal }) : asked;
+    const id = await cascadeIdOf(client, given!, signal);
+    const asked = await client.cancelCascade(id, body, { signal, idempotencyKey });
+    return aside ? client.waitForCascade(id, { signal }) : asked;
   });
   session.data(view);
-  session.say(`${id}: ${view.state}`);
+  session.say(`${view.cascade_id}: ${view.state}`);
   if (view.state === 'completed' || view.state === 'cut') session.note('it was over before it could be cancelled');
   return EXIT.ok;
 };
@@ -48,7 +54,7 @@ export const cascade: Register = (program, run) => {
     .description('cascades: what is marked because something is bad')
     .addHelpText(
       'after',
-      '\nExamples:\n  dats cascade list --project website\n  dats cascade show 0199a1b2-...\n  dats cascade watch 0199a1b2-...\n  dats cascade cancel 0199a1b2-... --reason "the wrong model"',
+      '\nExamples:\n  dats cascade list --project website\n  dats cascade show last\n  dats cascade watch 0199a1b2-...\n  dats cascade cancel 0199a1b2-... --reason "the wrong model"',
     );
   command
     .command('list')

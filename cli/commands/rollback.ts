@@ -7,6 +7,7 @@ import { changesNothing, planLines, plural, rollbackLines, rollbackTable } from 
 import type { Action, Register, Session } from '../session.js';
 import { checkedBody } from './checked-body.js';
 import { confirmed, mayAsk } from './confirm.js';
+import { cascadeIdOf, rollbackIdOf } from './newest.js';
 import { oneOf, placeOf, wholeNumber } from './options.js';
 import { awaitRedone } from './redone.js';
 import { diffsOf } from './rollback-diffs.js';
@@ -73,15 +74,23 @@ const finish = async (session: Session, client: DatsClient, id: string, aside: b
   return view.state === 'refused' ? EXIT.failed : EXIT.ok;
 };
 
+/** `last` as the id that it means. */
+const withIds = async (client: DatsClient, body: RollbackRequest, signal: AbortSignal): Promise<RollbackRequest> => ({
+  ...body,
+  ...(body.cascade_id === undefined ? {} : { cascade_id: await cascadeIdOf(client, body.cascade_id, signal) }),
+  ...(body.rollback_id === undefined ? {} : { rollback_id: await rollbackIdOf(client, body.rollback_id, signal) }),
+});
+
 const begin = async (
   session: Session,
   client: DatsClient,
   flags: Flags,
-  body: RollbackRequest,
+  asked: RollbackRequest,
   key: string,
   aside: boolean,
 ): Promise<number> => {
   const { signal } = session.io;
+  const body = await withIds(client, asked, signal);
   const dryRun = flags.dryRun === true;
   const shown = await client.rollback({ ...body, dry_run: true }, { signal });
   const { plan } = shown;
@@ -130,7 +139,10 @@ const showAll: Action = async (session, _args, options) => {
 };
 
 const showOne: Action = async (session, [id]) => {
-  const view = await withServer(session, LOOKING, (client) => client.rollbackView(id!, { signal: session.io.signal }));
+  const { signal } = session.io;
+  const view = await withServer(session, LOOKING, async (client) =>
+    client.rollbackView(await rollbackIdOf(client, id!, signal), { signal }),
+  );
   session.data(view);
   session.say(...rollbackLines(view, session.colours));
   return EXIT.ok;
@@ -140,10 +152,10 @@ export const rollback: Register = (program, run) => {
   const command = program
     .command('rollback')
     .description('take back: show what would change, then let the files of a project stand again as they did when they were good')
-    .option('--cascade <id>', 'what this cascade tainted')
+    .option('--cascade <id>', 'what this cascade tainted; last: the newest one')
     .option('--task <id>', 'what this task made, and what was made from that')
     .option('--to <place>', 'everything since then: 30m, 24h, "1h ago", RFC 3339, a position such as p0-17, or the id of an event')
-    .option('--rollback <id>', 'an earlier rollback: undo it')
+    .option('--rollback <id>', 'an earlier rollback: undo it; last: the newest one')
     .option('--project <id>', 'with --to: the project')
     .option('--tasks <policy>', 'the tasks behind it: close (open ones are cancelled), requeue (all are submitted anew) or keep', 'close')
     .option('--reason <text>', 'why; it is kept')
@@ -152,7 +164,7 @@ export const rollback: Register = (program, run) => {
     .option('--no-wait', 'do not wait for its end')
     .addHelpText(
       'after',
-      '\nNothing is deleted: a rollback is undone with --rollback.\n\nExamples:\n  dats rollback --cascade 0199a1b2-... --dry-run\n  dats rollback --task 0199a1b2-... --tasks requeue\n  dats rollback --to 30m --project website\n  dats rollback --rollback 0199a1b2-... --yes --json\n  dats rollback list --project website',
+      '\nNothing is deleted: a rollback is undone with --rollback.\n\nExamples:\n  dats rollback --cascade last --dry-run\n  dats rollback --task 0199a1b2-... --tasks requeue\n  dats rollback --to 30m --project website\n  dats rollback --rollback 0199a1b2-... --yes --json\n  dats rollback list --project website',
     )
     .action(run(takeBack));
   command
