@@ -6,7 +6,7 @@
 // A transition is found by `evolve` and kept for the `decide` that follows; it is no part of the entries, because nothing survives on it.
 import { type DatsEvent, type EventOf, type EventType, TERMINAL_TYPES, type Work, workTopic } from '../../schemas/index.js';
 import type { Decider, StateEntries } from '../decider.js';
-import { type Draft, say, sayOn } from '../draft.js';
+import { type Chain, type Draft, inChain, say, sayOn } from '../draft.js';
 import { isoOf, millisOf } from '../iso-time.js';
 import { analysisOf, type Classification, classify } from './classify.js';
 import type { Throughput } from './estimate.js';
@@ -40,6 +40,8 @@ interface Entry {
   readonly failure?: string;
   /** Milliseconds since the epoch; only while an answer is awaited. */
   readonly due?: number;
+  /** The task's own: what is said when no answer comes has no cause. Only while an answer is or may be awaited. */
+  readonly chain?: Chain;
 }
 
 interface Transition {
@@ -85,7 +87,7 @@ const remove = (state: RoutingState, task: string): void => {
 
 /** What was said about a task whose entry is `entry`, when it needs no model any more. */
 const afterAnalysis = (entry: Entry, at: number, limit: number): Entry =>
-  entry.decompose === undefined ? DONE : { phase: 'planning', created: entry.created!, due: at + limit };
+  entry.decompose === undefined ? DONE : { phase: 'planning', created: entry.created!, due: at + limit, chain: entry.chain! };
 
 const workOf = (
   task: string,
@@ -105,6 +107,9 @@ const workOf = (
     context: { created, inputs: [] },
     due: isoOf(due),
   });
+
+const chainOf = ({ projectid, correlationid, traceparent }: DatsEvent): Chain =>
+  traceparent === undefined ? { projectid, correlationid } : { projectid, correlationid, traceparent };
 
 export const routingDecider = (options: RoutingOptions): Decider<RoutingState> => {
   const limit = options.answerLimitMs ?? ANSWER_LIMIT_MS;
@@ -130,10 +135,11 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     const features = signalsOf(materialOf(event.data));
     const classification = classify(features);
     const unsure = classification.confidence < options.askModelBelow && wished.tier === undefined && wished.model === undefined;
-    const decompose = wished.decompose === true && parent_id === undefined ? { decompose: true as const, created: offset } : {};
+    const chain = chainOf(event);
+    const decompose = wished.decompose === true && parent_id === undefined ? { decompose: true as const, created: offset, chain } : {};
     const after: Entry =
       unsure && options.modelAvailable
-        ? { phase: 'analysing', created: offset, ...decompose, features, due: millisOf(event.time) + limit }
+        ? { phase: 'analysing', created: offset, ...decompose, features, due: millisOf(event.time) + limit, chain }
         : { phase: 'analysed', ...decompose };
     put(state, task_id, after);
     state.transitions.set(event, { made: { features, classification }, before: undefined, after });
@@ -145,7 +151,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     if (before === undefined || attempt !== 0) return;
     let after: Entry | undefined;
     if (stage === 'analysis' && before.phase === 'analysing')
-      after = { phase: 'analysed', ...(before.decompose ? { decompose: true, created: before.created! } : {}) };
+      after = { phase: 'analysed', ...(before.decompose ? { decompose: true, created: before.created!, chain: before.chain! } : {}) };
     if (stage === 'decomposition' && (before.phase === 'planning' || (before.phase === 'listing' && before.failure !== event.id)))
       after =
         error.retryable && before.phase === 'planning'
@@ -235,7 +241,8 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
       const drafts: Draft[] = [];
       for (const [task, due] of state.awaited) {
         if (due > now) break;
-        drafts.push(overdue(task, state.tasks.get(task)!, now));
+        const entry = state.tasks.get(task)!;
+        drafts.push(inChain(entry.chain!, overdue(task, entry, now)));
       }
       return drafts;
     },

@@ -63,6 +63,17 @@ const inChainOf = (task: OpenTask, draft: Draft): Draft => inChain(chainOf(task)
 const chainOf = ({ project: projectid, correlationid, traceparent }: OpenTask): Chain =>
   traceparent === undefined ? { projectid, correlationid } : { projectid, correlationid, traceparent };
 
+/** C1 within one step: of what is said about a task nothing follows its end. A subtask can be ended for its own sake and for its parent's at once. */
+const untilEnds = (drafts: readonly Draft[]): readonly Draft[] => {
+  if (drafts.length < 2) return drafts;
+  const over = new Set<string>();
+  return drafts.filter(({ type, subject }) => {
+    if (over.has(subject)) return false;
+    if (isTerminal(type)) over.add(subject);
+    return true;
+  });
+};
+
 export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingState> => {
   const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
     const now = millisOf(event.time);
@@ -235,7 +246,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
     const drafts = [...parentAfter(state, event, now), ...dependantsAfter(state, event)];
     for (const id of state.unblocked) drafts.push(...schedule(state, state.tasks.get(id)!, now, given));
     drafts.push(...admit(state, event.projectid, now, given));
-    return drafts;
+    return untilEnds(drafts);
   };
 
   const dependantsAfter = (state: SchedulingState, event: EndEvent): readonly Draft[] => {
@@ -258,7 +269,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
 
   const tick = (state: SchedulingState, now: number): readonly Draft[] => {
     const given = new Map<string, number>();
-    return dueTimers(state.timers, now).flatMap((id) => onDue(state, state.tasks.get(id)!, now, given));
+    return untilEnds(dueTimers(state.timers, now).flatMap((id) => onDue(state, state.tasks.get(id)!, now, given)));
   };
 
   const onDue = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {

@@ -232,6 +232,43 @@ describe('scheduling', () => {
     ]);
   });
 
+  const text = { sha256: '0'.repeat(64), bytes: 1, content: 'x' };
+  const oneAfterTheOther = (world: World, options: object = {}): void => {
+    submit(world, 'a', { options: { decompose: true, qa_profile: 'none', ...options } });
+    world.append('dats.task.decomposed', {
+      task_id: 'a',
+      planner: { name: 't', version: '1' },
+      children: [
+        { task_id: 'a1', title: '1', description: text, depends_on: [] },
+        { task_id: 'a2', title: '2', description: text, depends_on: ['a1'] },
+      ],
+    });
+    world.step();
+    for (const id of ['a1', 'a2']) world.append('dats.task.analyzed', analysis(id));
+    world.step();
+  };
+
+  it('a subtask that waits for one that failed ends once, though its parent ends too', () => {
+    const world = worldOf();
+    oneAfterTheOther(world);
+    const error = { code: 'model_rejected', message: 'no', retryable: false };
+    world.append('dats.task.attempt.failed', { task_id: 'a1', attempt: 1, stage: 'generation', error });
+    world.step();
+    expect(['a', 'a1', 'a2'].map((id) => world.terminals(id))).toEqual([
+      ['dats.task.failed'],
+      ['dats.task.failed'],
+      ['dats.task.cancelled'],
+    ]);
+  });
+
+  it('a deadline that a parent shares with its subtasks ends each of them once', () => {
+    const world = worldOf();
+    oneAfterTheOther(world, { deadline: new Date(world.now + 5_000).toISOString() });
+    world.now += 5_010;
+    world.step();
+    expect(['a', 'a1', 'a2'].map((id) => world.terminals(id).length)).toEqual([1, 1, 1]);
+  });
+
   it('a project with many queued tasks costs another project nothing', () => {
     const world = worldOf();
     for (let i = 0; i < 5_000; i++) world.append('dats.task.created', creation(`t${i}`, { options: { qa_profile: 'none' } }));

@@ -94,7 +94,12 @@ export const foldOf = <State>(decider: Decider<State>, from?: Iterable<readonly 
       decider.evolve(state, event, offset);
       return settle(decider.decide(state, event, offset), event, offset);
     },
-    tick: (now) => settle(decider.tick?.(state, now) ?? [], { time: new Date(now).toISOString(), projectid: 'project' }, -1),
+    tick: (now) => {
+      const due = decider.tick?.(state, now) ?? [];
+      // As the host: a timer is no cause.
+      for (const { type, chain } of due) assert(chain !== undefined, `a ${type} without a cause must bring its chain`);
+      return settle(due, { time: new Date(now).toISOString(), projectid: 'project' }, -1);
+    },
     entries: () => new Map([...committed].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 };
