@@ -19,8 +19,9 @@ import { resultsPage } from './results.js';
 import { startServers } from './servers.js';
 import { benchIdle, benchStart } from './standing.js';
 import { benchStreams } from './streams.js';
+import { benchWhatIf } from './what-if.js';
 
-const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P9', 'P11', 'P12', 'P13', 'R2'];
+const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P9', 'P11', 'P12', 'P13', 'R2', 'X2'];
 /** Figures on Kafka that are told beside an embedded one of the same run. */
 const BESIDE: Readonly<Record<string, string>> = { P1k: 'P1', P4k: 'P4' };
 const ON_KAFKA = ['P1k', 'P4k', 'P5k'];
@@ -37,6 +38,7 @@ const SIZES = {
     ingested: 50_000,
     executions: [100_000],
     artifacts: 100_000,
+    replayed: 2_000,
   },
   normal: {
     tasks: 20_000,
@@ -50,6 +52,7 @@ const SIZES = {
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
+    replayed: 10_000,
   },
   full: {
     tasks: 20_000,
@@ -63,6 +66,7 @@ const SIZES = {
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
+    replayed: 10_000,
   },
 } as const;
 
@@ -133,6 +137,7 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   if (wanted.has('P7')) await tell(benchIngest(size.ingested, size.seconds));
   if (wanted.has('P8')) await tell(benchProvenance(size.executions));
   if (wanted.has('P9')) await tell(benchBlastRadius(size.artifacts));
+  if (wanted.has('X2')) await tell(benchWhatIf(size.replayed));
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));

@@ -25,6 +25,7 @@ export const startDeciders = async ({ options, log, views, metrics, analytics, t
   await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));
   const load = openLoad();
   const audit = {
+    log,
     key,
     partitions: log.partitions(LIFECYCLE),
     configVersion,

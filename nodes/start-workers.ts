@@ -5,11 +5,12 @@ import { newInterrupts, runEffects } from '../processors/host/index.js';
 import { qaEffect, revalidateEffect } from '../processors/qa/effect.js';
 import { openSandbox, type Sandbox } from '../processors/qa/index.js';
 import { redoEffect } from '../processors/redo/index.js';
+import { replayEffect } from '../processors/replay/index.js';
 import { analyseEffect, decomposeEffect } from '../processors/routing/index.js';
 import { type Lane, workTopic } from '../schemas/index.js';
 import { followInterrupts } from './interrupt-tail.js';
 import { livePublisher } from './live-publisher.js';
-import { GROUPS, type Starting } from './starting.js';
+import { GROUPS, routingOf, type Starting } from './starting.js';
 
 /** How long running work may go on when the node stops, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -30,9 +31,17 @@ export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
   });
   const { timeout_s, memory_bytes, processes, output_bytes, disk_bytes } = config.sandbox;
   const limits = { timeout_ms: timeout_s * 1000, memory_bytes, processes, output_bytes, disk_bytes };
+  const generate = generateEffect();
+  const { scheduling, models: configured, prices } = config;
+  const replay = replayEffect({
+    log,
+    config: { routing: routingOf(config), scheduling, models: configured, prices },
+    generate,
+    check: qaEffect,
+  });
   const shared = {
     group: GROUPS.workers,
-    effects: [generateEffect(), qaEffect, analyseEffect(), decomposeEffect(), revalidateEffect, redoEffect],
+    effects: [generate, qaEffect, analyseEffect(), decomposeEffect(), revalidateEffect, redoEffect, replay],
     ports: { models, artifacts, checks: { sandbox, limits } },
     log,
     interrupts,

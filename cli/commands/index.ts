@@ -3,6 +3,7 @@ import type { Register } from '../session.js';
 import { alert } from './alert.js';
 import { artifacts } from './artifacts.js';
 import { attest } from './attest.js';
+import { audit } from './audit.js';
 import { batch } from './batch.js';
 import { cascade } from './cascade.js';
 import { config } from './config.js';
@@ -14,6 +15,7 @@ import { project } from './project.js';
 import { lineage, provenance } from './provenance.js';
 import { cancel, get, health, list, models, status } from './queries.js';
 import { reject } from './reject.js';
+import { replay } from './replay.js';
 import { rollback } from './rollback.js';
 import { schemas } from './schemas.js';
 import { sql } from './sql.js';
@@ -40,10 +42,12 @@ export const COMMANDS: readonly Register[] = [
   taint,
   cascade,
   rollback,
+  replay,
   project,
   alert,
   reject,
   attest,
+  audit,
   sql,
   stats,
   dlq,

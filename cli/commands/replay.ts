@@ -2,6 +2,7 @@
 import {
   DOMAINS,
   Fault,
+  newId,
   QA_PROFILES,
   type ReplayAccepted,
   type ReplayChanges,
@@ -12,9 +13,11 @@ import {
 } from '../../schemas/index.js';
 import { type DatsClient, sleep } from '../client/index.js';
 import { badUsage, EXIT } from '../exit.js';
+import { type Needs, withServer } from '../offline.js';
 import { replayLines } from '../render/replay.js';
 import type { Action, Register, Session } from '../session.js';
 import { collect, instantOf, positiveNumber, wholeNumber } from './options.js';
+import { verifyHistory } from './verify-history.js';
 
 const BASE = '/api/v1';
 /** Between two looks at a replay, milliseconds. */
@@ -119,13 +122,19 @@ const awaited = async (session: Session, client: DatsClient, { replay_id, projec
   }
 };
 
+/** Where no server answers, a node of this process does the work: no task runs, so it takes the lane of replays alone; with models, it is asked for nothing else. */
+const NEEDS = { needs: 'log', workers: ['analysis'] } as const satisfies Needs;
+
 const replayed: Action = async (session, [project], options) => {
+  if (options.verify === true) return verifyHistory(session, project!);
   const body = bodyOf(session, project!, options);
-  const client = await session.client();
   const { signal } = session.io;
-  const accepted = await client.http.json<ReplayAccepted>({ method: 'POST', path: `${BASE}/replay`, json: body, signal });
-  session.note(`replay ${accepted.replay_id}`);
-  const view = await awaited(session, client, accepted);
+  const headers = { 'idempotency-key': newId() };
+  const view = await withServer(session, NEEDS, async (client) => {
+    const accepted = await client.http.json<ReplayAccepted>({ method: 'POST', path: `${BASE}/replay`, json: body, headers, signal });
+    session.note(`replay ${accepted.replay_id}`);
+    return awaited(session, client, accepted);
+  });
   session.data(view);
   if (view.report === null)
     throw new Fault('terminal', view.error?.code ?? 'replay_failed', `the replay failed: ${view.error?.message ?? 'no report'}`);
@@ -137,6 +146,10 @@ export const replay: Register = (program, run) => {
   program
     .command('replay <project>')
     .description("decide a project's history again with something changed; nothing of it touches the project")
+    .option(
+      '--verify',
+      'nothing is changed: fold it again from its first event, and compare with the live views and ClickHouse, to the byte',
+    )
     .option(
       '--tier-rule <rule>',
       'tasks that fit begin elsewhere: "domain=docs,tier=large -> small"; repeatable, the first that fits counts',
@@ -159,7 +172,7 @@ export const replay: Register = (program, run) => {
     .addHelpText(
       'after',
       '\nThe verdict is pass, hold (worse somewhere) or not comparable. The exit code is 0 for each of them; with --gate it is 1 unless it is pass.' +
-        '\n\nExamples:\n  dats replay website --tier-rule "domain=docs,tier=large -> small"\n  dats replay website --from 7d --max-running 20 --gate' +
+        '\n\nExamples:\n  dats replay website --verify\n  dats replay website --tier-rule "domain=docs,tier=large -> small"\n  dats replay website --from 7d --max-running 20 --gate' +
         '\n  dats replay website --task 0199a1b2-... --model qwen-coder --generate --max-calls 10',
     )
     .action(run(replayed));

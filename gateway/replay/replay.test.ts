@@ -12,6 +12,7 @@ import {
   workTopic,
 } from '../../schemas/index.js';
 import { eventOf, outgoing } from '../../streams/index.js';
+import { replayRoutes } from '../routes/replay.js';
 import { openWorld, recordsOf, type World } from '../testing/world.js';
 import { askReplay, lookAtReplay, offsetAt, replaysOf } from './index.js';
 
@@ -103,6 +104,46 @@ describe('looking at a replay', () => {
 
   it('that nobody asked for is not found', async () => {
     await expect(lookAtReplay(world.deps, 'p', 'x')).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
+describe('the routes', () => {
+  const [ask, get, list] = replayRoutes;
+  const call = (more: Record<string, unknown>, headers: Record<string, string> = {}) =>
+    ({
+      params: {},
+      query: {},
+      body: undefined,
+      correlationId: 'c',
+      trace: undefined,
+      header: (name: string) => headers[name] ?? null,
+      ...more,
+    }) as never;
+  const services = () => ({ deps: world.deps }) as never;
+
+  it('show examples that fit', () => {
+    expect(ask!.body!.schema.safeParse(ask!.body!.example).error).toBeUndefined();
+    expect(ask!.success[0]!.schema!.safeParse(ask!.success[0]!.example).error).toBeUndefined();
+  });
+
+  it('take a request, tell where it is, and show it there', async () => {
+    const asked = await ask!.handle(call({ body: body() }, { 'idempotency-key': '"k"' }), services());
+    expect(asked.status).toBe(202);
+    expect(asked.headers['idempotent-replayed']).toBeUndefined();
+    const { replay_id } = JSON.parse(String(asked.body)) as { replay_id: string };
+    expect(asked.headers['location']).toBe(`/api/v1/replay/${replay_id}?project_id=p`);
+    const again = await ask!.handle(call({ body: body() }, { 'idempotency-key': 'k' }), services());
+    expect(again.headers['idempotent-replayed']).toBe('true');
+    const seen = await get!.handle(call({ params: { replay_id }, query: { project_id: 'p' } }), services());
+    expect(get!.success[0]!.schema!.safeParse(JSON.parse(String(seen.body))).error).toBeUndefined();
+    const listed = await list!.handle(call({ query: { project_id: 'p', limit: 5 } }), services());
+    expect(JSON.parse(String(listed.body))).toMatchObject({ replays: [{ replay_id, state: 'requested', by: 'ann' }] });
+  });
+
+  it('refuse calls of models without the grade for them', () => {
+    expect(replayBodySchema.safeParse({ project_id: 'p', max_calls: 3 }).success).toBe(false);
+    expect(replayBodySchema.safeParse({ project_id: 'p', changes: { colour: 'red' } }).success).toBe(false);
+    expect(replayBodySchema.safeParse({ project_id: 'p', slice: { from: 'yesterday' } }).success).toBe(false);
   });
 });
 

@@ -16,6 +16,7 @@ import { projectStateRoutes } from './project-state.js';
 import { projectRoutes } from './projects.js';
 import { provenanceRoutes } from './provenance.js';
 import { queryRoutes } from './query.js';
+import { replayRoutes } from './replay.js';
 import { rollbackRoutes } from './rollbacks.js';
 import { statsRoutes } from './stats.js';
 import { taintRoutes } from './taint.js';
@@ -35,6 +36,7 @@ export const ROUTES: readonly Route[] = [
   ...taintRoutes,
   ...cascadeRoutes,
   ...rollbackRoutes,
+  ...replayRoutes,
   ...alertRoutes,
   ...provenanceRoutes,
   ...attestationRoutes,

@@ -1,0 +1,269 @@
+// The effect over a log: what it says, once; what it touches: nothing else.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type DataOf,
+  derivedId,
+  type EventOf,
+  LIFECYCLE,
+  projectIdSchema,
+  type ReplayReport,
+  replayReportSchema,
+} from '../../schemas/index.js';
+import { type Log, outgoing } from '../../streams/index.js';
+import { openMemoryLog } from '../../streams/memory/index.js';
+import { loadText } from '../content.js';
+import { type Draft, say } from '../draft.js';
+import type { Effect, EffectPorts } from '../effect.js';
+import { generateEffect } from '../generation/index.js';
+import { effectContextOf, eventOf, type MemoryArtifactStore, memoryArtifactStore, modelsThat } from '../testing/index.js';
+import { replayEffect, shadowOf } from './effect.js';
+import { eventIn, type MadeHistory, makeHistory } from './testing/index.js';
+import { pricesConfig } from './testing/prices.js';
+
+type Request = DataOf<'dats.replay.requested'>;
+const REQUEST: Request = {
+  replay_id: 'r1',
+  grade: 'policy',
+  slice: {},
+  changes: { routing: [{ when: { tier: 'small' }, tier: 'large' }] },
+  max_calls: 0,
+  reason: 'what if',
+  by: 'somebody',
+};
+
+const never: Effect = { name: 'never', kinds: [], run: () => Promise.reject(new Error('nothing is made here')) };
+let log: Log;
+let artifacts: MemoryArtifactStore;
+let made: MadeHistory;
+
+beforeEach(async () => {
+  log = openMemoryLog({ partitions: 2 });
+  artifacts = memoryArtifactStore();
+  made = makeHistory({ seed: 7, tasks: 25, trouble: 0.2 });
+  for (const record of made.records) await log.append([outgoing(LIFECYCLE, eventIn(record))]);
+});
+afterEach(() => log.close());
+
+/** A log that can be read; what is appended to it is a failure of the test. */
+const readOnly = (of: Log): Log => ({
+  ...of,
+  partitions: (topic) => of.partitions(topic),
+  read: (...given) => of.read(...given),
+  get: (position) => of.get(position),
+  range: (...given) => of.range(...given),
+  append: () => Promise.reject(new Error('a replay appended something')),
+  join: () => Promise.reject(new Error('a replay joined a group')),
+});
+
+const workOf = (replay_id: string): EventOf<'dats.work.requested'> =>
+  eventOf(
+    'dats.work.requested',
+    {
+      task_id: replay_id,
+      kind: 'replay',
+      attempt: 0,
+      tier: 'small',
+      domain: 'general',
+      prompt_version: 'replay@1',
+      context: { created: made.records.length, inputs: [] },
+      due: '2026-12-01T00:00:00.000Z',
+      replay_id,
+    },
+    { projectid: 'p' },
+  );
+
+const ask = (request: Request) => log.append([outgoing(LIFECYCLE, eventOf('dats.replay.requested', request, { projectid: 'p' }))]);
+const effectWith = (effects: { generate?: Effect; check?: Effect } = {}): Effect =>
+  replayEffect({
+    log: readOnly(log),
+    config: { routing: made.routing, scheduling: made.scheduling, ...pricesConfig },
+    generate: effects.generate ?? never,
+    check: effects.check ?? never,
+  });
+const ports = (models = modelsThat(() => Promise.reject(new Error('a model was asked')))): EffectPorts => ({
+  models,
+  artifacts,
+  checks: undefined as never,
+});
+
+const dataOf = (drafts: readonly Draft[]): DataOf<'dats.replay.completed'> => {
+  expect(drafts.map(({ type }) => type)).toEqual(['dats.replay.completed']);
+  return drafts[0]!.data as DataOf<'dats.replay.completed'>;
+};
+const reportIn = async (drafts: readonly Draft[]): Promise<ReplayReport> =>
+  replayReportSchema.parse(JSON.parse(await loadText(artifacts, dataOf(drafts).report)));
+
+describe('a replay', () => {
+  it('reproduces the history in its baseline, decides otherwise in its candidate, and calls no model', async () => {
+    await ask(REQUEST);
+    const report = await reportIn(await effectWith().run(workOf('r1'), ports(), effectContextOf({})));
+    expect(report.lanes.baseline).toEqual(report.lanes.observed);
+    expect(report.counters.baseline).toMatchObject({ missed: 0, blocked: 0, diverged: 0 });
+    expect(report.comparability.reproduced).toBe(1);
+    expect(report.lanes.observed.by_tier.small!.attempts).toBeGreaterThan(0);
+    expect(report.counters.candidate.diverged).toBeGreaterThan(0);
+    expect(report.counters.candidate.missed).toBeGreaterThan(0);
+    expect(report.lanes.candidate.by_tier.small).toBeUndefined();
+    expect(report.differences.some(({ tier }) => tier?.from === 'small' && tier.to === 'large')).toBe(true);
+  });
+
+  it('gives the same bytes for the same request on the same history', async () => {
+    await ask(REQUEST);
+    const once = dataOf(await effectWith().run(workOf('r1'), ports(), effectContextOf({})));
+    const again = dataOf(await effectWith().run(workOf('r1'), ports(), effectContextOf({})));
+    expect(again.report).toEqual(once.report);
+  });
+
+  it('says of everything else nothing: only replay events, of a project that no lane is', async () => {
+    await ask(REQUEST);
+    const context = effectContextOf({});
+    const drafts = await effectWith().run(workOf('r1'), ports(), context);
+    const types = new Set([...context.emitted, ...drafts].map(({ type }) => type));
+    expect([...types].sort()).toEqual(['dats.replay.completed', 'dats.replay.progressed']);
+    expect([...context.emitted, ...drafts].every(({ topic, chain }) => topic === LIFECYCLE && chain === undefined)).toBe(true);
+    expect(context.emitted.length).toBeLessThanOrEqual(22);
+    expect(projectIdSchema.safeParse(shadowOf('p', 'r1')).success).toBe(false);
+    expect((await log.range(LIFECYCLE, 0)).end + (await log.range(LIFECYCLE, 1)).end).toBe(made.records.length + 1);
+  });
+
+  it('that was cut off says the same once, and what was said already not at all', async () => {
+    await ask(REQUEST);
+    const first = effectContextOf({});
+    const drafts = await effectWith().run(workOf('r1'), ports(), first);
+    const said = first.emitted.map((draft) => eventOf('dats.replay.progressed', draft.data as never, { projectid: 'p', id: draft.id! }));
+    await log.append(said.map((event) => outgoing(LIFECYCLE, event)));
+    const second = effectContextOf({});
+    const repeated = await effectWith().run(workOf('r1'), ports(), second);
+    expect(repeated.map(({ id }) => id)).toEqual(drafts.map(({ id }) => id));
+    const ids = new Set(first.emitted.map(({ id }) => id));
+    expect(second.emitted.filter(({ id }) => ids.has(id))).toEqual([]);
+    await log.append([outgoing(LIFECYCLE, eventOf('dats.replay.completed', dataOf(drafts), { projectid: 'p', id: drafts[0]!.id! }))]);
+    const third = effectContextOf({});
+    expect(await effectWith().run(workOf('r1'), ports(), third)).toEqual([]);
+    expect(third.emitted).toEqual([]);
+  });
+
+  it('stops when it is told to, with the reason', async () => {
+    await ask(REQUEST);
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const emit = async (): Promise<void> => stop.abort(reason);
+    await expect(effectWith().run(workOf('r1'), ports(), effectContextOf({}, { signal: stop.signal, emit }))).rejects.toBe(reason);
+  });
+
+  it('that nobody asked for is given up, and says so', async () => {
+    const effect = effectWith();
+    const work = workOf('r9');
+    await expect(effect.run(work, ports(), effectContextOf({}))).rejects.toMatchObject({ kind: 'terminal', code: 'replay_missing' });
+    const fault = await effect.run(work, ports(), effectContextOf({})).catch((error: unknown) => error);
+    expect(effect.givenUp!(work, fault as never)).toEqual([
+      say(
+        'dats.replay.failed',
+        'r9',
+        { replay_id: 'r9', error: { code: 'replay_missing', message: expect.any(String) as never, retryable: false } },
+        derivedId('r9', 'outcome'),
+      ),
+    ]);
+  });
+});
+
+describe('grade "generation"', () => {
+  const output = (work: EventOf<'dats.work.requested'>): Draft => {
+    const { task_id, attempt } = work.data;
+    const artifact = {
+      artifact_id: derivedId(task_id, attempt, 'x'),
+      type: 'text',
+      path: 'x.txt',
+      sha256: 'f'.repeat(64),
+      bytes: 1,
+      content: 'x',
+    } as const;
+    return say('dats.task.output.created', task_id, {
+      task_id,
+      attempt,
+      artifacts: [artifact],
+      model: 'large-model',
+      provider: 'p',
+      scripted: false,
+      tokens_in: 10,
+      tokens_out: 20,
+      duration_ms: 30,
+      prompt_version: 'generate@1',
+      prompt_sha256: '',
+      sampling: {},
+      consumed: [],
+      omitted: [],
+      fence: '1',
+    });
+  };
+  const generate: Effect = {
+    name: 'generate',
+    kinds: ['generate'],
+    run: async (work, { models }, context) => {
+      await models.ask(
+        {
+          messages: [{ role: 'system', content: 's' }],
+          purpose: 'generate',
+          tier: work.data.tier,
+          domain: 'code',
+          task_id: work.data.task_id,
+        },
+        context.signal,
+      );
+      expect((await context.eventAt(work.data.context.created)).projectid).toBe(shadowOf('p', 'r1'));
+      return [
+        say('dats.task.started', work.data.task_id, {
+          task_id: work.data.task_id,
+          attempt: work.data.attempt,
+          node: 'n',
+          worker: 'w',
+          fence: '1',
+        }),
+        output(work),
+      ];
+    },
+  };
+  const check: Effect = {
+    name: 'check',
+    kinds: ['check'],
+    run: async ({ data: { task_id, attempt } }, _ports, context) => {
+      expect(context.signal.aborted).toBe(false);
+      return [say('dats.task.validated', task_id, { task_id, attempt, profile: 'syntax', checks: [], score: 1 })];
+    },
+  };
+
+  it('asks models for what is not on record, up to its budget, in the name of the replay and with the changed prompt', async () => {
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 5, changes: { ...REQUEST.changes, prompt: 'be brief' } });
+    const models = modelsThat(() => 'text');
+    const report = await reportIn(await effectWith({ generate, check }).run(workOf('r1'), ports(models), effectContextOf({})));
+    expect(models.asked).toHaveLength(5);
+    expect(new Set(models.asked.map(({ task_id }) => task_id))).toEqual(new Set(['r1']));
+    expect(models.asked[0]!.messages[0]!.content).toBe('be brief');
+    expect(report.counters.candidate.blocked).toBeGreaterThan(0);
+    expect(report.verdict).toBe('not_comparable');
+    expect(report.reasons.join()).toMatch(/max_calls/);
+  });
+
+  it('with budget enough knows every answer', async () => {
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000 });
+    const report = await reportIn(
+      await effectWith({ generate, check }).run(workOf('r1'), ports(modelsThat(() => 'text')), effectContextOf({})),
+    );
+    expect(report.counters.candidate.blocked).toBe(0);
+    expect(report.counters.candidate.missed).toBeGreaterThan(0);
+    expect(report.lanes.candidate.by_model['large-model']!.attempts).toBeGreaterThan(0);
+  });
+
+  it('runs the very effects of the pipeline: their prompts, their files', async () => {
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000 });
+    const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
+    const report = await reportIn(
+      await effectWith({ generate: generateEffect(), check }).run(workOf('r1'), ports(models), effectContextOf({})),
+    );
+    expect(models.asked.length).toBeGreaterThan(0);
+    expect(models.asked.length).toBeLessThanOrEqual(report.counters.candidate.missed);
+    expect(models.asked[0]!.messages.at(-1)!.content).toMatch(/^# Task/);
+    expect(report.differences.some(({ artifacts }) => artifacts === 'different')).toBe(true);
+    expect(report.lanes.candidate.by_model['large-model']!.passed).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,2 @@
+export * from './made-history.js';
+export { openRandom, type Random } from './random.js';
