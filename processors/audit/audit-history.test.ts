@@ -115,6 +115,24 @@ describe('checkpoints', () => {
   });
 });
 
+describe('who gives a partition up in order', () => {
+  test('reads it to its end and leaves nothing uncovered', async () => {
+    const log = open();
+    await append(log, 0, 5, () => 'a');
+    const partition = partitionOf('a', PARTITIONS);
+    const busy: AuditOptions['load'] = { ours: () => undefined, others: () => 1 };
+    const timers = new ManualTimers();
+    const member = await joinAudit(log, optionsOf({ log, timers, load: busy, everyEvents: 1_000, everyMs: 1_000_000 }));
+    // It gives way after the first batch, and what comes now is not read before it is told to leave.
+    await until(() => timers.waiting > 0);
+    await append(log, 5, 5, () => 'a');
+    await member.leave();
+    const { report } = await reportOf(log, 'a');
+    const count = (await recordsOf(log, LIFECYCLE)).filter((one) => one.partition === partition && one.headers.projectid === 'a').length;
+    expect(report).toMatchObject({ ok: true, covered: count, uncovered: 0 });
+  });
+});
+
 describe('what is kept', () => {
   test('is committed seldom without a checkpoint, and when the partition is given up', async () => {
     const log = open();

@@ -6,7 +6,7 @@
 // like any other.
 import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, isFault } from '../../schemas/index.js';
-import type { Assignment, Outgoing, Recorded } from '../../streams/index.js';
+import type { Assignment, Log, Outgoing, Recorded } from '../../streams/index.js';
 import { backoffMs, systemTimers, type Timers } from '../../streams/runtime/index.js';
 import type { Load } from '../materialisation/index.js';
 import { type Books, openBooks } from './books.js';
@@ -15,6 +15,8 @@ import { leafOfRecord, openProjectOf } from './leaf.js';
 import type { SigningKey } from './note.js';
 
 export interface AuditOptions {
+  /** Where a partition that is given up is read to its end; none: what is not read or not covered then waits for the next owner. */
+  readonly log?: Pick<Log, 'range' | 'read'>;
   readonly key: SigningKey;
   /** Of the lifecycle topic: what tells where a project lives. */
   readonly partitions: number;
@@ -45,6 +47,8 @@ const MAX_CHECKPOINTS = 32;
 /** A3: above this share of other work, and for so long, in milliseconds. */
 const BUSY_SHARE = 0.6;
 export const GIVE_WAY_MS = 5_000;
+/** A partition that is given up is read on for so long at most, in milliseconds. */
+const FINISH_MS = 1_000;
 const COMMIT_RETRY = { baseMs: 100, maxMs: 2_000 };
 
 /** Until the partition is revoked. @throws Fault fatal when the store cannot go on. */
@@ -107,7 +111,7 @@ class Auditor {
         await this.#take(step.value);
         await this.#giveWay();
       }
-      if (this.#next > this.#saved) await this.#commit();
+      await this.#finish();
     } finally {
       await batches.return?.();
     }
@@ -182,6 +186,24 @@ class Auditor {
     this.#checkpoints = [];
     this.#said = [];
     for (const one of said) this.#options.onCheckpoint?.(one);
+  }
+
+  /** Who gives the partition up in order leaves nothing uncovered, unless there is too much of it: it may be a while until somebody goes on. */
+  async #finish(): Promise<void> {
+    const { topic, partition } = this.#assignment;
+    const { log } = this.#options;
+    if (log !== undefined) {
+      const { end } = await log.range(topic, partition);
+      const reading = { until: end, maxBatch: 512 };
+      if (this.#next < end)
+        for await (const records of log.read({ topic, partition, offset: this.#next }, AbortSignal.timeout(FINISH_MS), reading))
+          await this.#take(records);
+      for (let project = this.#books.due(Infinity); project !== undefined; project = this.#books.due(Infinity)) {
+        this.#cut(project);
+        if (this.#checkpoints.length >= MAX_CHECKPOINTS) await this.#commit();
+      }
+    }
+    if (this.#next > this.#saved || this.#checkpoints.length > 0) await this.#commit();
   }
 
   async #giveWay(): Promise<void> {
