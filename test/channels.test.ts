@@ -3,19 +3,23 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createClient } from '../cli/client/index.js';
+import { createClient, type DatsClient } from '../cli/client/index.js';
 import { configurationOf, type RunningNode, startNode } from '../nodes/index.js';
 import { CASCADE_TYPES } from '../processors/cascade/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
+import { eventOf } from '../processors/testing/index.js';
 import {
   AUDIT,
+  type DataOf,
   DLQ,
   EVENTS,
   eventTypesOn,
   FLOWS,
   LETTER,
   LIFECYCLE,
+  type ReplayAccepted,
+  type ReplayView,
   type Role,
   sentTo,
   serversSchema,
@@ -24,7 +28,7 @@ import {
   type Topic,
   workTopic,
 } from '../schemas/index.js';
-import type { Log, Recorded } from '../streams/index.js';
+import { type Log, outgoing, type Recorded } from '../streams/index.js';
 import { eventually } from './support/eventually.js';
 
 const LIMIT_MS = 15_000;
@@ -73,6 +77,55 @@ const writersOf = (source: string): readonly Role[] => {
   );
 };
 
+/** Something turns out bad: cascades, one of them cancelled, an alert, rollbacks; and history is replayed. */
+const recover = async (
+  node: RunningNode,
+  client: DatsClient,
+  { submit, settings }: { readonly submit: (description: string, options: object) => Promise<string>; readonly settings: string },
+): Promise<void> => {
+  const [artifact] = (await client.get(settings)).artifacts;
+  const use = (
+    await client.submit({ description: 'Write a poem', project_id: 'wide', depends_on: [settings], options: { qa_profile: 'syntax' } })
+  ).task_id;
+  await client.wait(use);
+  const { cascades } = await client.taint({ model: 'recorded', project_id: 'wide', reason: 'all of it' });
+  await client.cancelCascade(cascades[0]!.cascade_id!, { reason: 'not all of it' });
+  expect((await client.waitForCascade(cascades[0]!.cascade_id!)).state).toBe('cancelled');
+  const alert = await client.securityAlert({
+    kind: 'secret_leaked',
+    severity: 'high',
+    artifact_id: artifact!.artifact_id,
+    detail: 'a key',
+  });
+  await client.waitForCascade(alert.cascade_id!);
+  const again = await client.taint({ model: 'recorded', project_id: 'wide', reason: 'after all' });
+  await client.waitForCascade(again.cascades[0]!.cascade_id!);
+  const cascade_id = again.cascades[0]!.cascade_id!;
+  const { rollback_id } = await client.rollback({ cascade_id, tasks: 'keep' });
+  await client.waitForRollback(rollback_id!);
+  await client.waitForRollback((await client.rollback({ rollback_id: rollback_id! })).rollback_id!);
+  await client.waitForRollback((await client.rollback({ cascade_id, tasks: 'requeue' })).rollback_id!);
+  await submit('Write another poem', {});
+  const replay = await client.http.json<ReplayAccepted>({ method: 'POST', path: '/api/v1/replay', json: { project_id: 'wide' } });
+  const work: DataOf<'dats.work.requested'> = {
+    task_id: 'nobody',
+    kind: 'replay',
+    attempt: 0,
+    tier: 'small',
+    domain: 'general',
+    prompt_version: 'replay@1',
+    context: { created: 0, inputs: [] },
+    due: new Date(Date.now() + LONG_MS).toISOString(),
+    replay_id: 'nobody',
+  };
+  const lost = eventOf('dats.work.requested', work, { projectid: 'wide', subject: 'nobody' });
+  await node.log.append([outgoing(workTopic('analysis'), { ...lost, source: '/gateway' }, 'nobody')]);
+  await eventually('the end of the replay', LIMIT_MS, async () => {
+    const { state } = await client.http.json<ReplayView>({ path: `/api/v1/replay/${replay.replay_id}`, query: { project_id: 'wide' } });
+    return state === 'completed';
+  });
+};
+
 describe('what a node writes', () => {
   let dir: string;
   let node: RunningNode;
@@ -89,6 +142,8 @@ describe('what a node writes', () => {
         log: { kind: 'memory' },
         models: [{ id: 'recorded', runner: 'scripted', script: join(dir, 'script.json'), tiers: ['small', 'medium', 'large'] }],
         scheduling: { backoff_base_ms: 0, projects: { narrow: { max_running: 1 } } },
+        cascade: { per_second: 20 },
+        audit: { every_s: 0.05 },
       },
       dir,
     );
@@ -121,6 +176,7 @@ describe('what a node writes', () => {
       return items.length === poisoned.length && items;
     });
     await client.resolveDeadLetter(letters[0]!.id, 'discard');
+    await recover(node, client, { submit, settings: started[0]! });
     records = await eventually('every message of the table', LIMIT_MS, async () => {
       const all = await recordsOf(node.log);
       const seen = new Set(all.map((record) => `${record.topic} ${messageOf(record)}`));
@@ -129,7 +185,7 @@ describe('what a node writes', () => {
       if (missing.length > 0) throw new Error(`the tasks of this test do not lead to ${missing.join(', ')}`);
       return all;
     });
-  }, 2 * LIMIT_MS);
+  }, 5 * LIMIT_MS);
   afterAll(async () => {
     await node?.stop();
     rmSync(dir, { recursive: true, force: true });
