@@ -1,23 +1,25 @@
-// SIGKILL in the middle of cascades, rollbacks and replays: each of them finishes, and everything in it happens once.
+// SIGKILL in the middle of cascades, rollbacks and replays: each of them finishes, and everything in it happens once. One process on the embedded log, and
+// several on Kafka and Redis.
 //
-// DATS_SEED repeats the choices of a run; DATS_RECOVERY_KILLS sets the kills of each kind.
+// DATS_SEED repeats the choices of a run; DATS_RECOVERY_KILLS sets the kills of each kind on the embedded log (on Kafka a third of them).
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CascadeAnswer, DatsEvent, ProjectState, RollbackView } from '../schemas/index.js';
-import { type Api, apiOf, isFinal } from './support/api.js';
+import type { CascadeAnswer, DatsEvent, ProjectState, ReplayAccepted, ReplayView, RollbackView } from '../schemas/index.js';
+import { apiOf, type HttpAnswer, isFinal } from './support/api.js';
 import { eventually } from './support/eventually.js';
-import { cleanUp, freePort, type NodeProcess, ready, startProcess, type TestFolder, testFolder } from './support/node-process.js';
+import { allReady, openInstallation, startServers } from './support/installation.js';
+import { cleanUp, freePort, ready, startProcess, testFolder } from './support/node-process.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
-import { readWholeLog } from './support/whole-log.js';
+import { readLog, readWholeLog, type WholeLog } from './support/whole-log.js';
 
 const KILLS = Number(process.env['DATS_RECOVERY_KILLS'] ?? 20);
 const PARTITIONS = 2;
 const LIMIT_MS = 90_000;
 const PROJECT = 'p';
 /** Versions of one file, each made from the one before; files read beside the first; and such whose own tests can tell. */
-const VERSIONS = 12;
-const BESIDE = 12;
-const TESTED = 6;
+const VERSIONS = 10;
+const BESIDE = 10;
+const TESTED = 5;
 /** Slow enough to be killed many times. */
 const MARKS_A_SECOND = 4;
 
@@ -33,151 +35,213 @@ const SCRIPT = JSON.stringify({
     ),
   ],
 });
-const servers = (port: number) => ({
-  version: 1,
-  node: { id: 'recovery', data_dir: './data' },
-  gateway: { port },
-  log: { partitions: PARTITIONS },
-  models: [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }],
-  cascade: { per_second: MARKS_A_SECOND, revalidations: 2 },
-  audit: { every_s: 1 },
-});
+const CONFIG = { cascade: { per_second: MARKS_A_SECOND, revalidations: 2 }, audit: { every_s: 1 } };
 
 interface World {
-  readonly folder: TestFolder;
-  readonly api: Api;
   readonly random: Random;
-  node: NodeProcess;
-  /** Artifact ids of the first version. */
-  root: string;
-  kills: number;
+  readonly kills: number;
+  ask<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer<T>>;
+  /** SIGKILL to a process, and its start again. */
+  crash(): Promise<void>;
+  log(): Promise<WholeLog>;
+  close(): Promise<void>;
 }
-let world: World;
 
-const restart = async (): Promise<void> => {
-  await world.node.kill('SIGKILL');
-  world.kills++;
-  world.node = startProcess(world.folder.config);
-  await ready(world.api.url, world.node);
-};
-/** That a kill falls anywhere is the point: its instant is drawn, not awaited. */
-const drawn = (from: number, to: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, world.random.int(from, to)));
-
-/** A POST that is sent again, with the same key, until it is answered. @returns the answer */
-const posted = async <T>(path: string, body: object, key: string): Promise<T> =>
-  eventually(`an answer to POST ${path}`, LIMIT_MS, async () => {
-    const answer = await world.api.ask<T>('POST', path, body, { 'idempotency-key': key });
-    if (answer.status >= 400 && answer.status < 500) throw new Error(`HTTP ${answer.status}: ${JSON.stringify(answer.body)}`);
-    return answer.status < 300 ? answer.body : undefined;
-  });
-const got = async <T>(path: string): Promise<T | undefined> => {
-  const answer = await world.api.ask<T>('GET', path);
-  return answer.status === 200 ? answer.body : undefined;
-};
-const headsNow = async (): Promise<Record<string, string>> => {
-  const state = await eventually('the state of the project', LIMIT_MS, () => got<ProjectState>(`/api/v1/projects/${PROJECT}/state`));
-  return Object.fromEntries(state.files.map(({ path, version }) => [path, version.artifact_id]));
-};
-const lifecycle = async (): Promise<readonly DatsEvent[]> => {
-  await world.node.kill('SIGTERM');
-  const { events, deadLetters } = await readWholeLog(join(world.folder.dir, 'data'), PARTITIONS);
-  world.node = startProcess(world.folder.config);
-  await ready(world.api.url, world.node);
-  expect(deadLetters).toBe(0);
-  return events.filter(({ topic }) => topic === 'dats.lifecycle').map(({ event }) => event);
-};
-const twice = (keys: readonly string[]): string[] => keys.filter((key, i) => keys.indexOf(key) !== i);
-
-beforeAll(async () => {
+const embedded = async (): Promise<World> => {
   const port = await freePort();
-  const folder = testFolder(servers(port), { 'script.json': SCRIPT });
+  const models = [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }];
+  const servers = { version: 1, node: { id: 'recovery', data_dir: './data' }, gateway: { port }, log: { partitions: PARTITIONS }, models };
+  const folder = testFolder({ ...servers, ...CONFIG }, { 'script.json': SCRIPT });
   const api = apiOf(`http://127.0.0.1:${port}`);
-  const node = startProcess(folder.config);
-  world = { folder, api, node, random: seededRandom(testSeed('recovery')), root: '', kills: 0 };
+  let node = startProcess(folder.config);
   await ready(api.url, node);
-  const submit = (description: string, more: object) => api.submitted({ description, project_id: PROJECT, ...more });
-  const versions: string[] = [];
-  for (let i = 0; i < VERSIONS; i++)
-    versions.push(await submit(`version ${i}.`, { options: { qa_profile: 'none' }, depends_on: versions.slice(-1) }));
-  const others: string[] = [];
-  for (let i = 0; i < BESIDE; i++)
-    others.push(await submit(`beside ${i}.`, { options: { qa_profile: 'syntax' }, depends_on: [versions[0]!] }));
-  for (let i = 0; i < TESTED; i++)
-    others.push(
-      await submit(`tested ${i}.`, {
-        depends_on: [versions[0]!],
-        tests: { language: 'python', code: `from tested_${i} import f\nassert f() == ${i}\n` },
-      }),
-    );
-  const ended = await eventually('the end of every task', LIMIT_MS, async () => {
-    const views = await Promise.all([...versions, ...others].map((id) => api.task(id)));
-    return views.every(isFinal) && views;
-  });
-  expect(ended.filter(({ state }) => state !== 'completed')).toEqual([]);
-  world.root = ended[0]!.artifacts[0]!.artifact_id;
-});
-afterAll(cleanUp);
+  const again = async (signal: NodeJS.Signals): Promise<void> => {
+    await node.kill(signal);
+    node = startProcess(folder.config);
+    await ready(api.url, node);
+  };
+  return {
+    random: seededRandom(testSeed('recovery')),
+    kills: KILLS,
+    ask: api.ask,
+    crash: () => again('SIGKILL'),
+    log: async () => {
+      await node.kill('SIGTERM');
+      const log = await readWholeLog(join(folder.dir, 'data'), PARTITIONS);
+      node = startProcess(folder.config);
+      await ready(api.url, node);
+      return log;
+    },
+    close: cleanUp,
+  };
+};
 
-describe(`${KILLS} SIGKILLs each`, () => {
+const MEMBERS = ['gateway', 'deciders', 'deciders', 'workers', 'workers'];
+const onKafka = async (): Promise<World> => {
+  const servers = await startServers();
+  const installation = await openInstallation({ servers, members: MEMBERS, script: SCRIPT, config: CONFIG });
+  const random = seededRandom(testSeed('recovery on Kafka'));
+  await allReady(installation.apis);
+  return {
+    random,
+    kills: Math.ceil(KILLS / 3),
+    ask: installation.apis[0]!.ask,
+    crash: () => installation.fleet.crash(random.int(0, MEMBERS.length - 1)),
+    log: () => readLog(installation.log),
+    close: async () => {
+      await installation.close();
+      await cleanUp();
+      await servers.close();
+    },
+  };
+};
+
+const twice = (keys: readonly string[]): string[] => keys.filter((key, i) => keys.indexOf(key) !== i);
+const countOf = (events: readonly DatsEvent[], type: string): number => events.filter((event) => event.type === type).length;
+
+describe.each([
+  ['one process on the embedded log', embedded],
+  ['several processes on Kafka and Redis', onKafka],
+] as const)('SIGKILLs: %s', (_name, open) => {
+  let world: World;
+  /** Artifact of the first version. */
+  let root = '';
   let cascade = '';
 
+  /** That a kill falls anywhere is the point: its instant is drawn, not awaited. */
+  const drawn = (from: number, to: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, world.random.int(from, to)));
+  /** A POST that is sent again, with the same key, until it is answered. */
+  const posted = <T>(path: string, body: object, key: string): Promise<T> =>
+    eventually(`an answer to POST ${path}`, LIMIT_MS, async () => {
+      const answer = await world.ask<T>('POST', path, body, { 'idempotency-key': key });
+      if (answer.status >= 400) throw new Error(`HTTP ${answer.status}: ${JSON.stringify(answer.body)}`);
+      return answer.body;
+    });
+  const got = async <T>(path: string): Promise<T | undefined> => {
+    const answer = await world.ask<T>('GET', path);
+    return answer.status === 200 ? answer.body : undefined;
+  };
+  const ended = <T extends { readonly state: string }>(what: string, path: string): Promise<T> =>
+    eventually(what, LIMIT_MS, async () => {
+      const now = await got<T>(path);
+      return now !== undefined && now.state !== 'requested' && now.state !== 'running' && now;
+    });
+  const headsNow = async (): Promise<Record<string, string>> => {
+    const state = await eventually('the state of the project', LIMIT_MS, () => got<ProjectState>(`/api/v1/projects/${PROJECT}/state`));
+    return Object.fromEntries(state.files.map(({ path, version }) => [path, version.artifact_id]));
+  };
+  const lifecycle = async (): Promise<readonly DatsEvent[]> => {
+    const { events, letters } = await world.log();
+    expect(letters).toEqual([]);
+    const said = events.filter(({ topic }) => topic === 'dats.lifecycle').map(({ event }) => event);
+    expect(twice(said.map(({ id }) => id))).toEqual([]);
+    return said;
+  };
+  /** @returns the views of these tasks when all have ended */
+  const allEnded = (ids: readonly string[]) =>
+    eventually('the end of every task', LIMIT_MS, async () => {
+      const views = await Promise.all(
+        ids.map((id) => got<{ status: 'completed'; state: string; artifacts: { artifact_id: string }[] }>(`/api/v1/tasks/${id}`)),
+      );
+      return views.every((view) => view !== undefined && isFinal(view)) && views.map((view) => view!);
+    });
+
+  beforeAll(async () => {
+    world = await open();
+    const submit = async (description: string, more: object): Promise<string> =>
+      (await posted<{ task_id: string }>('/api/v1/tasks', { description, project_id: PROJECT, ...more }, description)).task_id;
+    const versions: string[] = [];
+    for (let i = 0; i < VERSIONS; i++)
+      versions.push(await submit(`version ${i}.`, { options: { qa_profile: 'none' }, depends_on: versions.slice(-1) }));
+    const depends_on = [versions[0]!];
+    const others: string[] = [];
+    for (let i = 0; i < BESIDE; i++) others.push(await submit(`beside ${i}.`, { options: { qa_profile: 'syntax' }, depends_on }));
+    for (let i = 0; i < TESTED; i++)
+      others.push(
+        await submit(`tested ${i}.`, {
+          depends_on,
+          tests: { language: 'python', code: `from tested_${i} import f\nassert f() == ${i}\n` },
+        }),
+      );
+    const views = await allEnded([...versions, ...others]);
+    expect(views.filter(({ state }) => state !== 'completed')).toEqual([]);
+    root = views[0]!.artifacts[0]!.artifact_id;
+  });
+  afterAll(() => world?.close());
+
   it('in the middle of a cascade: it finishes, and marks everything once', async () => {
-    const body = { artifact_id: world.root, reason: 'the first version is wrong' };
+    const body = { artifact_id: root, reason: 'the first version is wrong' };
     const { cascades } = await posted<{ cascades: { cascade_id: string }[] }>('/api/v1/taint', body, 'taint');
     cascade = cascades[0]!.cascade_id;
-    const state = () => got<CascadeAnswer>(`/api/v1/cascades/${cascade}`);
+    const path = `/api/v1/cascades/${cascade}`;
     let during = 0;
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; kill < world.kills; kill++) {
       await drawn(0, 500);
-      const now = await state().catch(() => undefined);
+      const now = await got<CascadeAnswer>(path).catch(() => undefined);
       if (now?.state === 'running') during++;
-      await restart();
+      await world.crash();
     }
-    const ended = await eventually('the end of the cascade', LIMIT_MS, async () => {
-      const now = await state();
-      return now !== undefined && now.state !== 'running' && now.state !== 'requested' && now;
-    });
-    expect(ended).toMatchObject({ state: 'completed', tainted: VERSIONS + BESIDE, cleared: TESTED, suspect: 0, remaining: 0 });
+    const end = await ended<CascadeAnswer>('the end of the cascade', path);
+    expect(end).toMatchObject({ state: 'completed', tainted: VERSIONS + BESIDE, cleared: TESTED, suspect: 0, remaining: 0 });
     const events = await lifecycle();
-    expect(twice(events.map(({ id }) => id))).toEqual([]);
-    const of = (type: string) => events.filter((event) => event.type === type);
-    expect([of('dats.cascade.started').length, of('dats.cascade.completed').length]).toEqual([1, 1]);
-    expect(twice(of('dats.artifact.tainted').map(({ subject }) => subject))).toEqual([]);
-    expect(twice(of('dats.artifact.revalidated').map(({ subject }) => subject))).toEqual([]);
-    expect(during).toBeGreaterThan(KILLS / 4);
-    console.info(`a cascade over ${VERSIONS + BESIDE + TESTED} artifacts: ${KILLS} kills, ${during} of them in its middle`);
+    expect([countOf(events, 'dats.cascade.started'), countOf(events, 'dats.cascade.completed')]).toEqual([1, 1]);
+    for (const type of ['dats.artifact.tainted', 'dats.artifact.revalidated'])
+      expect(twice(events.filter((event) => event.type === type).map(({ subject }) => subject))).toEqual([]);
+    expect(during).toBeGreaterThan(world.kills / 5);
+    console.info(`a cascade over ${VERSIONS + BESIDE + TESTED} artifacts: ${world.kills} kills, ${during} of them seen in its middle`);
   });
 
   it('in the middle of rollbacks, each taking back the one before: each finishes, once', async () => {
     const before = await headsNow();
     const ids: string[] = [];
-    for (let kill = 0; kill < KILLS; kill++) {
+    const changes = BESIDE + 1;
+    for (let kill = 0; kill < world.kills; kill++) {
+      const isUndo = kill % 2 === 1;
       const target = ids.length === 0 ? { cascade_id: cascade } : { rollback_id: ids.at(-1)! };
-      const key = `rollback ${kill}`;
-      const answer = posted<{ rollback_id: string }>('/api/v1/rollback', { ...target, tasks: 'keep', reason: 'a test' }, key);
+      const answer = posted<{ rollback_id: string }>(
+        '/api/v1/rollback',
+        { ...target, tasks: 'keep', reason: 'a test' },
+        `rollback ${kill}`,
+      );
       answer.catch(() => undefined);
       await drawn(0, 60);
-      await restart();
+      await world.crash();
       const { rollback_id } = await answer;
-      const done = await eventually('the end of the rollback', LIMIT_MS, async () => {
-        const now = await got<RollbackView>(`/api/v1/rollbacks/${rollback_id}`);
-        return now !== undefined && now.state !== 'running' && now.state !== 'requested' && now;
-      });
-      expect(done).toMatchObject({
-        state: 'completed',
-        skipped: 0,
-        reverted: kill % 2 === 0 ? BESIDE + 1 : 0,
-        restored: kill % 2 === 0 ? 0 : BESIDE + 1,
-      });
+      const end = await ended<RollbackView>('the end of the rollback', `/api/v1/rollbacks/${rollback_id}`);
+      expect(end).toMatchObject({ state: 'completed', skipped: 0, reverted: isUndo ? 0 : changes, restored: isUndo ? changes : 0 });
       ids.push(rollback_id);
       const heads = await headsNow();
-      if (kill % 2 === 1) expect(heads).toEqual(before);
+      if (isUndo) expect(heads).toEqual(before);
       else expect(Object.keys(heads).sort()).toEqual(Array.from({ length: TESTED }, (_, i) => `tested_${i}.py`));
     }
     expect(twice(ids)).toEqual([]);
     const events = await lifecycle();
-    expect(twice(events.map(({ id }) => id))).toEqual([]);
     for (const type of ['dats.rollback.requested', 'dats.rollback.started', 'dats.rollback.completed'])
-      expect(events.filter((event) => event.type === type)).toHaveLength(KILLS);
+      expect([type, countOf(events, type)]).toEqual([type, world.kills]);
+  });
+
+  it('in the middle of replays: each gives its report, once, and the project knows nothing of what was decided there', async () => {
+    const tasks = countOf(await lifecycle(), 'dats.task.created');
+    const reports = new Set<string>();
+    const ids: string[] = [];
+    for (let kill = 0; kill < world.kills; kill++) {
+      const body = { project_id: PROJECT, changes: { max_attempts: 1, routing: [{ when: {}, tier: 'large' }] } };
+      const answer = posted<ReplayAccepted>('/api/v1/replay', body, `replay ${kill}`);
+      answer.catch(() => undefined);
+      await drawn(0, 80);
+      await world.crash();
+      const { replay_id } = await answer;
+      const view = await ended<ReplayView>('the end of the replay', `/api/v1/replay/${replay_id}?project_id=${PROJECT}`);
+      expect([view.state, view.report?.history.tasks]).toEqual(['completed', tasks]);
+      reports.add(JSON.stringify(view.report));
+      ids.push(replay_id);
+    }
+    expect(twice(ids)).toEqual([]);
+    const events = await lifecycle();
+    for (const type of ['dats.replay.requested', 'dats.replay.completed'])
+      expect([type, countOf(events, type)]).toEqual([type, world.kills]);
+    expect(countOf(events, 'dats.task.created')).toBe(tasks);
+    expect(events.filter(({ projectid }) => projectid !== PROJECT)).toEqual([]);
+    expect(reports.size).toBe(1);
   });
 });

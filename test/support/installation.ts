@@ -58,9 +58,11 @@ export interface InstallationOptions {
   readonly members: readonly (string | Member)[];
   /** The recorded answers: text of script.json. */
   readonly script: string;
+  /** Sections of servers.yaml besides those of an installation. */
+  readonly config?: object;
 }
 
-export const openInstallation = async ({ servers, members, script }: InstallationOptions): Promise<Installation> => {
+export const openInstallation = async ({ servers, members, script, config = {} }: InstallationOptions): Promise<Installation> => {
   const prefix = `t${randomBytes(4).toString('hex')}.`;
   const roster: Member[] = [];
   for (const member of members) {
@@ -78,6 +80,7 @@ export const openInstallation = async ({ servers, members, script }: Installatio
       models: [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }],
       scheduling: { max_running_per_project: MAX_RUNNING, backoff_base_ms: 20, backoff_max_ms: 100 },
       slots: { qa: 4 },
+      ...config,
     },
     { 'script.json': script },
   );
