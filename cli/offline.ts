@@ -5,12 +5,14 @@
 // It samples nothing and sends nothing. Other processes may have the folder open. F4. What was opened is said. F5. Looking does not count as writing (F2).
 // F6. Before something is changed, it is asked whether anybody listens: once a server was told of a change, no other place is opened. F7. What was begun in a
 // folder is over before the folder is closed: nobody else would go on with it. The command is told that it is so (`aside`), and waits.
+// F8. A folder that the user names is looked at, whoever answers: its door alone is open, no history of it is asked, and no key is made in it.
 import { existsSync, statSync, utimesSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import type { Configuration, Roles } from '../nodes/index.js';
+import { join, relative, resolve } from 'node:path';
+import type { Configuration, Roles, RunningNode } from '../nodes/index.js';
 import { Fault, type Lane, toFault } from '../schemas/index.js';
 import { createClient, type DatsClient, isRefused, sleep } from './client/index.js';
 import { demoDataDir } from './demo/demo-folder.js';
+import { badUsage } from './exit.js';
 import { ago } from './render/index.js';
 import type { Session } from './session.js';
 
@@ -101,10 +103,20 @@ type Use<T> = (client: DatsClient, aside: boolean) => Promise<T>;
 
 const openedAside = async <T>(session: Session, url: string, wanted: Needs, use: Use<T>): Promise<T> => {
   const { deciders = false, workers = [] } = wanted;
-  const { dir, configuration, at } = chosen(session, url, await candidatesOf(session, workers.length > 0), wanted);
+  const found = chosen(session, url, await candidatesOf(session, workers.length > 0), wanted);
   const work = workers.length === 0 ? '' : '; what is open in it goes on until this is done';
-  session.note(`no server answers at ${url}: opened ${shown(session, dir)}, last written ${ago(Date.now() - at)}${work}`);
-  const roles: Roles = { gateway: true, deciders, workers };
+  session.note(`no server answers at ${url}: opened ${shown(session, found.dir)}, last written ${ago(Date.now() - found.at)}${work}`);
+  return opened(session, found, { gateway: true, deciders, workers }, (client) => use(client, true));
+};
+
+type Opened = Pick<Candidate, 'dir' | 'configuration'> & { readonly at: number };
+
+const opened = async <T>(
+  session: Session,
+  { dir, configuration, at }: Opened,
+  roles: Roles,
+  use: (client: DatsClient, node: RunningNode) => Promise<T>,
+): Promise<T> => {
   const startNode = await session.deps.loadStartNode();
   const node = await startNode({ configuration, roles, env: session.io.env });
   const whenOpen = writtenAt(dir);
@@ -122,9 +134,9 @@ const openedAside = async <T>(session: Session, url: string, wanted: Needs, use:
       baseUrl: node.url,
       sleep: (ms, signal) => pause(ms, signal === undefined ? broken.signal : AbortSignal.any([signal, broken.signal])),
     });
-    return await Promise.race([use(client, true), failed]);
+    return await Promise.race([use(client, node), failed]);
   } finally {
-    const isUntouched = !deciders && writtenAt(dir) === whenOpen;
+    const isUntouched = !roles.deciders && writtenAt(dir) === whenOpen;
     await node.stop();
     // F5. To open it counts as a write for the file system. Where that was all, the time stays that of what is in it.
     if (isUntouched) utimesSync(logFile(dir), new Date(), new Date(at));
@@ -157,4 +169,50 @@ export const withServer = async <T>(session: Session, wanted: Needs, use: Use<T>
     if (!isRefused(error)) throw error;
     return aside();
   }
+};
+
+/** A data folder that the user names, and how it is read. */
+export interface NamedFolder {
+  readonly dir: string;
+  readonly configuration: Configuration;
+  /** Of the key that signs there; nothing need be at it. */
+  readonly keyFile: string;
+}
+
+/** What a demo leaves in its folder. */
+const DEMO_MARK = 'demo.json';
+
+/** F8. With the settings of the demo where a demo made it. @throws Fault `bad_usage` where no log is */
+export const namedFolder = async (session: Session, name: string): Promise<NamedFolder> => {
+  const dir = session.path(name);
+  if (!existsSync(logFile(dir)))
+    throw badUsage(`${name} is no data folder: there is no log/data.mdb in it; give the folder of node.data_dir`);
+  const { loadConfiguration } = await import('../nodes/index.js');
+  const own = loadConfiguration({ env: session.io.env, cwd: session.io.cwd });
+  const { config, ...rest } = existsSync(join(dir, DEMO_MARK)) ? await demoSettings(session, dir, own, false) : own;
+  const { node, log, views, analytics } = config;
+  const here = {
+    ...config,
+    node: { ...node, data_dir: dir },
+    log: { ...log, kind: 'lmdb' as const },
+    views: { ...views, kind: 'lmdb' as const },
+    analytics: { ...analytics, kind: 'none' as const },
+  };
+  return { dir, configuration: aside({ ...rest, config: here }), keyFile: resolve(dir, config.audit.key_file) };
+};
+
+/** What `use` gives of that folder. `keyFile`: instead of its own. */
+export const inFolder = async <T>(
+  session: Session,
+  { dir, configuration }: NamedFolder,
+  keyFile: string,
+  use: (node: RunningNode) => Promise<T>,
+): Promise<T> => {
+  const { config } = configuration;
+  const at = writtenAt(dir) ?? Date.now();
+  session.note(`opened ${shown(session, dir)}, last written ${ago(Date.now() - at)}`);
+  const settings = { ...configuration, config: { ...config, audit: { ...config.audit, key_file: keyFile } } };
+  return opened(session, { dir, configuration: settings, at }, { gateway: true, deciders: false, workers: [] }, (_client, node) =>
+    use(node),
+  );
 };

@@ -18,6 +18,7 @@ import {
   type TaskView,
 } from '../../schemas/index.js';
 import type { CancelAnswer, DeadLetter, HealthReport, ModelRow } from './answers.js';
+import { auditOf } from './audit.js';
 import { cascadesOf } from './cascades.js';
 import { type FollowOptions, follow, type Open } from './events.js';
 import { historyOf } from './history.js';
@@ -269,6 +270,7 @@ export const createClient = (options: ClientOptions) => {
       (await pageOf<ModelRow>(await http.send({ path: at('models'), signal: call.signal }))).items,
     ...historyOf(http),
     ...cascadesOf(http, streamed, pause),
+    ...auditOf(http),
     health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
   };
 };

@@ -1,4 +1,5 @@
 export type * from './answers.js';
+export { linesOf, type ProofQuery } from './audit.js';
 export type { RejectRequest, RollbackRequest, SecurityAlertRequest, TaintRequest } from './cascades.js';
 export * from './client.js';
 export { type FollowOptions, RECONNECT_FOR_MS } from './events.js';

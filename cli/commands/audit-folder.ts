@@ -17,7 +17,7 @@ import {
   type WrittenBundle,
   writeBundle,
 } from '../../processors/audit/index.js';
-import { type AuditCheckpoint, Fault, isFault } from '../../schemas/index.js';
+import { type AuditCheckpoint, type Fault, isFault } from '../../schemas/index.js';
 import { linesOf } from '../client/index.js';
 import { badUsage } from '../exit.js';
 
@@ -137,9 +137,9 @@ export interface BundleFolder {
 }
 
 const unusable = (folder: string, file: string, error: unknown): Fault =>
-  new Fault('terminal', 'not_verified', `${folder} is no exported history: ${file} cannot be read (${codeOf(error)})`, { cause: error });
+  badUsage(`${folder} is no exported history: ${file} cannot be read (${codeOf(error)})`, error);
 
-/** @throws Fault `not_verified` where a file is not there */
+/** @throws Fault `bad_usage` where a file is not there */
 export const openBundleFolder = async (folder: string): Promise<BundleFolder> => {
   const vkey = await readFile(join(folder, 'key.vkey'), 'utf8').catch((error: unknown) => {
     throw unusable(folder, 'key.vkey', error);

@@ -4,20 +4,22 @@
 import { createPublicKey } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { type Verifier, verifierOf, vkeyOf } from '../../processors/audit/index.js';
-import { Fault, isFault } from '../../schemas/index.js';
+import { type Fault, isFault } from '../../schemas/index.js';
 import { badUsage, EXIT, exitCodeOf } from '../exit.js';
 import type { Session } from '../session.js';
 
-export const notVerified = (message: string, cause?: unknown): Fault => new Fault('terminal', 'not_verified', message, { cause });
+export interface TrustedKey extends Verifier {
+  readonly vkey: string;
+}
 
 /** The vkey that was given, or that stands in the file that was. @throws Fault `bad_usage` */
-export const trustedKey = (session: Session, given: string | undefined): Verifier & { readonly vkey: string } => {
-  const path = session.path(given!);
-  const text = statSync(path, { throwIfNoEntry: false })?.isFile() ? session.read(given!) : given!;
+export const trustedKey = (session: Session, given: string): TrustedKey => {
+  const text = statSync(session.path(given), { throwIfNoEntry: false })?.isFile() ? session.read(given) : given;
   return checkedKey(text, (why) => badUsage(`--key: ${why}; give a vkey as "dats audit key" prints it, or a file that holds one`));
 };
 
-export const checkedKey = (text: string, fault: (why: string) => Fault): Verifier & { readonly vkey: string } => {
+/** @throws what `fault` makes of the reason */
+export const checkedKey = (text: string, fault: (why: string) => Fault): TrustedKey => {
   const vkey = text.trim();
   try {
     return { ...verifierOf(vkey), vkey };
@@ -26,14 +28,14 @@ export const checkedKey = (text: string, fault: (why: string) => Fault): Verifie
   }
 };
 
-/** The vkey of a private key's file; undefined where there is none. @throws Fault `not_verified` for a file that is none */
+/** The vkey of a private key's file; undefined where there is none. @throws Fault `bad_usage` for a file that is none */
 export const vkeyOfFile = (path: string, name: string): string | undefined => {
   if (!existsSync(path)) return undefined;
   try {
     const { x } = createPublicKey(readFileSync(path)).export({ format: 'jwk' });
     return vkeyOf(name, Buffer.from(x!, 'base64url'));
   } catch (cause) {
-    throw notVerified(`${path} holds no key; give the key that you trust with --key`, cause);
+    throw badUsage(`${path} holds no key; give the key that you trust with --key`, cause);
   }
 };
 
@@ -43,6 +45,6 @@ export const judged = async <T>(work: Promise<T>): Promise<T> => {
     return await work;
   } catch (error) {
     if (!isFault(error) || exitCodeOf(error) !== EXIT.failed || error.code === 'history_tampered') throw error;
-    throw notVerified(error.message, error);
+    throw badUsage(error.message, error);
   }
 };

@@ -6,14 +6,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AuditEvent, checkpointsOf, openHistory, verifierOf, verifyHistory } from '../../processors/audit/index.js';
-import { type AuditReport, formatPosition, LIFECYCLE, partitionOf } from '../../schemas/index.js';
+import { type AuditReport, formatPosition, isFault, LIFECYCLE, partitionOf } from '../../schemas/index.js';
 import { badUsage, EXIT } from '../exit.js';
 import { inFolder, LOOKING, namedFolder, withServer } from '../offline.js';
-import { type AuditPlaces, auditLines, auditNotes } from '../render/index.js';
+import { type AuditPlaces, auditLines, keyLine } from '../render/index.js';
 import type { Action, Session } from '../session.js';
 import { type Damage, readingOver } from './audit-damage.js';
 import { openBundleFolder, projectOf, writeBundleFolder } from './audit-folder.js';
-import { checkedKey, judged, notVerified, trustedKey, vkeyOfFile } from './audit-key.js';
+import { checkedKey, judged, trustedKey, vkeyOfFile } from './audit-key.js';
 
 interface Seen {
   readonly report: AuditReport;
@@ -25,7 +25,11 @@ interface Seen {
 }
 
 /** Where events with problems stand, and of which task they are. */
-const placesOf = async (report: AuditReport, partition: number | undefined, events: () => AsyncIterable<AuditEvent>): Promise<AuditPlaces> => {
+const placesOf = async (
+  report: AuditReport,
+  partition: number | undefined,
+  events: () => AsyncIterable<AuditEvent>,
+): Promise<AuditPlaces> => {
   const wanted = new Set(report.problems.flatMap(({ offset }) => offset ?? []));
   const places = new Map<number, { position: string; task?: string }>();
   if (wanted.size === 0 || partition === undefined) return places;
@@ -39,10 +43,10 @@ const placesOf = async (report: AuditReport, partition: number | undefined, even
 
 const inBundle = async (folder: string, project: string | undefined, key: string | undefined, keyFrom: string): Promise<Seen> => {
   const bundle = await openBundleFolder(folder);
-  const own = (): string => checkedKey(bundle.vkey, (why) => notVerified(`${join(folder, 'key.vkey')}: ${why}`)).vkey;
+  const own = (): string => checkedKey(bundle.vkey, (why) => badUsage(`${join(folder, 'key.vkey')}: ${why}`)).vkey;
   const vkey = key ?? own();
   const of = project ?? (await projectOf(bundle, verifierOf(vkey)));
-  if (of === undefined) throw notVerified(`there is nothing in ${folder}: no event and no checkpoint`);
+  if (of === undefined) throw badUsage(`there is nothing in ${folder}: no event and no checkpoint`);
   let partition: number | undefined;
   const checkpoints = async function* () {
     for await (const checkpoint of bundle.checkpoints()) {
@@ -71,12 +75,25 @@ const ofServer = async (session: Session, project: string, key: string | undefin
     const report = key === undefined ? await client.auditReport(project, { signal }) : undefined;
     const keyFrom = report === undefined ? 'given with --key' : 'the keeper’s own; with --key you give the one that you trust';
     if (report?.ok === true) return { report, places: new Map(), unreadable: [], keyFrom };
-    return withScratch(async (scratch) => {
+    const seen = withScratch(async (scratch) => {
       await writeBundleFolder(scratch, client.auditBundle(project, { signal }));
-      const seen = await inBundle(scratch, project, key, keyFrom);
-      return report === undefined ? seen : { ...seen, report };
+      return inBundle(scratch, project, key, keyFrom);
     });
+    if (report === undefined) return seen;
+    return { report, places: await placesIn(session, seen), unreadable: [], keyFrom };
   });
+};
+
+/** What is wrong is said also where it cannot be said of which task it is. */
+const placesIn = async (session: Session, seen: Promise<Seen>): Promise<AuditPlaces> => {
+  try {
+    return (await seen).places;
+  } catch (error) {
+    session.io.signal.throwIfAborted();
+    if (!isFault(error)) throw error;
+    session.note(`(of which tasks the events are could not be asked: ${error.message})`);
+    return new Map();
+  }
 };
 
 const said = ({ topic, position, why }: Damage): string => `${topic} ${position} cannot be read: ${why.split(';')[0]}`;
@@ -87,7 +104,7 @@ const inDataFolder = async (session: Session, name: string, project: string, key
   const folder = await namedFolder(session, name);
   const own = key === undefined ? vkeyOfFile(folder.keyFile, folder.configuration.config.audit.origin) : undefined;
   const vkey = key ?? own;
-  if (vkey === undefined) throw notVerified(`there is no key at ${folder.keyFile}; give the one that you trust with --key`);
+  if (vkey === undefined) throw badUsage(`there is no key at ${folder.keyFile}; give the one that you trust with --key`);
   const keyFrom = key === undefined ? `of ${folder.keyFile}; with --key you give the one that you trust` : 'given with --key';
   return withScratch((scratch) =>
     inFolder(session, folder, join(scratch, 'signing.pem'), async ({ log }) => {
@@ -106,13 +123,11 @@ const inDataFolder = async (session: Session, name: string, project: string, key
   );
 };
 
-const seenBy: (session: Session, project: string | undefined, options: Readonly<Record<string, string | undefined>>) => Promise<Seen> = async (
-  session,
-  project,
-  { bundle, dataDir, key },
-) => {
+type Asked = Readonly<Record<'bundle' | 'dataDir' | 'key' | 'url', string | undefined>>;
+
+const seenBy = async (session: Session, project: string | undefined, { bundle, dataDir, key, url }: Asked): Promise<Seen> => {
   if (bundle !== undefined && dataDir !== undefined) throw badUsage('both --bundle and --data-dir are given; give one of them');
-  if ((bundle ?? dataDir) !== undefined && session.urlGiven) throw badUsage('a folder and the address of a server are given; give one of them');
+  if ((bundle ?? dataDir) !== undefined && url !== undefined) throw badUsage('a folder and --url are given; give one of them');
   const trusted = key === undefined ? undefined : trustedKey(session, key).vkey;
   if (bundle !== undefined) {
     const keyFrom = trusted === undefined ? 'it came with the folder; with --key you give the one that you trust' : 'given with --key';
@@ -123,12 +138,12 @@ const seenBy: (session: Session, project: string | undefined, options: Readonly<
 };
 
 export const verify: Action = async (session, [project], options) => {
-  const asked = options as Readonly<Record<string, string | undefined>>;
+  const asked = options as Asked;
   const { report, places, unreadable, keyFrom } = await judged(seenBy(session, project, asked));
   const ok = report.ok && unreadable.length === 0;
-  session.data({ ...report, ok, unreadable, key_from: keyFrom });
-  session.say(...auditLines({ report, places, unreadable }, session.colours));
-  session.note(...auditNotes(report, keyFrom));
+  const problems = report.problems.map((one) => ({ ...one, ...(one.offset === undefined ? {} : places.get(one.offset)) }));
+  session.data({ ...report, ok, problems, unreadable, key_from: keyFrom });
+  session.say(...auditLines({ report, places, unreadable }, session.colours), keyLine(report.vkey, keyFrom));
   if (asked.bundle !== undefined) session.note(`(the same without this product: node ${join(asked.bundle, 'verify.mjs')} ${asked.bundle})`);
   if (!ok) return EXIT.failed;
   return report.size > 0 ? EXIT.ok : EXIT.usage;

@@ -1,3 +1,4 @@
+export * from './audit.js';
 export * from './cascade.js';
 export * from './colours.js';
 export * from './event-line.js';

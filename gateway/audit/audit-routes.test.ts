@@ -63,7 +63,7 @@ const event = (type: string, data: object, projectid = PROJECT): Outgoing => {
   return { topic: LIFECYCLE, key: projectid, headers, value: JSON.stringify(data) };
 };
 const made = (task: string, attempt: number, artifact: string): Outgoing =>
-  event('dats.task.output.created', { task_id: task, attempt, artifacts: [{ id: artifact, path: 'a.py', sha256: 'x' }] });
+  event('dats.task.output.created', { task_id: task, attempt, artifacts: [{ artifact_id: artifact, path: 'a.py', sha256: 'x' }] });
 const HISTORY = [
   event('dats.task.created', { task_id: 't' }),
   event('dats.task.created', { task_id: 'u' }, 'other'),

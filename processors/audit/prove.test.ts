@@ -7,7 +7,7 @@ import { headersOf, historyOf, KEY, keyOf, PROJECT, signedHistory } from './test
 const made: AuditEvent = {
   offset: 40,
   headers: headersOf(40, { type: 'dats.task.output.created' }),
-  data: { task_id: 't', attempt: 1, artifacts: [{ id: 'art-1', path: 'made.py', sha256: 'x' }] },
+  data: { task_id: 't', attempt: 1, artifacts: [{ artifact_id: 'art-1', path: 'made.py', sha256: 'x' }] },
 };
 const history = signedHistory([...historyOf(20, 20).events, made], [10, 21]);
 const prove = (events: readonly AuditEvent[], artifactId?: string) =>

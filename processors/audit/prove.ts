@@ -86,7 +86,9 @@ export const MAKING_TYPES: ReadonlySet<string> = new Set(['dats.task.output.crea
 /** Is it the event that made the artifact? */
 export const makes = ({ headers, data }: AuditEvent, artifactId: string): boolean => {
   const artifacts = headers.type === 'dats.task.output.created' ? (data as { artifacts?: unknown } | undefined)?.artifacts : undefined;
-  return Array.isArray(artifacts) && artifacts.some((one: unknown) => (one as { id?: unknown } | null)?.id === artifactId);
+  return (
+    Array.isArray(artifacts) && artifacts.some((one: unknown) => (one as { artifact_id?: unknown } | null)?.artifact_id === artifactId)
+  );
 };
 
 /** Is it about the attempt of which `output` is the outcome? */

@@ -201,7 +201,7 @@ describe('a proof', () => {
   const made: AuditEvent = {
     offset: 40,
     headers: headersOf(40, { type: 'dats.task.output.created' }),
-    data: { task_id: 't', attempt: 1, artifacts: [{ id: 'art-1', path: 'made.py', sha256 }] },
+    data: { task_id: 't', attempt: 1, artifacts: [{ artifact_id: 'art-1', path: 'made.py', sha256 }] },
   };
   const history = signedHistory([...historyOf(20, 20).events, made], [10, 21]);
   const prove = (events: readonly AuditEvent[], artifactId?: string) =>

@@ -372,9 +372,9 @@ const verifyProof = (path, given, file, say) => {
     }
   }
   if (proof.artifact_id !== undefined) {
-    const made = makers.find((artifact) => artifact?.id === proof.artifact_id);
+    const made = makers.find((artifact) => artifact?.artifact_id === proof.artifact_id);
     if (made === undefined) wrong.push(`missing: no proven event says that artifact ${proof.artifact_id} was made`);
-    else say(`proven: artifact ${made.id} is ${made.path}, sha256 ${made.sha256}`);
+    else say(`proven: artifact ${made.artifact_id} is ${made.path}, sha256 ${made.sha256}`);
     if (made !== undefined && file !== undefined && hexOf(sha256(readFileSync(file))) !== made.sha256)
       wrong.push(`changed: ${file} is not the artifact that was made`);
   }
