@@ -8,6 +8,9 @@ import { schedulingDecider } from '../processors/scheduling/index.js';
 import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
 import { GROUPS, routingOf, type Starting } from './starting.js';
 
+/** The audit takes what has come in so long at once; milliseconds. */
+const AUDIT_PAUSE_MS = 250;
+
 export const startDeciders = async ({ options, log, views, metrics, analytics, tracing, key, problem, serve }: Starting): Promise<void> => {
   const { config, configVersion, now } = options;
   const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
@@ -25,6 +28,7 @@ export const startDeciders = async ({ options, log, views, metrics, analytics, t
   await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));
   const load = openLoad();
   const audit = {
+    pauseMs: AUDIT_PAUSE_MS,
     log,
     key,
     partitions: log.partitions(LIFECYCLE),
