@@ -310,5 +310,8 @@ const sayWhatToAsk = async (session: Session, node: RunningNode, dataDir: string
           '          npx dats sql "SELECT task_id, attempt, status, tier FROM dats.provenance ORDER BY time"',
         ]
       : [`it cannot be asked in SQL: ${analytics?.detail ?? 'analytics.kind is none'}`]),
+    'undo it:  npx dats impact tokenizer.ts',
+    '          npx dats taint tokenizer.ts --reason "suppose it is wrong" --yes',
+    '          npx dats rollback --cascade last --yes',
   );
 };
