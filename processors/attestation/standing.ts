@@ -26,7 +26,6 @@ export const isClean = ({ mark, taken_back }: Standing): boolean => mark === 'cl
 
 /** The events that `standingsOf` looks at. */
 export const STANDING_TYPES: ReadonlySet<string> = new Set([
-  'dats.cascade.started',
   'dats.artifact.tainted',
   'dats.artifact.suspect',
   'dats.artifact.revalidated',
@@ -49,16 +48,12 @@ const standingOf = ({ marks, back }: Folding): Standing => {
 /** How each of the artifacts stands after `events`, which are in the order of the log. */
 export const standingsOf = (events: Iterable<At>, ids: Iterable<string>): ReadonlyMap<string, Standing> => {
   const folding = new Map([...ids].map((id): [string, Folding] => [id, { marks: new Map(), back: undefined }]));
-  /** Cascades for which an artifact is well where nothing could tell. */
-  const lenient = new Set<string>();
-  for (const at of events) take(at, folding, lenient);
+  for (const at of events) take(at, folding);
   return new Map([...folding].map(([id, one]) => [id, standingOf(one)]));
 };
 
-const take = (at: At, folding: ReadonlyMap<string, Folding>, lenient: Set<string>): void => {
-  if (isA(at, 'dats.cascade.started')) {
-    if (at.event.data.limits.unproven === 'clear') lenient.add(at.event.data.cascade_id);
-  } else if (isA(at, 'dats.artifact.tainted')) {
+const take = (at: At, folding: ReadonlyMap<string, Folding>): void => {
+  if (isA(at, 'dats.artifact.tainted')) {
     const { cascade_id, artifact_id, reason } = at.event.data;
     folding.get(artifact_id)?.marks.set(cascade_id, { kind: 'tainted', by: cascade_id, reason, time: at.event.time, offset: at.offset });
   } else if (isA(at, 'dats.artifact.suspect')) {
@@ -69,8 +64,7 @@ const take = (at: At, folding: ReadonlyMap<string, Folding>, lenient: Set<string
   } else if (isA(at, 'dats.artifact.revalidated')) {
     const { cascade_id, artifact_id, verdict } = at.event.data;
     const marks = folding.get(artifact_id)?.marks;
-    const isCleared = verdict === 'cleared' || (verdict === 'unproven' && lenient.has(cascade_id));
-    if (isCleared && marks?.get(cascade_id)?.kind === 'suspect') marks.delete(cascade_id);
+    if (verdict === 'cleared' && marks?.get(cascade_id)?.kind === 'suspect') marks.delete(cascade_id);
   } else takeRollback(at, folding);
 };
 

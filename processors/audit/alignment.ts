@@ -89,7 +89,7 @@ export const openAlignment = (): Alignment => {
   };
   return {
     expect(signed) {
-      leaves.push(...signed);
+      for (const leaf of signed) leaves.push(leaf);
       const last = signed.at(-1);
       if (last !== undefined) [ends.leaf, ends.leafOffset] = [last.leaf, Math.max(ends.leafOffset, last.offset)];
     },

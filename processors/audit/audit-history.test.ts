@@ -133,6 +133,25 @@ describe('who gives a partition up in order', () => {
   });
 });
 
+test('a checkpoint that is due and fenced ends the run at once, though no record comes', async () => {
+  const log = faultyLog(open());
+  const timers = new ManualTimers();
+  await append(log, 0, 3, () => 'a');
+  let running: Promise<void>[] = [];
+  const member = await log.join(GROUP, [LIFECYCLE], (assignment) => {
+    const run = auditHistory(assignment, optionsOf({ timers, everyMs: 1_000 }));
+    running = [...running, run];
+    return run;
+  });
+  await until(() => timers.waiting > 0);
+  log.failAt('commit:before', new Fault('fenced', 'lost', 'another owner'));
+  const ended = Promise.race(running);
+  await timers.advance(1_000);
+  await ended;
+  expect(log.failures).toEqual(['commit:before']);
+  await member.leave();
+});
+
 describe('what is kept', () => {
   test('is committed seldom without a checkpoint, and when the partition is given up', async () => {
     const log = open();

@@ -96,7 +96,8 @@ class Auditor {
   }
 
   async run(): Promise<void> {
-    const batches = this.#assignment.records({ maxBatch: MAX_BATCH })[Symbol.asyncIterator]();
+    const over = new AbortController();
+    const batches = this.#assignment.records({ maxBatch: MAX_BATCH, signal: over.signal })[Symbol.asyncIterator]();
     let reading: Promise<IteratorResult<readonly Recorded[]>> | undefined;
     try {
       for (;;) {
@@ -116,6 +117,8 @@ class Auditor {
       }
       await this.#finish();
     } finally {
+      // A read that waits for a record would hold up the return.
+      over.abort();
       await batches.return?.();
     }
   }
@@ -198,10 +201,10 @@ class Auditor {
     if (log !== undefined) {
       const { end } = await log.range(topic, partition);
       const reading = { until: end, maxBatch: 512 };
+      const late = AbortSignal.timeout(FINISH_MS);
       if (this.#next < end)
-        for await (const records of log.read({ topic, partition, offset: this.#next }, AbortSignal.timeout(FINISH_MS), reading))
-          await this.#take(records);
-      for (let project = this.#books.due(Infinity); project !== undefined; project = this.#books.due(Infinity)) {
+        for await (const records of log.read({ topic, partition, offset: this.#next }, late, reading)) await this.#take(records);
+      for (let project = this.#books.due(Infinity); project !== undefined && !late.aborted; project = this.#books.due(Infinity)) {
         this.#cut(project);
         if (this.#checkpoints.length >= MAX_CHECKPOINTS) await this.#commit();
       }

@@ -28,11 +28,14 @@ export interface Listed {
 /** The leaves of a checkpoint, with those of the unsigned ones before it, where they bridge the gap to what is covered. */
 export const listed = (chain: Chain, { leaves }: AuditCheckpoint, size: number): Listed => {
   const begin = size - leaves.length;
-  let bridge: AuditCheckpoint['leaves'] = [];
+  const bridge: AuditCheckpoint[] = [];
   let at = chain.tree.size;
   for (const one of chain.held)
-    if (one.size - one.leaves.length === at && one.size <= begin) [bridge, at] = [[...bridge, ...one.leaves], one.size];
-  const [entries, first] = at === begin ? [[...bridge, ...leaves], chain.tree.size] : [leaves, begin];
+    if (one.size - one.leaves.length === at && one.size <= begin) {
+      bridge.push(one);
+      at = one.size;
+    }
+  const [entries, first] = at === begin ? [[...bridge.flatMap((one) => one.leaves), ...leaves], chain.tree.size] : [leaves, begin];
   const numbered = entries.map(([offset, hash], i) => ({ leaf: first + i, offset, hash }));
   return { leaves: numbered.slice(Math.max(0, chain.tree.size - first)), begin: first };
 };

@@ -2,7 +2,7 @@
 //
 // S1. At most MARKS_A_STEP marks at once, and no more a second than the cascade's limits allow. S2. At most `revalidations` suspects are being checked at a time; who has
 // no verdict in time is unproven. S3. It ends when nothing is queued, nobody is suspect and nothing is being checked.
-import { type ArtifactRef, type DataOf, derivedId, workTopic } from '../../schemas/index.js';
+import { type ArtifactRef, type DataOf, derivedId, type RevalidationVerdict, workTopic } from '../../schemas/index.js';
 import { type Draft, inChain, say, sayOn } from '../draft.js';
 import { isoOf } from '../iso-time.js';
 import { type Cascade, isActive, type Reached, remainingOf, suspectsOf } from './cascade.js';
@@ -23,7 +23,7 @@ const mayMarkAt = ({ markedMs, markedThen, limits }: Cascade): number =>
 
 export const nextCascadeStep = (cascade: Cascade, now: number): number | undefined => {
   if (cascade.state === 'requested') return undefined;
-  if (cascade.state === 'cancelling') return now;
+  if (cascade.state === 'cancelling' || cascade.toClear.size > 0) return now;
   if (cascade.toAsk.size > 0 && cascade.asked.size < cascade.limits.revalidations) return now;
   if (cascade.queued.size > 0) return Math.max(now, mayMarkAt(cascade));
   if (cascade.asked.size > 0) return Math.min(...cascade.asked.values());
@@ -41,9 +41,9 @@ export const cascadeStep = (
   if (!isActive(cascade) || cascade.state === 'requested') return [];
   const inOwn = (draft: Draft): Draft => inChain(cascade.chain, draft);
   if (cascade.state === 'cancelling') return [inOwn(completed(cascade, 'cancelled', now))];
-  const drafts: Draft[] = [...overdue(project, cascade, now), ...asks(project, cascade, now, policy)];
+  const drafts: Draft[] = [...overdue(project, cascade, now), ...cleared(project, cascade), ...asks(project, cascade, now, policy)];
   if (cascade.queued.size > 0 && mayMarkAt(cascade) <= now) drafts.push(...marks(project, cascade, taken));
-  if (drafts.length === 0 && cascade.queued.size === 0 && cascade.toAsk.size === 0 && cascade.asked.size === 0)
+  if (drafts.length === 0 && cascade.queued.size === 0 && suspectsOf(cascade) === 0)
     drafts.push(completed(cascade, cascade.cut === undefined ? 'completed' : 'cut', now));
   return drafts.map(inOwn);
 };
@@ -162,19 +162,32 @@ export const refOf = ({ graph }: Project, index: number): ArtifactRef => {
   return { artifact_id, task_id, path, sha256, at: offset };
 };
 
-/** S2. The id is that of the verdict: whichever is recorded first counts. */
-const overdue = ({ graph, tasks }: Project, cascade: Cascade, now: number): readonly Draft[] =>
-  [...cascade.asked].flatMap(([index, dueMs]) => {
-    if (dueMs > now) return [];
-    const { artifact_id, task_id, attempt } = graph.factAt(index)!;
-    const profile = tasks.get(task_id)!.profile;
-    const reasons = ['no verdict came in time'];
-    return [
-      say(
-        'dats.artifact.revalidated',
-        artifact_id,
-        { cascade_id: cascade.id, artifact_id, task_id, attempt, verdict: 'unproven', profile, checks: [], reasons },
-        derivedId(cascade.id, artifact_id, 'revalidated'),
-      ),
-    ];
-  });
+/** S2. */
+const overdue = (project: Project, cascade: Cascade, now: number): readonly Draft[] =>
+  [...cascade.asked].flatMap(([index, dueMs]) =>
+    dueMs > now ? [] : [verdict(project, cascade, index, 'unproven', 'no verdict came in time', 'overdue')],
+  );
+
+/** Suspicion ends with an event, whoever folds it. */
+const cleared = (project: Project, cascade: Cascade): readonly Draft[] =>
+  [...cascade.toClear].map((index) =>
+    verdict(project, cascade, index, 'cleared', 'nothing can tell, and this cascade clears what is unproven', 'unproven'),
+  );
+
+const verdict = (
+  { graph, tasks }: Project,
+  cascade: Cascade,
+  index: number,
+  said: RevalidationVerdict,
+  reason: string,
+  why: string,
+): Draft => {
+  const { artifact_id, task_id, attempt } = graph.factAt(index)!;
+  const { profile } = tasks.get(task_id)!;
+  return say(
+    'dats.artifact.revalidated',
+    artifact_id,
+    { cascade_id: cascade.id, artifact_id, task_id, attempt, verdict: said, profile, checks: [], reasons: [reason] },
+    derivedId(cascade.id, artifact_id, why),
+  );
+};

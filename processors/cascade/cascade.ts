@@ -62,6 +62,8 @@ export interface Cascade {
   readonly toAsk: Set<number>;
   /** Suspects that are being checked: until when. */
   readonly asked: Map<number, number>;
+  /** Suspects for which nothing can tell, and that are to be cleared for that. */
+  readonly toClear: Set<number>;
   tainted: number;
   cleared: number;
   alreadyTainted: number;
@@ -100,6 +102,7 @@ export const openCascade = (event: Begun, offset: number): Cascade => {
     marks: new Map(),
     toAsk: new Set(),
     asked: new Map(),
+    toClear: new Set(),
     tainted: 0,
     cleared: 0,
     alreadyTainted: 0,
@@ -110,7 +113,7 @@ export const openCascade = (event: Begun, offset: number): Cascade => {
 
 export const isActive = ({ state }: Cascade): boolean => state === 'requested' || state === 'running' || state === 'cancelling';
 export const remainingOf = ({ queued }: Cascade): number => queued.size;
-export const suspectsOf = ({ toAsk, asked }: Cascade): number => toAsk.size + asked.size;
+export const suspectsOf = ({ toAsk, asked, toClear }: Cascade): number => toAsk.size + asked.size + toClear.size;
 
 /** What a cascade looks at, of its project. */
 export interface Ground {
@@ -287,34 +290,32 @@ export const asked = (cascade: Cascade, index: number, dueMs: number): void => {
   cascade.asked.set(index, dueMs);
 };
 
-/** @returns whether it was waited for */
+/** A verdict that clears counts whenever it comes, others only while they are waited for. @returns whether it is cleared */
 export const revalidated = (cascade: Cascade, index: number, event: EventOf<'dats.artifact.revalidated'>, ground: Ground): boolean => {
   const mark = cascade.marks.get(index);
-  if (mark?.state !== 'suspect' || !cascade.asked.delete(index)) return false;
+  if (mark?.state !== 'suspect') return false;
   const { verdict, reasons } = event.data;
-  mark.verdict = verdict;
-  if (verdict === 'cleared' || (verdict === 'unproven' && cascade.limits.unproven === 'clear')) {
+  const isAwaited = cascade.asked.delete(index);
+  if (verdict === 'cleared') {
+    cascade.toAsk.delete(index);
+    cascade.toClear.delete(index);
     mark.state = 'cleared';
+    mark.verdict ??= verdict;
     cascade.cleared++;
     return true;
+  }
+  if (!isAwaited) return false;
+  mark.verdict = verdict;
+  if (verdict === 'unproven' && cascade.limits.unproven === 'clear') {
+    cascade.toClear.add(index);
+    return false;
   }
   const { depth, via, edge } = mark;
   const reason =
     reasons[0] ?? (verdict === 'failed' ? 'it did not pass its checks without what is bad' : 'nothing could tell whether it is right');
-  reach(
-    cascade,
-    {
-      index,
-      as: 'tainted',
-      depth,
-      cause: 'revalidation',
-      reason,
-      ...(via === undefined ? {} : { via }),
-      ...(edge === undefined ? {} : { edge }),
-    },
-    ground,
-  );
-  return true;
+  const where = { ...(via === undefined ? {} : { via }), ...(edge === undefined ? {} : { edge }) };
+  reach(cascade, { index, as: 'tainted', depth, cause: 'revalidation', reason, ...where }, ground);
+  return false;
 };
 
 export const end = (cascade: Cascade, event: EventOf<'dats.cascade.completed'>): void => {
@@ -326,4 +327,5 @@ export const end = (cascade: Cascade, event: EventOf<'dats.cascade.completed'>):
   cascade.queued.clear();
   cascade.toAsk.clear();
   cascade.asked.clear();
+  cascade.toClear.clear();
 };

@@ -308,8 +308,7 @@ const takeMark = (project: Project, event: MarkEvent, offset: number): void => {
     case 'dats.artifact.revalidation.requested':
       return asked(cascade, index, millisOf(event.data.due));
     case 'dats.artifact.revalidated':
-      if (revalidated(cascade, index, event, project) && cascade.marks.get(index)?.state === 'cleared')
-        project.marks.clear(index, cascade.id);
+      if (revalidated(cascade, index, event, project)) project.marks.clear(index, cascade.id);
   }
 };
 

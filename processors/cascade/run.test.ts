@@ -120,6 +120,37 @@ describe('the runner of cascades', () => {
   });
 });
 
+describe('a step whose commit is fenced', () => {
+  it('ends the run at once, though no record comes', async () => {
+    const log = faultyLog(openMemoryLog({ partitions: 1 }));
+    const { events, root } = historyOf(6);
+    const slow = eventOf('dats.cascade.requested', requestOf('c1', { artifact_id: root }, { per_second: 4 }), { projectid: 'p' });
+    await appendAll(log, [...events, slow]);
+    let running: Promise<void> | undefined;
+    const run: CascadeRun = {
+      log,
+      views: openMemoryViewStore(),
+      policy: POLICY,
+      configVersion: '1',
+      now: Date.now,
+      onProblem: () => undefined,
+    };
+    const membership = await log.join('cascade', [LIFECYCLE], (assignment) => {
+      running = runCascades(assignment, run);
+      return running;
+    });
+    const stop = new AbortController();
+    // After the first mark it waits for its pace: the next commit is of a timer.
+    for await (const records of log.read({ topic: LIFECYCLE, partition: 0, offset: 0 }, stop.signal))
+      if (records.some(({ type }) => type === 'dats.artifact.tainted')) break;
+    stop.abort();
+    log.failAt('commit:before', new Fault('fenced', 'lost', 'another owner'));
+    await running;
+    expect(log.failures).toEqual(['commit:before']);
+    await membership.leave();
+  });
+});
+
 describe('the world of a partition', () => {
   const MANY = Math.ceil((SEGMENT_EVENTS * 2.5) / 5);
   const reads = (log: Log): { readonly log: Log; readonly from: number[] } => {

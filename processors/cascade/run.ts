@@ -39,7 +39,8 @@ export const runCascades = async (assignment: Assignment, run: CascadeRun): Prom
     },
   );
   if (loaded === undefined) return;
-  const batches = assignment.records({ maxBatch: MAX_BATCH })[Symbol.asyncIterator]();
+  const over = new AbortController();
+  const batches = assignment.records({ maxBatch: MAX_BATCH, signal: over.signal })[Symbol.asyncIterator]();
   const steps = race(batches, run.now);
   try {
     await follow(assignment, run, loaded, { next: (due) => steps.next(due), end });
@@ -48,6 +49,8 @@ export const runCascades = async (assignment: Assignment, run: CascadeRun): Prom
     throw error;
   } finally {
     steps.stop();
+    // A read that waits for a record would hold up the return.
+    over.abort();
     await batches.return?.();
   }
 };

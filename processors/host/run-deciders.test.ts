@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import { type DatsEvent, dataschemaOf, LIFECYCLE, newId } from '../../schemas/index.js';
+import { type DatsEvent, dataschemaOf, Fault, LIFECYCLE, newId } from '../../schemas/index.js';
 import { eventOf, type Outgoing, outgoing } from '../../streams/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
+import { faultyLog } from '../../streams/testing/faulty-log.js';
 import type { Decider } from '../decider.js';
 import { say } from '../draft.js';
 import { runDeciders } from './run-deciders.js';
@@ -88,4 +89,26 @@ it('what was taken in and what was appended is told once, after it was committed
   const record = await log.get({ topic: LIFECYCLE, partition: 0, offset: 3 });
   expect(eventOf(record!)).toEqual(outputs[0]!.event);
   await log.close();
+});
+
+it('a commit of a timer that is fenced ends the run at once, though no record comes', async () => {
+  const log = faultyLog(openMemoryLog({ partitions: 1 }));
+  const due = Date.now() + 30;
+  const timing: Decider<null> = { ...cancelling, nextDue: () => due, tick: () => [] };
+  log.failAt('commit:before', new Fault('fenced', 'lost', 'another owner'));
+  let running: Promise<void> | undefined;
+  const membership = await log.join('core', [LIFECYCLE], (assignment) => {
+    running = runDeciders(assignment, {
+      group: 'core',
+      source: '/deciders/core',
+      configVersion: 'test',
+      now: Date.now,
+      deciders: [timing as Decider],
+    });
+    return running;
+  });
+  while (running === undefined) await new Promise((resolve) => setImmediate(resolve));
+  await running;
+  expect(log.failures).toEqual(['commit:before']);
+  await membership.leave();
 });

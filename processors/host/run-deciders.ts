@@ -34,7 +34,8 @@ const load = async (assignment: Assignment, run: DeciderRun): Promise<Fold> => {
 export const runDeciders = async (assignment: Assignment, run: DeciderRun): Promise<void> => {
   let fold = await load(assignment, run);
   let next = assignment.committed;
-  const batches = assignment.records({ maxBatch: run.maxBatch ?? 2048 })[Symbol.asyncIterator]();
+  const over = new AbortController();
+  const batches = assignment.records({ maxBatch: run.maxBatch ?? 2048, signal: over.signal })[Symbol.asyncIterator]();
   const steps = race(batches, run.now);
   try {
     for (;;) {
@@ -61,6 +62,8 @@ export const runDeciders = async (assignment: Assignment, run: DeciderRun): Prom
     throw error;
   } finally {
     steps.stop();
+    // A read that waits for a record would hold up the return.
+    over.abort();
     await batches.return?.();
   }
 };

@@ -80,6 +80,7 @@ describe('how an artifact stands', () => {
       [
         ['suspect', 'a'],
         ['unproven', 'a'],
+        ['cleared', 'a'],
       ],
       'clean',
     ],

@@ -1,8 +1,8 @@
 // How what a task made stands now: the fold of what cascades and rollbacks say of its artifacts. Pure.
 //
-// K1. Marks are per cascade: an artifact is tainted while any cascade says so, else suspect while any holds it suspect. K2. Any verdict of a revalidation ends the
-// suspicion of its cascade: where the verdict does not clear, `dats.artifact.tainted` comes as well. A suspicion that its cascade left open (it was cut, or
-// cancelled) stays: nobody cleared it. K3. What was taken back is `reverted`, however bad it is: it is not in use. Restored, it stands as its marks say.
+// K1. Marks are per cascade: an artifact is tainted while any cascade says so, else suspect while any holds it suspect. K2. Only a verdict that clears ends
+// the suspicion of its cascade: after any other `dats.artifact.tainted` is still to come, in a commit of its own. A suspicion that its cascade left open (it was
+// cut, or cancelled) stays: nobody cleared it. K3. What was taken back is `reverted`, however bad it is: it is not in use. Restored, it stands as its marks say.
 // K4. Marks are kept beside the task's own events: `at` is the offset of the newest of them, and says what is in already.
 import type { DatsEvent, EventOf, EventType, Taint, TaskView } from '../../schemas/index.js';
 
@@ -46,7 +46,7 @@ const marked = (marks: ArtifactMarks, event: MarkEvent): ArtifactMarks => {
       return marks.tainted.includes(cascade_id) ? marks : { ...marks, suspect: [...without(marks.suspect, cascade_id), cascade_id] };
     }
     case 'dats.artifact.revalidated':
-      return { ...marks, suspect: without(marks.suspect, event.data.cascade_id) };
+      return event.data.verdict === 'cleared' ? { ...marks, suspect: without(marks.suspect, event.data.cascade_id) } : marks;
     case 'dats.artifact.reverted':
       return { ...marks, reverted: true };
     case 'dats.artifact.restored':

@@ -222,10 +222,14 @@ const verifyHistory = (events, checkpoints, key, project) => {
       continue;
     }
     // Lists of unsigned checkpoints may be right: the signed root after them tells.
-    let [begin, list, at, bridge] = [size - checkpoint.leaves.length, checkpoint.leaves, tree.size, []];
+    const bridge = [];
+    let [begin, list, at] = [size - checkpoint.leaves.length, checkpoint.leaves, tree.size];
     for (const one of held)
-      if (one.size - one.leaves.length === at && one.size <= begin) [at, bridge] = [one.size, [...bridge, ...one.leaves]];
-    if (at === begin) [begin, list] = [tree.size, [...bridge, ...list]];
+      if (one.size - one.leaves.length === at && one.size <= begin) {
+        bridge.push(one);
+        at = one.size;
+      }
+    if (at === begin) [begin, list] = [tree.size, [...bridge.flatMap((one) => one.leaves), ...list]];
     held = [];
     const leaves = list.map(([offset, hash], i) => ({ leaf: begin + i, offset, hash })).slice(Math.max(0, tree.size - begin));
     const until = leaves.at(-1)?.offset ?? -1;
@@ -234,7 +238,7 @@ const verifyHistory = (events, checkpoints, key, project) => {
     if (begin < tree.size)
       say('inconsistent_checkpoint', size, `its list begins at leaf ${begin}, but ${tree.size} leaves were covered already`);
     const expect = () => {
-      state.leaves.push(...leaves);
+      for (const leaf of leaves) state.leaves.push(leaf);
       if (leaves.length > 0) [last.leaf, last.leafOffset] = [leaves.at(-1).leaf, Math.max(last.leafOffset, leaves.at(-1).offset)];
     };
     const isRoot = (some) => some.size === size && rootOf(some).toString('base64') === signed.root;

@@ -36,7 +36,7 @@ export interface ProjectFold {
 }
 
 /** Characters of all documents: they are in memory. */
-export const FOLD_LIMIT_CHARS = 1024 * 1024 * 1024;
+export const FOLD_LIMIT_CHARS = 256 * 1024 * 1024;
 /** Events between two looks at what changed. */
 const FLUSH_EVENTS = 2_048;
 /** Events between two looks at the clock. */
