@@ -222,7 +222,7 @@ describe('what changes something, where nobody listens', () => {
     expect(code).toBe(0);
     expect(err).toMatch(/1 task submitted anew: .*\n0 of 1 over\n1 of 1 over\nt7 completed\n$/);
     expect(tasks).toEqual([]);
-    expect(started[0]!.roles!.workers).toEqual(['small', 'medium', 'large', 'qa', 'analysis']);
+    expect(started[0]!.roles!.workers).toEqual(['small', 'medium', 'large', 'qa', 'analysis', 'replay']);
     expect(started[0]!.configuration.config.models.map(({ id }) => id)).toContain('recorded');
   });
 

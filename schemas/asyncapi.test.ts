@@ -174,6 +174,7 @@ describe('channels and operations', () => {
       'workersReceiveWorkLarge workers',
       'workersReceiveWorkMedium workers',
       'workersReceiveWorkQa workers',
+      'workersReceiveWorkReplay workers',
       'workersReceiveWorkSmall workers',
     ]);
   });

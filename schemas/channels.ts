@@ -95,6 +95,8 @@ const TRACED = [
   'dats.task.cancelled',
   'dats.task.cancel.requested',
 ] as const satisfies readonly EventType[];
+/** Replays are asked for by people alone. */
+const DECIDED_WORK = WORK_TOPICS.filter((topic) => topic !== workTopic('replay'));
 const MARKING = /^dats\.(cascade|artifact|rollback|security)\.(?!progressed$)/;
 
 export const FLOWS: readonly Flow[] = [
@@ -119,7 +121,7 @@ export const FLOWS: readonly Flow[] = [
     role: 'gateway',
     action: 'send',
     verb: 'send',
-    topics: [workTopic('analysis')],
+    topics: [workTopic('replay')],
     messages: ['dats.work.requested'],
     summary: 'Replays, in one append with their request',
   },
@@ -219,7 +221,7 @@ export const FLOWS: readonly Flow[] = [
     role: 'deciders',
     action: 'send',
     verb: 'send',
-    topics: WORK_TOPICS,
+    topics: DECIDED_WORK,
     messages: ['dats.work.requested'],
     summary: 'Work for the workers of the lane',
   },

@@ -24,7 +24,7 @@ export const replayBodySchema = z
       })
       .prefault({}),
     changes: replayChangesSchema.strict().prefault({}),
-    /** Model calls that the candidate lane may make. */
+    /** Model calls that the candidate lane may make, over all runs of the replay. */
     max_calls: z.int().min(0).max(REPLAY_CALLS_LIMIT).default(0),
     reason: z.string().min(1).max(1_000).default('what if'),
     by: z.string().min(1).max(128).optional(),
@@ -32,6 +32,10 @@ export const replayBodySchema = z
   .refine(({ grade, max_calls }) => grade === 'generation' || max_calls === 0, {
     path: ['max_calls'],
     message: 'grade "policy" calls no model; give grade "generation", or no max_calls',
+  })
+  .refine(({ grade, changes }) => grade === 'generation' || changes.prompt === undefined, {
+    path: ['changes', 'prompt'],
+    message: 'estimates of another prompt are not possible without asking models; give grade "generation"',
   });
 export type ReplayBody = z.infer<typeof replayBodySchema>;
 
@@ -111,7 +115,7 @@ export const replayReportSchema = z.object({
   history: z.object({ tasks: z.int(), submitted: z.int(), open: z.int(), events: z.int() }),
   lanes: z.object({ observed: replayLaneSchema, baseline: replayLaneSchema, candidate: replayLaneSchema }),
   counters: z.object({ baseline: replayCountersSchema, candidate: replayCountersSchema }),
-  /** Outcomes that were drawn from what this history knows, in the candidate lane; `unseen`: of a model that it does not know at all. */
+  /** Outcomes that were drawn from what this history knows, in the candidate lane; `unseen`: of a model, tier, prompt or profile that it has too few of. */
   estimates: z.object({ outcomes: z.int(), unseen: z.int() }),
   /** People's decisions, fired again in the candidate lane: how many found their task open, and how many came after its end. */
   cancels: z.object({ fired: z.int(), too_late: z.int() }),

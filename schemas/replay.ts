@@ -1,6 +1,6 @@
 // Counterfactual replay: a project's history decided again with something changed, in a shadow namespace. Asked for, how far it is, and what came out.
 import { z } from 'zod';
-import { contentSchema } from './content.js';
+import { contentSchema, sha256Schema } from './content.js';
 import { DOMAINS, QA_PROFILES, taskIdSchema } from './task.js';
 import { TIERS } from './topics.js';
 
@@ -73,8 +73,10 @@ export const replayRequested = z.object({
   grade: z.enum(REPLAY_GRADES),
   slice: replaySliceSchema,
   changes: replayChangesSchema,
-  /** Model calls that the candidate lane may make; with grade `policy` none. */
+  /** Model calls that the candidate lane may make, over all runs of the replay; with grade `policy` none. */
   max_calls: z.int().min(0).max(100_000),
+  /** Digest of the body as it was sent, where it had an Idempotency-Key: the same key with another body is a mistake. */
+  body_sha256: sha256Schema.optional(),
   reason: z.string().max(1_000),
   by: z.string().max(128),
 });
@@ -83,6 +85,8 @@ export const replayProgressed = z.object({
   lane: z.enum(['observed', 'baseline', 'candidate']),
   done: z.int().min(0),
   total: z.int().min(0),
+  /** Model calls that may have been made so far: said before they are, so that no run makes more than are left. */
+  calls: z.int().min(0).optional(),
 });
 export const replayCompleted = z.object({
   replay_id: idSchema,

@@ -277,6 +277,8 @@ export const serversSchema = z
         large: z.int().min(1).default(4),
         qa: z.int().min(1).default(2),
         analysis: z.int().min(1).default(4),
+        /** A replay keeps a core busy, and holds a history in memory. */
+        replay: z.int().min(1).default(1),
       })
       .prefault({}),
     sandbox: z

@@ -3,8 +3,8 @@
 export const TIERS = ['small', 'medium', 'large'] as const;
 export type Tier = (typeof TIERS)[number];
 
-/** Lanes of work: a tier's generation, or the checks and analyses that need their own slots. */
-export const LANES = [...TIERS, 'qa', 'analysis'] as const;
+/** Lanes of work: a tier's generation, or the checks, analyses and replays that need their own slots. No task waits behind a replay. */
+export const LANES = [...TIERS, 'qa', 'analysis', 'replay'] as const;
 export type Lane = (typeof LANES)[number];
 
 export type WorkTopic = `dats.work.${Lane}`;

@@ -119,7 +119,7 @@ const recover = async (
     replay_id: 'nobody',
   };
   const lost = eventOf('dats.work.requested', work, { projectid: 'wide', subject: 'nobody' });
-  await node.log.append([outgoing(workTopic('analysis'), { ...lost, source: '/gateway' }, 'nobody')]);
+  await node.log.append([outgoing(workTopic('replay'), { ...lost, source: '/gateway' }, 'nobody')]);
   await eventually('the end of the replay', LIMIT_MS, async () => {
     const { state } = await client.http.json<ReplayView>({ path: `/api/v1/replay/${replay.replay_id}`, query: { project_id: 'wide' } });
     return state === 'completed';

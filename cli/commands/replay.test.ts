@@ -111,10 +111,13 @@ describe('dats replay', () => {
     expect(JSON.parse(out)).toMatchObject({ replay_id: 'r1', report: { verdict: 'pass' } });
   });
 
-  it('calls models only with a budget', async () => {
+  it('calls models only with a budget, and estimates no answers to another prompt', async () => {
     await expect(dats(['replay', 'web', '--generate'], 'pass')).rejects.toMatchObject({ code: 'bad_usage' });
     await server!.close();
     await expect(dats(['replay', 'web', '--max-calls', '5'], 'pass')).rejects.toMatchObject({ code: 'bad_usage' });
+    await server!.close();
+    const prompted = dats(['replay', 'web', '--prompt-file', 'prompt.txt'], 'pass');
+    await expect(prompted).rejects.toMatchObject({ code: 'bad_usage', message: expect.stringMatching(/--generate/) });
   });
 });
 

@@ -91,6 +91,10 @@ const bodyOf = (session: Session, project: string, options: Options) => {
     throw badUsage('--max-calls goes with --generate: without it no model is called');
   if (options.generate === true && options.maxCalls === undefined)
     throw badUsage('--generate calls models: say how often at most with --max-calls, such as --max-calls 50');
+  if (options.promptFile !== undefined && options.generate !== true)
+    throw badUsage(
+      '--prompt-file goes with --generate: what models would answer to another prompt cannot be estimated without asking them',
+    );
   return {
     project_id: project,
     grade: options.generate === true ? 'generation' : 'policy',
@@ -122,8 +126,8 @@ const awaited = async (session: Session, client: DatsClient, { replay_id, projec
   }
 };
 
-/** Where no server answers, a node of this process does the work: no task runs, so it takes the lane of replays alone; with models, it is asked for nothing else. */
-const NEEDS = { needs: 'log', workers: ['analysis'] } as const satisfies Needs;
+/** Where no server answers, a node of this process does the work: no task runs, so it takes the lane of replays alone. */
+const NEEDS = { needs: 'log', workers: ['replay'] } as const satisfies Needs;
 
 const replayed: Action = async (session, [project], options) => {
   if (options.verify === true) return verifyHistory(session, project!);
@@ -156,7 +160,7 @@ export const replay: Register = (program, run) => {
       collect,
     )
     .option('--model <id>', 'every answer by this model')
-    .option('--prompt-file <path>', 'text in place of the system message')
+    .option('--prompt-file <path>', 'text in place of the system message; with --generate')
     .option('--qa-profile <profile>', QA_PROFILES.join(', '))
     .option('--max-running <n>', 'tasks of the project at a time', wholeNumber(1, 100_000))
     .option('--max-attempts <n>', 'attempts of a task', wholeNumber(1, 20))
@@ -165,7 +169,7 @@ export const replay: Register = (program, run) => {
     .option('--until <place>', 'tasks created before, in the same forms')
     .option('--task <id>', 'only this task, with its subtasks and what it depends on; repeatable', collect)
     .option('--generate', 'ask models for what is not on record; without it outcomes are estimated')
-    .option('--max-calls <n>', 'calls of models at most', wholeNumber(0, 100_000))
+    .option('--max-calls <n>', 'calls of models at most, over all runs of the replay', wholeNumber(0, 100_000))
     .option('--reason <text>', 'why; it is kept with the replay')
     .option('--differences <n>', 'tasks shown that came out otherwise', wholeNumber(0, 1_000), 20)
     .option('--gate', 'end with 1 unless the verdict is pass: for CI')

@@ -74,7 +74,9 @@ const taintAs = async (
   const { config } = services.deps;
   const pricing = pricingOf(config);
   const projects = await candidates(services, body);
-  const earlier = keyed ? earlierOf(projects, requestId, body, pricing) : [];
+  // Without a project a key may have begun something in any of them.
+  const known = keyed && body.project_id === undefined ? await services.knowledge.all() : projects;
+  const earlier = keyed ? earlierOf(known, requestId, body, pricing) : [];
   if (earlier.length > 0) return { answer: answerOf(earlier, { ...body, requestId }), begun: true, replayed: true };
   const selector = selectorOf(body);
   const limits = limitsOf(config.cascade, body.limits);

@@ -2,7 +2,7 @@
 //
 // A1. The request and its work item are one append: both or none. A2. One Idempotency-Key of one asker in one project makes one replay: its id is derived from the key;
 // requests of this process with the same id wait for each other, and what another process appended is found in the log.
-import canonicalize from 'canonicalize';
+// Where two processes append at once, the first of the two requests in the log counts. A3. A key is compared by the body as it was sent.
 import { loadText } from '../../processors/index.js';
 import { Fault, LIFECYCLE, partitionOf, type ReplayAccepted, type ReplayReport, type ReplayView } from '../../schemas/index.js';
 import { eventOf } from '../../streams/index.js';
@@ -10,7 +10,7 @@ import type { Requester } from '../commands.js';
 import type { GatewayDeps } from '../deps.js';
 import { invalid, type Misfit, refuse } from '../problem.js';
 import { type HeldReplay, replaysOf } from './replays.js';
-import { type ReplayBody, type ReplayRequest, recordsOf, replayIdOf, requestOf } from './request.js';
+import { digestOf, type ReplayBody, type ReplayRequest, recordsOf, replayIdOf, requestOf } from './request.js';
 
 type Deps = Pick<GatewayDeps, 'log' | 'artifacts' | 'config' | 'configVersion' | 'now'>;
 
@@ -29,16 +29,16 @@ const misfitsOf = ({ config }: Deps, { grade, changes }: ReplayBody): readonly M
   );
 };
 
-const acceptedOf = (project_id: string, { replay_id, grade, slice }: ReplayRequest): ReplayAccepted => ({
+const acceptedOf = (
+  project_id: string,
+  { replay_id, grade, slice }: Pick<ReplayRequest, 'replay_id' | 'grade' | 'slice'>,
+): ReplayAccepted => ({
   replay_id,
   project_id,
   state: 'requested',
   grade,
   slice,
 });
-
-const fingerprint = ({ grade, slice, changes, max_calls, reason }: Omit<ReplayRequest, 'replay_id' | 'by'>): string =>
-  canonicalize({ grade, slice, changes, max_calls, reason }) ?? '';
 
 /** Requests under a key that are being appended, by id. */
 const asking = new Map<string, Promise<unknown>>();
@@ -66,14 +66,15 @@ export const askReplay = async (deps: Deps, body: ReplayBody, requester: Request
 const askOnce = async (deps: Deps, body: ReplayBody, requester: Requester, replayId: string, key: string | undefined): Promise<Asked> => {
   const { log, now, configVersion } = deps;
   const { project_id: projectId } = body;
-  const request = await requestOf(log, body, replayId, now());
+  // Before it is looked whether the replay is there: a request that another process appends meanwhile then stands behind, where the work item looks for it.
+  const { end } = await log.range(LIFECYCLE, partitionOf(projectId, log.partitions(LIFECYCLE)));
   const known = key === undefined ? undefined : await replaysOf(log).find(projectId, replayId);
   if (known !== undefined) {
-    if (fingerprint(known.row) !== fingerprint(request))
+    if (known.bodySha256 !== digestOf(body))
       throw refuse('idempotency_key_reused', `Idempotency-Key "${key!.slice(0, 80)}" was used before for another replay; use a new key`);
-    return { accepted: acceptedOf(projectId, { ...request, ...known.row }), replayed: true };
+    return { accepted: acceptedOf(projectId, known.row), replayed: true };
   }
-  const { end } = await log.range(LIFECYCLE, partitionOf(projectId, log.partitions(LIFECYCLE)));
+  const request = await requestOf(log, body, replayId, now(), key);
   await log.append(recordsOf({ projectId, request, requester, end, now: now(), configVersion }));
   return { accepted: acceptedOf(projectId, request), replayed: false };
 };

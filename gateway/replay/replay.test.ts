@@ -11,10 +11,11 @@ import {
   replayBodySchema,
   workTopic,
 } from '../../schemas/index.js';
-import { eventOf, outgoing } from '../../streams/index.js';
+import { eventOf, type Log, outgoing } from '../../streams/index.js';
 import { replayRoutes } from '../routes/replay.js';
 import { openWorld, recordsOf, type World } from '../testing/world.js';
 import { askReplay, lookAtReplay, offsetAt, replaysOf } from './index.js';
+import { recordsOf as recordsFor, replayIdOf, requestOf } from './request.js';
 
 const REQUESTER = { correlationId: 'c', traceparent: null };
 let world: World;
@@ -57,11 +58,12 @@ describe('a replay that is asked for', () => {
       actor: 'ann',
       data: { replay_id: accepted.replay_id, changes: { max_running: 3 } },
     });
-    const topic = workTopic('analysis');
+    const topic = workTopic('replay');
     const [work] = (await recordsOf(world.log, topic, partitionOf(accepted.replay_id, world.log.partitions(topic)))).map((record) =>
       eventOf(record),
     );
     expect(work).toMatchObject({
+      id: derivedId(accepted.replay_id, 'work'),
       type: 'dats.work.requested',
       projectid: 'p',
       causationid: asked!.id,
@@ -75,6 +77,48 @@ describe('a replay that is asked for', () => {
     expect(all.map(({ replayed }) => replayed)).toEqual([false, true, true]);
     expect(await world.events('p')).toHaveLength(1);
     await expect(askReplay(world.deps, body({ changes: {} }), REQUESTER, 'k')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+  });
+
+  it('under the same key is the same, though an instant of its slice was ahead then and lies behind now', async () => {
+    const slice = { from: new Date(now - 500).toISOString(), until: new Date(now + 60_000).toISOString() };
+    const first = await askReplay(world.deps, body({ slice }), REQUESTER, 'k');
+    expect(first.accepted.slice).toEqual({ from: 0 });
+    now += 120_000;
+    const again = await askReplay(world.deps, body({ slice }), REQUESTER, 'k');
+    expect(again).toEqual({ ...first, replayed: true });
+    const other = body({ slice: { ...slice, until: new Date(now).toISOString() } });
+    await expect(askReplay(world.deps, other, REQUESTER, 'k')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+  });
+
+  it('by two gateways at once under one key stands behind where both work items look for it, the first one first', async () => {
+    const { log } = world;
+    let other: Promise<unknown> | undefined;
+    // The second gateway asks, and is answered, between the first one's look for the replay and its own append.
+    const slow: Log = {
+      ...log,
+      partitions: (topic) => log.partitions(topic),
+      range: (...given) => log.range(...given),
+      read: (...given) => log.read(...given),
+      get: (position) => log.get(position),
+      append: async (records) => {
+        other = askOnTheSide();
+        await other;
+        return log.append(records);
+      },
+    };
+    const askOnTheSide = async () => {
+      const request = await requestOf(log, body(), replayIdOf(body(), 'k'), now, 'k');
+      await log.append(recordsFor({ projectId: 'p', request, requester: REQUESTER, end: 0, now, configVersion: 'v' }));
+    };
+    const { accepted } = await askReplay({ ...world.deps, log: slow }, body(), REQUESTER, 'k');
+    expect(other).toBeDefined();
+    const requests = await world.events('p');
+    expect(requests.map(({ type }) => type)).toEqual(['dats.replay.requested', 'dats.replay.requested']);
+    const topic = workTopic('replay');
+    const works = (await recordsOf(log, topic, partitionOf(accepted.replay_id, log.partitions(topic)))).map((record) => eventOf(record));
+    expect(new Set(works.map(({ id }) => id)).size).toBe(1);
+    expect(works.map(({ causationid }) => causationid)).toEqual(requests.map(({ id }) => id));
+    for (const { data } of works) expect(data).toMatchObject({ context: { created: 0 } });
   });
 
   it('with generation needs models that there are', async () => {
@@ -143,6 +187,11 @@ describe('the routes', () => {
   it('refuse calls of models without the grade for them', () => {
     expect(replayBodySchema.safeParse({ project_id: 'p', max_calls: 3 }).success).toBe(false);
     expect(replayBodySchema.safeParse({ project_id: 'p', changes: { colour: 'red' } }).success).toBe(false);
+    const prompted = replayBodySchema.safeParse({ project_id: 'p', changes: { prompt: 'be brief' } });
+    expect(prompted.error!.issues).toEqual([
+      expect.objectContaining({ path: ['changes', 'prompt'], message: expect.stringMatching(/without asking models/) }),
+    ]);
+    expect(replayBodySchema.safeParse({ project_id: 'p', grade: 'generation', changes: { prompt: 'be brief' } }).success).toBe(true);
     expect(replayBodySchema.safeParse({ project_id: 'p', slice: { from: 'yesterday' } }).success).toBe(false);
   });
 });

@@ -14,6 +14,8 @@ export interface HeldReplay {
   readonly row: ReplayRow;
   /** Offset of `dats.replay.completed`. */
   readonly completed: number | undefined;
+  /** Of the body that it was asked for with, where it had an Idempotency-Key. */
+  readonly bodySha256: string | undefined;
 }
 
 export interface Replays {
@@ -51,7 +53,8 @@ const requested = ({ data, projectid, time }: EventOf<'dats.replay.requested'>):
 
 /** F1. */
 const after = (known: HeldReplay | undefined, event: DatsEvent, offset: number): HeldReplay | undefined => {
-  if (event.type === 'dats.replay.requested') return known ?? { row: requested(event), completed: undefined };
+  if (event.type === 'dats.replay.requested')
+    return known ?? { row: requested(event), completed: undefined, bodySha256: event.data.body_sha256 };
   if (known === undefined || known.row.ended_at !== null) return known;
   const { row } = known;
   switch (event.type) {
@@ -61,7 +64,7 @@ const after = (known: HeldReplay | undefined, event: DatsEvent, offset: number):
     }
     case 'dats.replay.completed': {
       const { verdict, summary } = event.data;
-      return { row: { ...row, state: 'completed', ended_at: event.time, verdict, summary }, completed: offset };
+      return { ...known, row: { ...row, state: 'completed', ended_at: event.time, verdict, summary }, completed: offset };
     }
     case 'dats.replay.failed':
       return { ...known, row: { ...row, state: 'failed', ended_at: event.time, error: event.data.error } };

@@ -1,6 +1,7 @@
 // From a body to the two records of a replay: the request in the project's history, and the work item. Pure, but for finding offsets by time.
+import canonicalize from 'canonicalize';
 import type { z } from 'zod';
-import { isoOf } from '../../processors/index.js';
+import { isoOf, sha256Of } from '../../processors/index.js';
 import {
   type DataOf,
   dataschemaOf,
@@ -27,6 +28,9 @@ const PROMPT_VERSION = 'replay@1';
 export const replayIdOf = (body: ReplayBody, key: string | undefined): string =>
   key === undefined ? newId() : derivedId('replay', body.project_id, body.by ?? ANONYMOUS, key);
 
+/** Of a body as it was sent, whoever sent it: the same for ever, whatever its instants become. */
+export const digestOf = ({ by: _, ...body }: ReplayBody): string => sha256Of(canonicalize(body) ?? '');
+
 /** The first offset whose record was appended at `ms` or later; the end where none was. Records of a partition are appended in time. */
 export const offsetAt = async (log: Pick<Log, 'read' | 'range'>, partition: number, ms: number): Promise<number> => {
   const { first, end } = await log.range(LIFECYCLE, partition);
@@ -52,7 +56,13 @@ const recordFrom = async (log: Pick<Log, 'read'>, partition: number, offset: num
 };
 
 /** The request as it is recorded: instants of the slice as offsets. An `until` that has not come is none. */
-export const requestOf = async (log: Log, body: ReplayBody, replayId: string, now: number): Promise<ReplayRequest> => {
+export const requestOf = async (
+  log: Log,
+  body: ReplayBody,
+  replayId: string,
+  now: number,
+  key: string | undefined,
+): Promise<ReplayRequest> => {
   const partition = partitionOf(body.project_id, log.partitions(LIFECYCLE));
   const { from, until, task_ids } = body.slice;
   const offsetOf = (where: number | string): number | Promise<number> =>
@@ -68,6 +78,7 @@ export const requestOf = async (log: Log, body: ReplayBody, replayId: string, no
     },
     changes: body.changes,
     max_calls: body.max_calls,
+    ...(key === undefined ? {} : { body_sha256: digestOf(body) }),
     reason: body.reason,
     by: body.by ?? ANONYMOUS,
   };
@@ -117,5 +128,8 @@ export const recordsOf = ({ projectId, request, requester, end, now, configVersi
     due: isoOf(now + DUE_MS),
     replay_id,
   };
-  return [outgoing(LIFECYCLE, asked), outgoing(workTopic('analysis'), eventOf('dats.work.requested', newId(), work, asked.id), replay_id)];
+  return [
+    outgoing(LIFECYCLE, asked),
+    outgoing(workTopic('replay'), eventOf('dats.work.requested', derivedId(replay_id, 'work'), work, asked.id), replay_id),
+  ];
 };

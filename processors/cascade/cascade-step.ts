@@ -18,14 +18,15 @@ const REVALIDATE = 'revalidate@1';
 const marksAStep = ({ limits }: Cascade): number => Math.max(1, Math.min(MARKS_A_STEP, Math.floor(limits.per_second / 4)));
 
 /** When it may mark again, milliseconds since the epoch (S1). */
-const mayMarkAt = ({ markedMs, markedThen, limits }: Cascade): number =>
-  markedMs === undefined ? 0 : markedMs + Math.floor((markedThen / limits.per_second) * 1_000);
+const mayMarkAt = ({ markedMs, markedThen, limits }: Cascade, now: number): number =>
+  // Marked in the future: by an owner whose clock was ahead.
+  markedMs === undefined || markedMs > now ? now : markedMs + Math.floor((markedThen / limits.per_second) * 1_000);
 
 export const nextCascadeStep = (cascade: Cascade, now: number): number | undefined => {
   if (cascade.state === 'requested') return undefined;
   if (cascade.state === 'cancelling' || cascade.toClear.size > 0) return now;
   if (cascade.toAsk.size > 0 && cascade.asked.size < cascade.limits.revalidations) return now;
-  if (cascade.queued.size > 0) return Math.max(now, mayMarkAt(cascade));
+  if (cascade.queued.size > 0) return Math.max(now, mayMarkAt(cascade, now));
   if (cascade.asked.size > 0) return Math.min(...cascade.asked.values());
   return now;
 };
@@ -42,7 +43,7 @@ export const cascadeStep = (
   const inOwn = (draft: Draft): Draft => inChain(cascade.chain, draft);
   if (cascade.state === 'cancelling') return [inOwn(completed(cascade, 'cancelled', now))];
   const drafts: Draft[] = [...overdue(project, cascade, now), ...cleared(project, cascade), ...asks(project, cascade, now, policy)];
-  if (cascade.queued.size > 0 && mayMarkAt(cascade) <= now) drafts.push(...marks(project, cascade, taken));
+  if (cascade.queued.size > 0 && mayMarkAt(cascade, now) <= now) drafts.push(...marks(project, cascade, taken));
   if (drafts.length === 0 && cascade.queued.size === 0 && suspectsOf(cascade) === 0)
     drafts.push(completed(cascade, cascade.cut === undefined ? 'completed' : 'cut', now));
   return drafts.map(inOwn);
@@ -113,15 +114,26 @@ const mark = ({ graph }: Project, cascade: Cascade, { index, as, depth, via, edg
     ...(via === undefined ? {} : { via: graph.idOf(via) }),
     ...(edge === undefined ? {} : { edge }),
   };
-  const id = derivedId(cascade.id, artifact_id, as);
+  const rounds = cascade.marks.get(index)?.rounds ?? 0;
+  const id = rounds === 0 || as === 'tainted' ? derivedId(cascade.id, artifact_id, as) : derivedId(cascade.id, artifact_id, as, rounds);
   return as === 'tainted'
     ? say('dats.artifact.tainted', artifact_id, { ...data, cause, reason: reason.slice(0, 8_000) }, id)
     : say('dats.artifact.suspect', artifact_id, data, id);
 };
 
+/** The first `count`, without a copy of all. */
+export const first = <T>(items: Iterable<T>, count: number): T[] => {
+  const found: T[] = [];
+  for (const item of items) {
+    if (found.length >= count) break;
+    found.push(item);
+  }
+  return found;
+};
+
 const asks = (project: Project, cascade: Cascade, now: number, policy: CascadePolicy): readonly Draft[] => {
   const free = cascade.limits.revalidations - cascade.asked.size;
-  return free <= 0 ? [] : [...cascade.toAsk].slice(0, free).flatMap((index) => ask(project, cascade, index, now, policy));
+  return free <= 0 ? [] : first(cascade.toAsk, free).flatMap((index) => ask(project, cascade, index, now, policy));
 };
 
 /** A suspect is to be judged without what is tainted of what it was made from: the versions that stand in their places take theirs. */
@@ -138,7 +150,7 @@ const ask = (project: Project, cascade: Cascade, index: number, now: number, pol
     return head === NONE || marks.of(head) !== 'clean' || head === index ? [] : [refOf(project, head)];
   });
   const due = isoOf(now + policy.revalidation_timeout_s * 1_000);
-  const id = derivedId(cascade.id, artifact_id, 'revalidation');
+  const id = derivedId(cascade.id, artifact_id, 'revalidation', cascade.marks.get(index)!.rounds ?? 1);
   const work: DataOf<'dats.work.requested'> = {
     task_id,
     kind: 'revalidate',
@@ -188,6 +200,6 @@ const verdict = (
     'dats.artifact.revalidated',
     artifact_id,
     { cascade_id: cascade.id, artifact_id, task_id, attempt, verdict: said, profile, checks: [], reasons: [reason] },
-    derivedId(cascade.id, artifact_id, why),
+    derivedId(cascade.id, artifact_id, why, cascade.marks.get(index)!.rounds ?? 1),
   );
 };

@@ -201,6 +201,105 @@ describe('a cascade', () => {
   });
 });
 
+describe('what comes at the wrong moment', () => {
+  it('a check that was made while something else bad was in place does not clear for good', () => {
+    const world = openCascadeWorld((id, without) =>
+      id === artifactId('a', 'a.py') || without.includes(artifactId('a', 'a.py')) ? 'failed' : 'cleared',
+    );
+    const root = world.make('r', { 'r.py': 'R' })['r.py']!;
+    const a = world.make('a', { 'a.py': 'A' }, [root])['a.py']!;
+    const b = world.make('b', { 'b.py': 'B' }, [root, a])['b.py']!;
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: root }));
+    world.settle();
+    expect(marksOf(world, [root, a, b])).toEqual(['tainted', 'tainted', 'tainted']);
+  });
+
+  it('a suspect that is tainted while it is to be cleared is not cleared again and again', () => {
+    const world = openCascadeWorld(() => undefined);
+    const a = world.make('a', { 'a.py': 'A' })['a.py']!;
+    const b = world.make('b', { 'b.py': 'B' }, [a])['b.py']!;
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: a }, { unproven: 'clear' }));
+    while (world.work.length === 0) world.turn();
+    world.append('dats.cascade.requested', requestOf('c2', { artifact_id: b }));
+    const said = {
+      cascade_id: 'c1',
+      artifact_id: b,
+      task_id: 'b',
+      attempt: 1,
+      verdict: 'unproven' as const,
+      profile: 'tests' as const,
+      checks: [],
+      reasons: ['no'],
+    };
+    world.append('dats.artifact.revalidated', said);
+    world.settle();
+    expect(markOf(world, b)).toBe('tainted');
+    expect(world.of('dats.artifact.revalidated').length).toBeLessThan(4);
+    expect(['c1', 'c2'].map((id) => endOf(world, id)?.outcome)).toEqual(['completed', 'completed']);
+  });
+
+  it('an artifact counts once against the limit, though it was suspect before it is tainted', () => {
+    const world = openCascadeWorld(() => 'failed');
+    const a = world.make('a', { 'a.py': 'A' })['a.py']!;
+    for (let i = 0; i < 8; i++) world.make(`b${i}`, { [`b${i}.py`]: `B${i}` }, [a]);
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: a }, { max_artifacts: 9 }));
+    world.settle();
+    expect(endOf(world, 'c1')).toMatchObject({ outcome: 'completed', tainted: 9 });
+  });
+
+  it('an owner whose clock is behind goes on at once', () => {
+    const world = openCascadeWorld();
+    const a = world.make('a', { 'a.py': 'A' })['a.py']!;
+    for (let i = 0; i < 5; i++) world.make(`b${i}`, { 'a.py': `B${i}` }, [a]);
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: a }, { per_second: 4 }));
+    while (world.of('dats.artifact.tainted').length === 0) world.turn();
+    const before = world.now;
+    world.now -= 3_600_000;
+    world.crash();
+    world.settle();
+    expect(endOf(world, 'c1')).toMatchObject({ tainted: 6 });
+    expect(world.now).toBeLessThan(before);
+  });
+
+  it('what is made from something tainted while its cascade is being cancelled begins one of its own', () => {
+    const world = openCascadeWorld(() => undefined);
+    const a = world.make('a', { 'a.py': 'A' })['a.py']!;
+    world.make('b', { 'b.py': 'B' }, [a]);
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: a }));
+    while (world.work.length === 0) world.turn();
+    world.append('dats.cascade.cancel.requested', { cascade_id: 'c1', reason: 'enough', by: 'ada' });
+    const late = world.make('late', { 'a.py': 'A3' }, [a])['a.py']!;
+    world.settle();
+    expect(world.of('dats.cascade.started').map(({ data }) => data.trigger)).toEqual(['request', 'late_use']);
+    expect(markOf(world, late)).toBe('tainted');
+  });
+
+  it('one output made from many tainted files is checked once', () => {
+    const world = openCascadeWorld();
+    const bad = Array.from({ length: 5 }, (_, i) => world.make(`a${i}`, { [`a${i}.py`]: `A${i}` }, [], { model: 'bad' })[`a${i}.py`]!);
+    world.append('dats.cascade.requested', requestOf('c1', { model: 'bad' }));
+    world.settle();
+    const late = world.make('late', { 'l.py': 'L' }, bad)['l.py']!;
+    world.settle();
+    expect(world.of('dats.artifact.suspect').filter(({ data }) => data.artifact_id === late)).toHaveLength(1);
+    expect(
+      world.work.filter(({ data }) => data.revalidate?.artifact_id === late).map(({ data }) => data.revalidate!.without.length),
+    ).toEqual([5]);
+  });
+
+  it('a late output of an earlier attempt is not what was accepted', () => {
+    const world = openCascadeWorld();
+    world.make('a', { 'a.py': 'first' }, [], { open: true });
+    const second = world.make('a', { 'a.py': 'second' }, [], { attempt: 2, creates: false, open: true })['a.py']!;
+    world.make('a', { 'b.py': 'late' }, [], { attempt: 1, creates: false, open: true });
+    world.append('dats.task.completed', { task_id: 'a', attempt: 2, provenance_id: 'x', execution_time_ms: 1 });
+    world.settle();
+    expect([...world.project.versions.paths()].map((path) => world.project.graph.idOf(world.project.versions.head(path)))).toEqual([
+      second,
+    ]);
+  });
+});
+
 describe('two cascades that overlap', () => {
   it('mark an artifact tainted once, and each reaches all that is below', () => {
     const world = openCascadeWorld(() => 'failed');

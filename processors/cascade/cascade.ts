@@ -1,7 +1,8 @@
 // One cascade as a fold: what it has reached, what is marked, what is being checked, and whether it is over. Pure; decide.ts says what follows.
 //
 // K1. An artifact is reached from a root over edges: over a `derived` edge from something tainted it is tainted too, over an `informed` edge suspect.
-// Nothing is reached through a suspect until that one is tainted. K2. An artifact that is queued or marked is not queued again, but a suspect can become tainted.
+// Nothing is reached through a suspect until that one is tainted. K2. An artifact that is queued or marked is not queued again, but a suspect can become tainted,
+// and what was cleared is suspect again when something else that it was made from turns out bad: its check was made with that in place.
 // K3. What another cascade tainted before is not marked again, but is gone through: that cascade may have been stopped. K4. Limits hold for all that is queued.
 import type { CascadeLimits, CascadeTrigger, EdgeKind, EventOf, RevalidationVerdict, Selector } from '../../schemas/index.js';
 import type { Chain } from '../draft.js';
@@ -31,6 +32,10 @@ export interface CascadeMark {
   verdict?: RevalidationVerdict;
   /** Tainted by another cascade before. */
   readonly already?: true;
+  /** How often it was suspected. */
+  rounds?: number;
+  /** What it was checked without, by index, the last time. */
+  without?: ReadonlySet<number>;
 }
 
 export interface Cascade {
@@ -57,6 +62,8 @@ export interface Cascade {
   next: number;
   /** As what an artifact is queued. */
   readonly queued: Map<number, 'tainted' | 'suspect'>;
+  /** Artifacts that were ever queued (K4). */
+  distinct: number;
   readonly marks: Map<number, CascadeMark>;
   /** Suspects whose check is not asked for yet, in order. */
   readonly toAsk: Set<number>;
@@ -99,6 +106,7 @@ export const openCascade = (event: Begun, offset: number): Cascade => {
     queue: [],
     next: 0,
     queued: new Map(),
+    distinct: 0,
     marks: new Map(),
     toAsk: new Set(),
     asked: new Map(),
@@ -132,22 +140,29 @@ export const selected = ({ graph, subtasks }: Pick<Ground, 'graph' | 'subtasks'>
 /** K1, K2, K4. */
 export const reach = (cascade: Cascade, found: Reached, { graph }: Ground): void => {
   const { index, as, depth } = found;
-  if (graph.factAt(index) === undefined) return;
+  if (!graph.has(index)) return;
   const mark = cascade.marks.get(index);
   const before = cascade.queued.get(index);
   if (mark?.state === 'tainted' || before === 'tainted') return;
-  if (as === 'suspect' && (mark !== undefined || before !== undefined)) return;
+  if (as === 'suspect' && (before !== undefined || !isToSuspect(mark, found.via))) return;
   if (depth > cascade.limits.max_depth) {
     cascade.cut ??= `deeper than ${cascade.limits.max_depth} steps`;
     return;
   }
-  if (mark === undefined && before === undefined && cascade.marks.size + cascade.queued.size >= cascade.limits.max_artifacts) {
-    cascade.cut ??= `more than ${cascade.limits.max_artifacts} artifacts`;
-    return;
+  if (mark === undefined && before === undefined) {
+    if (cascade.distinct >= cascade.limits.max_artifacts) {
+      cascade.cut ??= `more than ${cascade.limits.max_artifacts} artifacts`;
+      return;
+    }
+    cascade.distinct++;
   }
   cascade.queued.set(index, as);
   cascade.queue.push(found);
 };
+
+/** Not marked yet; or cleared by a check that had `via` in place. */
+const isToSuspect = (mark: CascadeMark | undefined, via: number | undefined): boolean =>
+  mark === undefined || (mark.state === 'cleared' && via !== undefined && mark.without?.has(via) !== true);
 
 const expand = (cascade: Cascade, index: number, depth: number, ground: Ground): void => {
   for (const child of ground.graph.children(index)) {
@@ -212,7 +227,16 @@ const pass = (cascade: Cascade, { index, depth, via, edge }: Pick<Reached, 'inde
   expand(cascade, index, depth, ground);
 };
 
-export const start = (cascade: Cascade, event: EventOf<'dats.cascade.started'>, ground: Ground): void => {
+/** Another cascade marks it so, or worse: one output made from twenty tainted files is checked once. */
+const isReachedBy = (others: Iterable<Cascade>, used: number, made: number, { graph }: Ground): boolean => {
+  const enough = graph.edgeKind(used, made) === 'derived' ? ['tainted'] : ['tainted', 'suspect'];
+  for (const { queued, marks } of others)
+    if (enough.includes(queued.get(made) ?? '') || enough.includes(marks.get(made)?.state ?? '')) return true;
+  return false;
+};
+
+/** `others`: those of the project that are not over. */
+export const start = (cascade: Cascade, event: EventOf<'dats.cascade.started'>, ground: Ground, others: Iterable<Cascade>): void => {
   if (cascade.state !== 'requested') return;
   cascade.state = 'running';
   cascade.roots = event.data.roots;
@@ -221,7 +245,8 @@ export const start = (cascade: Cascade, event: EventOf<'dats.cascade.started'>, 
   if (cascade.trigger === 'late_use') {
     for (const used of roots) {
       cascade.marks.set(used, { state: 'tainted', depth: 0, already: true });
-      for (const made of ground.graph.children(used)) if (!ground.marks.known(made)) reachUse(cascade, used, made, ground);
+      for (const made of ground.graph.children(used))
+        if (!ground.marks.known(made) && !isReachedBy(others, used, made, ground)) reachUse(cascade, used, made, ground);
     }
   } else for (const index of roots) reach(cascade, { index, as: 'tainted', depth: 0, cause: 'root', reason: cascade.reason }, ground);
 };
@@ -245,18 +270,23 @@ export const tainted = (cascade: Cascade, index: number, event: EventOf<'dats.ar
   cascade.tainted++;
   cascade.depth = Math.max(cascade.depth, depth);
   clock(cascade, millisOf(event.time));
-  cascade.toAsk.delete(index);
-  cascade.asked.delete(index);
+  forget(cascade, index);
   dequeue(cascade, index);
   expand(cascade, index, depth, ground);
+};
+
+/** It is waited for no longer. */
+const forget = ({ toAsk, asked, toClear }: Cascade, index: number): void => {
+  toAsk.delete(index);
+  asked.delete(index);
+  toClear.delete(index);
 };
 
 /** Another cascade tainted what this one holds suspect: there is nothing left to check. */
 export const taintedElsewhere = (cascade: Cascade, index: number, ground: Ground): void => {
   const mark = cascade.marks.get(index);
   if (mark?.state !== 'suspect') return;
-  cascade.toAsk.delete(index);
-  cascade.asked.delete(index);
+  forget(cascade, index);
   ground.marks.clear(index, cascade.id);
   pass(
     cascade,
@@ -271,11 +301,14 @@ export const taintedElsewhere = (cascade: Cascade, index: number, ground: Ground
 };
 
 export const suspect = (cascade: Cascade, index: number, event: EventOf<'dats.artifact.suspect'>, ground: Ground): void => {
-  if (cascade.marks.has(index)) return;
+  const before = cascade.marks.get(index);
+  if (before !== undefined && before.state !== 'cleared') return;
   const { depth, edge, via } = event.data;
+  if (before !== undefined) cascade.cleared--;
   cascade.marks.set(index, {
     state: 'suspect',
     depth,
+    rounds: (before?.rounds ?? 0) + 1,
     ...(edge === undefined ? {} : { edge }),
     ...(via === undefined ? {} : { via: ground.graph.indexOf(via) }),
   });
@@ -285,20 +318,21 @@ export const suspect = (cascade: Cascade, index: number, event: EventOf<'dats.ar
   if (cascade.queued.get(index) === 'suspect') dequeue(cascade, index);
 };
 
-export const asked = (cascade: Cascade, index: number, dueMs: number): void => {
+/** `without`: what it is checked without, by index. */
+export const asked = (cascade: Cascade, index: number, dueMs: number, without: ReadonlySet<number>): void => {
   if (!cascade.toAsk.delete(index)) return;
+  cascade.marks.get(index)!.without = without;
   cascade.asked.set(index, dueMs);
 };
 
 /** A verdict that clears counts whenever it comes, others only while they are waited for. @returns whether it is cleared */
 export const revalidated = (cascade: Cascade, index: number, event: EventOf<'dats.artifact.revalidated'>, ground: Ground): boolean => {
   const mark = cascade.marks.get(index);
-  if (mark?.state !== 'suspect') return false;
+  if (mark?.state !== 'suspect' || cascade.queued.get(index) === 'tainted') return false;
   const { verdict, reasons } = event.data;
   const isAwaited = cascade.asked.delete(index);
   if (verdict === 'cleared') {
-    cascade.toAsk.delete(index);
-    cascade.toClear.delete(index);
+    forget(cascade, index);
     mark.state = 'cleared';
     mark.verdict ??= verdict;
     cascade.cleared++;

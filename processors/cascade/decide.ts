@@ -6,10 +6,9 @@ import { type CascadeLimits, derivedId, type EventOf, type Selector } from '../.
 import { type Draft, say } from '../draft.js';
 import { type Cascade, selected } from './cascade.js';
 import { cascadeStep, nextCascadeStep } from './cascade-step.js';
-import { planOf, refusalOf } from './plan.js';
 import { beginsCascade, type CascadePolicy, limitsOf } from './policy.js';
-import { configBefore, type Project } from './project.js';
-import { hasRollbackStep, rollbackStep } from './rollback-step.js';
+import type { Project } from './project.js';
+import { type Asked, nextRollbackStep, rollbackStep } from './rollback-step.js';
 import type { CascadeEvent } from './slim.js';
 
 /** The id of the cascade that something begins by itself. */
@@ -36,7 +35,7 @@ export const decide = (project: Project, event: CascadeEvent, policy: CascadePol
     case 'dats.task.rejected':
       return onRejected(project, event, policy);
     case 'dats.task.output.created':
-      return project.lateUses.flatMap(({ used }) => {
+      return project.lateUses.flatMap((used) => {
         const artifact_id = project.graph.idOf(used);
         return starting(project, {
           cascade_id: derivedId(artifact_id, event.id, 'late use'),
@@ -47,8 +46,6 @@ export const decide = (project: Project, event: CascadeEvent, policy: CascadePol
           limits: limitsOf(policy),
         });
       });
-    case 'dats.rollback.requested':
-      return onRollbackRequested(project, event);
     default:
       return [];
   }
@@ -91,11 +88,8 @@ const starting = (project: Project, beginning: Beginning): readonly Draft[] => {
     maxDepth: beginning.limits.max_depth,
     maxArtifacts: beginning.limits.max_artifacts,
   });
-  const tasks = new Set<string>();
-  for (const index of nodes) {
-    const fact = project.graph.factAt(index);
-    if (fact !== undefined) tasks.add(fact.task_id);
-  }
+  const tasks = new Set<number>();
+  for (const index of nodes) if (project.graph.has(index)) tasks.add(project.graph.taskAt(index));
   const id = beginning.cascade_id;
   const { recall_id, ...begun } = beginning;
   const reach = { artifacts: nodes.length, tasks: tasks.size, depth };
@@ -103,52 +97,20 @@ const starting = (project: Project, beginning: Beginning): readonly Draft[] => {
   return [say('dats.cascade.started', id, data, derivedId(id, 'started'))];
 };
 
-const onRollbackRequested = (project: Project, event: EventOf<'dats.rollback.requested'>): readonly Draft[] => {
-  const { rollback_id, target, tasks, reason, by } = event.data;
-  const rollback = project.rollbacks.get(rollback_id);
-  if (rollback?.firstOffset !== project.lastOffset) return [];
-  const refusal = refusalOf(project, target);
-  const plan = refusal === undefined ? planOf(project, target, tasks, rollback.firstOffset) : { steps: [], tasks: [] };
-  if (plan.steps.length === 0 && plan.tasks.every(({ action }) => action === 'keep')) {
-    const none = { reverted: 0, restored: 0, skipped: 0, tasks_closed: 0, tasks_requeued: 0, duration_ms: 0 };
-    const outcome = refusal === undefined ? 'nothing_to_do' : 'refused';
-    const detail = refusal ?? 'every path stands as it is to stand';
-    return [say('dats.rollback.completed', rollback_id, { rollback_id, outcome, ...none, detail }, derivedId(rollback_id, 'completed'))];
-  }
-  const then = target.kind === 'offset' ? configBefore(project, target.offset) : undefined;
-  return [
-    say(
-      'dats.rollback.started',
-      rollback_id,
-      {
-        rollback_id,
-        target,
-        tasks,
-        reason,
-        by,
-        paths: plan.steps.length,
-        affected_tasks: plan.tasks.length,
-        config_now: event.configversion,
-        ...(then === undefined ? {} : { config_then: then }),
-      },
-      derivedId(rollback_id, 'started'),
-    ),
-  ];
-};
-
-/** Goes on with what is under way in a project. `asked`: old tasks whose redoing was asked for by this process already. */
-export const step = (project: Project, now: number, policy: CascadePolicy, asked: Set<string>): readonly Draft[] => {
+/** Goes on with what is under way in a project: all cascades, and the oldest rollback. */
+export const step = (project: Project, now: number, policy: CascadePolicy, asked: Asked): readonly Draft[] => {
   const taken = new Set<number>();
+  const [rollback] = project.rolling;
   return [
     ...[...project.active].flatMap((cascade) => cascadeStep(project, cascade, now, policy, taken)),
-    ...[...project.rolling].flatMap((rollback) => rollbackStep(project, rollback, now, asked)),
+    ...(rollback === undefined ? [] : rollbackStep(project, rollback, now, asked)),
   ];
 };
 
 /** When `step` has something to say without a new event, milliseconds since the epoch; undefined: not before one comes. */
-export const nextStep = (project: Project, now: number, asked: ReadonlySet<string>): number | undefined => {
-  for (const rollback of project.rolling) if (hasRollbackStep(project, rollback, asked)) return now;
-  let next: number | undefined;
+export const nextStep = (project: Project, now: number, asked: Asked): number | undefined => {
+  const [rollback] = project.rolling;
+  let next = rollback === undefined ? undefined : nextRollbackStep(project, rollback, now, asked);
   for (const cascade of project.active) {
     const due = nextCascadeStep(cascade, now);
     if (due !== undefined && (next === undefined || due < next)) next = due;

@@ -7,7 +7,7 @@ export * from './plan.js';
 export * from './policy.js';
 export * from './project.js';
 export * from './rollback.js';
-export { redoIdOf } from './rollback-step.js';
+export type { Asked } from './rollback-step.js';
 export * from './run.js';
 export * from './slim.js';
 export * from './versions.js';

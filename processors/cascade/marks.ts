@@ -1,11 +1,8 @@
 // How artifacts stand. Marks are per cascade: an artifact is tainted when any cascade tainted it, else suspect while one holds it so.
 import type { Mark } from '../../schemas/index.js';
 
-const NOBODY: ReadonlySet<string> = new Set();
-
 export interface Marks {
   of(index: number): Mark;
-  taintedBy(index: number): ReadonlySet<string>;
   taint(index: number, cascade: string): void;
   suspect(index: number, cascade: string): void;
   /** The cascade holds it suspect no longer. */
@@ -30,7 +27,6 @@ export const openMarks = (): Marks => {
   };
   return {
     of: (index) => (tainted.has(index) ? 'tainted' : suspect.has(index) ? 'suspect' : 'clean'),
-    taintedBy: (index) => tainted.get(index) ?? NOBODY,
     taint(index, cascade) {
       clear(index, cascade);
       add(tainted, index, cascade);

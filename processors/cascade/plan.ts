@@ -3,7 +3,7 @@
 // P1. A path goes back to its last good version: accepted, not among what is taken back now or was before, not tainted, not suspect. Where there is none, to none.
 // P2. The target says what is bad: what a cascade tainted; what a task and its subtasks made, and all that was made from it; what stood not yet at a place in the log.
 import type { RollbackTarget, TaskPolicy } from '../../schemas/index.js';
-import type { Cascade } from './cascade.js';
+import { type Cascade, isActive } from './cascade.js';
 import type { Graph } from './graph/index.js';
 import type { Marks } from './marks.js';
 import type { TaskNote } from './project.js';
@@ -35,8 +35,11 @@ export interface Plan {
 /** Why a target cannot be rolled back; undefined: it can. */
 export const refusalOf = (ground: PlanGround, target: RollbackTarget): string | undefined => {
   switch (target.kind) {
-    case 'cascade':
-      return ground.cascades.has(target.cascade_id) ? undefined : `there is no cascade ${target.cascade_id} in this project`;
+    case 'cascade': {
+      const cascade = ground.cascades.get(target.cascade_id);
+      if (cascade === undefined) return `there is no cascade ${target.cascade_id} in this project`;
+      return isActive(cascade) ? `cascade ${target.cascade_id} is not over yet` : undefined;
+    }
     case 'task':
       return ground.tasks.has(target.task_id) ? undefined : `there is no task ${target.task_id} in this project`;
     case 'rollback': {
@@ -74,9 +77,18 @@ const stepsOf = (ground: PlanGround, target: RollbackTarget): readonly PathStep[
   }
 };
 
+/** Those that made what a task is known for: itself, and its subtasks. */
+export const makersOf = ({ subtasks }: Pick<PlanGround, 'subtasks'>, taskId: string): readonly string[] => [
+  taskId,
+  ...(subtasks.get(taskId) ?? []),
+];
+
 /** What a task and its subtasks made that was accepted, and all that was made from it. */
-const builtBy = ({ graph, versions, subtasks }: PlanGround, taskId: string): ReadonlySet<number> => {
-  const made = [taskId, ...(subtasks.get(taskId) ?? [])].flatMap((id) => graph.madeBy(id)).filter((index) => versions.isAccepted(index));
+const builtBy = (ground: PlanGround, taskId: string): ReadonlySet<number> => {
+  const { graph, versions } = ground;
+  const made = makersOf(ground, taskId)
+    .flatMap((id) => graph.madeBy(id))
+    .filter((index) => versions.isAccepted(index));
   return new Set(graph.closure(made).nodes);
 };
 
@@ -136,11 +148,14 @@ const tasksOf = (
     if (task.state !== 'open' || task.created > asOf) continue;
     const after = target.kind === 'offset' && task.created >= target.offset;
     const named = target.kind === 'task' && (task.id === target.task_id || task.parent === target.task_id);
-    if (after || named || task.dependsOn.some((id) => concerned.has(id))) concerned.add(task.id);
+    const waits = task.dependsOn.some((id) => makersOf(ground, id).some((maker) => concerned.has(maker)));
+    if (after || named || waits) concerned.add(task.id);
   }
   return [...concerned].map((id) => {
-    const { state } = ground.tasks.get(id)!;
-    return { id, open: state === 'open', state, action: actionFor(policy, state) };
+    const { state, parent } = ground.tasks.get(id)!;
+    // A parent that is done anew makes its subtasks anew.
+    const isWithin = parent !== undefined && concerned.has(parent);
+    return { id, open: state === 'open', state, action: actionFor(isWithin && policy === 'requeue' ? 'close' : policy, state) };
   });
 };
 

@@ -21,9 +21,9 @@ import {
 } from './cascade.js';
 import { type Graph, openGraph } from './graph/index.js';
 import { type Marks, openMarks } from './marks.js';
-import { type Rollback, type RollbackGround, takeRollback } from './rollback.js';
+import { type Rollback, takeRollback } from './rollback.js';
 import type { CascadeEvent } from './slim.js';
-import { openVersions, type Versions } from './versions.js';
+import { NONE, openVersions, type Versions } from './versions.js';
 
 export interface TaskNote {
   readonly id: string;
@@ -54,13 +54,6 @@ export interface Spent {
   readonly modelMs: number;
 }
 
-/** Something that cascades begin by themselves for, by policy. */
-export interface LateUse {
-  /** Tainted, by index. */
-  readonly used: number;
-  readonly event: EventOf<'dats.task.output.created'>;
-}
-
 export interface Project {
   readonly id: string;
   readonly graph: Graph;
@@ -83,11 +76,11 @@ export interface Project {
   readonly firstOffset: number;
   lastOffset: number;
   lastTime: string;
-  /** Artifacts made from tainted ones since, of the event that was taken last. */
-  lateUses: readonly LateUse[];
+  /** Tainted artifacts, by index, that the event taken last made something from, and that no running cascade reaches. */
+  lateUses: readonly number[];
 }
 
-const NO_LATE_USES: readonly LateUse[] = [];
+const NO_LATE_USES: readonly number[] = [];
 
 export const openProject = (id: string, firstOffset: number): Project => ({
   id,
@@ -110,8 +103,6 @@ export const openProject = (id: string, firstOffset: number): Project => ({
   lateUses: NO_LATE_USES,
 });
 
-const ground = (project: Project): RollbackGround => project;
-
 /** Takes in an event that stands at `offset`. */
 export const take = (project: Project, event: CascadeEvent, offset: number): void => {
   if (offset <= project.lastOffset) return;
@@ -122,7 +113,7 @@ export const take = (project: Project, event: CascadeEvent, offset: number): voi
   switch (event.type) {
     case 'dats.task.created':
       takeCreated(project, event, offset);
-      return takeRollback(project.rollbacks, project.rolling, event, offset, ground(project));
+      break;
     case 'dats.task.started':
     case 'dats.task.output.created':
     case 'dats.task.validated':
@@ -131,7 +122,7 @@ export const take = (project: Project, event: CascadeEvent, offset: number): voi
     case 'dats.task.failed':
     case 'dats.task.cancelled':
       takeTask(project, event, offset);
-      return takeRollback(project.rollbacks, project.rolling, event, offset, ground(project));
+      break;
     case 'dats.cascade.requested':
     case 'dats.cascade.started':
     case 'dats.cascade.cancel.requested':
@@ -145,18 +136,34 @@ export const take = (project: Project, event: CascadeEvent, offset: number): voi
       takeMark(project, event, offset);
       break;
     case 'dats.artifact.reverted':
-      project.versions.revert(event.data.path, event.data.to === undefined ? -1 : project.graph.indexOf(event.data.to), offset);
-      return takeRollback(project.rollbacks, project.rolling, event, offset, ground(project));
     case 'dats.artifact.restored':
-      project.versions.restore(event.data.path, project.graph.indexOf(event.data.artifact_id), offset);
-      return takeRollback(project.rollbacks, project.rolling, event, offset, ground(project));
+      takeVersion(project, event, offset);
+      break;
     case 'dats.security.alert':
       if (!project.alerts.has(event.data.alert_id)) project.alerts.set(event.data.alert_id, offset);
-      return;
-    default:
-      return takeRollback(project.rollbacks, project.rolling, event, offset, ground(project));
+      break;
   }
   for (const cascade of project.active) settle(cascade, project);
+  takeRollback(project.rollbacks, project.rolling, event, offset, project);
+};
+
+/** What was decided for a version that stands no longer changes nothing that stands; taken back it is all the same. */
+const takeVersion = (
+  { graph, versions }: Project,
+  event: EventOf<'dats.artifact.reverted' | 'dats.artifact.restored'>,
+  offset: number,
+): void => {
+  const { path, artifact_id } = event.data;
+  const index = graph.indexOf(artifact_id);
+  if (index < 0) return;
+  if (event.type === 'dats.artifact.reverted') {
+    const to = event.data.to === undefined ? NONE : graph.indexOf(event.data.to);
+    if (versions.head(path) === index) versions.revert(path, to, offset);
+    else versions.takeBack(index);
+  } else {
+    const replaces = event.data.replaces === undefined ? NONE : graph.indexOf(event.data.replaces);
+    if (versions.head(path) === replaces) versions.restore(path, index, offset);
+  }
 };
 
 const takeCreated = (project: Project, event: EventOf<'dats.task.created'>, offset: number): void => {
@@ -240,7 +247,8 @@ const takeOutput = (project: Project, task: TaskNote, event: EventOf<'dats.task.
     made.push(project.graph.add({ ...fact, artifact_id, path, sha256 }, consumed));
   }
   if (made.length === 0) return;
-  if (task.state === 'open') {
+  // What comes late of an earlier attempt is nobody's output.
+  if (task.state === 'open' && data.attempt > task.attempt) {
     task.attempt = data.attempt;
     task.output = offset;
   }
@@ -251,20 +259,20 @@ const takeOutput = (project: Project, task: TaskNote, event: EventOf<'dats.task.
     tokensOut: data.tokens_out,
     modelMs: data.duration_ms,
   });
-  for (const id of consumed) used(project, project.graph.indexOf(id), made, event);
+  for (const id of consumed) used(project, project.graph.indexOf(id), made);
 };
 
 /** Something was made from an artifact that may be tainted. */
-const used = (project: Project, index: number, made: readonly number[], event: EventOf<'dats.task.output.created'>): void => {
+const used = (project: Project, index: number, made: readonly number[]): void => {
   if (project.marks.of(index) !== 'tainted') return;
   let joined = false;
   for (const cascade of project.active) {
-    if (cascade.marks.get(index)?.state !== 'tainted') continue;
+    if (cascade.state === 'cancelling' || cascade.marks.get(index)?.state !== 'tainted') continue;
     joined = true;
     for (const child of made) reachUse(cascade, index, child, project);
     settle(cascade, project);
   }
-  if (!joined) project.lateUses = [...project.lateUses, { used: index, event }];
+  if (!joined) project.lateUses = [...project.lateUses, index];
 };
 
 type CascadeLife = EventOf<'dats.cascade.requested' | 'dats.cascade.started' | 'dats.cascade.cancel.requested' | 'dats.cascade.completed'>;
@@ -279,7 +287,7 @@ const takeCascade = (project: Project, event: CascadeLife, offset: number): void
   }
   if (!isActive(cascade)) return;
   cascade.lastOffset = offset;
-  if (event.type === 'dats.cascade.started') start(cascade, event, project);
+  if (event.type === 'dats.cascade.started') start(cascade, event, project, project.active);
   else if (event.type === 'dats.cascade.cancel.requested') cascade.state = 'cancelling';
   else if (event.type === 'dats.cascade.completed') {
     end(cascade, event);
@@ -306,7 +314,7 @@ const takeMark = (project: Project, event: MarkEvent, offset: number): void => {
       project.marks.suspect(index, cascade.id);
       return suspect(cascade, index, event, project);
     case 'dats.artifact.revalidation.requested':
-      return asked(cascade, index, millisOf(event.data.due));
+      return asked(cascade, index, millisOf(event.data.due), new Set(event.data.without.map((id) => project.graph.indexOf(id))));
     case 'dats.artifact.revalidated':
       if (revalidated(cascade, index, event, project)) project.marks.clear(index, cascade.id);
   }

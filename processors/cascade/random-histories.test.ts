@@ -20,7 +20,8 @@ const history = fc.record({
     maxLength: 20,
   }),
   roots: fc.array(fc.nat(30), { minLength: 1, maxLength: 3 }),
-  bad: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
+  /** Whether an artifact fails its check without what it was made from: by place of the one and of the other. */
+  needs: fc.array(fc.array(fc.boolean(), { minLength: 20, maxLength: 20 }), { minLength: 20, maxLength: 20 }),
   /** How many records a turn reads, and whether a crash follows it. */
   turns: fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.boolean()), { maxLength: 60 }),
   crashAtEnd: fc.boolean(),
@@ -37,8 +38,11 @@ const build = (world: CascadeWorld, tasks: readonly { readonly path: number; rea
   return nodes;
 };
 
-/** Tainted: the roots; what derives from something tainted; what was read beside something tainted and is bad. */
-const taintedOf = (nodes: readonly Node[], roots: ReadonlySet<string>, isBad: (id: string) => boolean): ReadonlySet<string> => {
+/** Does the artifact fail its check without the others? */
+type Fails = (id: string, without: readonly string[]) => boolean;
+
+/** Tainted: the roots; what derives from something tainted; what was read beside something tainted and fails without it. */
+const taintedOf = (nodes: readonly Node[], roots: ReadonlySet<string>, fails: Fails): ReadonlySet<string> => {
   const tainted = new Set(roots);
   const pathOf = new Map(nodes.map(({ id, path }) => [id, path]));
   for (let grown = true; grown; ) {
@@ -46,7 +50,7 @@ const taintedOf = (nodes: readonly Node[], roots: ReadonlySet<string>, isBad: (i
     for (const { id, path, from } of nodes) {
       if (tainted.has(id)) continue;
       const touched = from.filter((each) => tainted.has(each));
-      if (!touched.some((each) => pathOf.get(each) === path) && !(touched.length > 0 && isBad(id))) continue;
+      if (!touched.some((each) => pathOf.get(each) === path) && !fails(id, touched)) continue;
       tainted.add(id);
       grown = true;
     }
@@ -70,17 +74,18 @@ describe('random histories with crashes', () => {
   it('taint exactly what is to be tainted, each cascade ends once, and no statement is made twice', () => {
     fc.assert(
       fc.property(history, (given) => {
-        const badIds = new Set<string>();
-        const world = openCascadeWorld((id): RevalidationVerdict => (badIds.has(id) ? 'failed' : 'cleared'));
+        const places = new Map<string, number>();
+        const fails: Fails = (id, without) => without.some((other) => given.needs[places.get(id)!]![places.get(other)!] === true);
+        const world = openCascadeWorld((id, without): RevalidationVerdict => (fails(id, without) ? 'failed' : 'cleared'));
         const nodes = build(world, given.tasks);
-        for (const [i, { id }] of nodes.entries()) if (given.bad[i]) badIds.add(id);
+        for (const [i, { id }] of nodes.entries()) places.set(id, i);
         const roots = new Set(given.roots.map((n) => nodes[n % nodes.length]!.id));
         [...roots].forEach((artifact_id, i) => void world.append('dats.cascade.requested', requestOf(`c${i}`, { artifact_id })));
         driven(given, world);
 
         const { graph, marks } = world.project;
         const tainted = nodes.filter(({ id }) => marks.of(graph.indexOf(id)) === 'tainted').map(({ id }) => id);
-        expect(tainted.sort()).toEqual([...taintedOf(nodes, roots, (id) => badIds.has(id))].sort());
+        expect(tainted.sort()).toEqual([...taintedOf(nodes, roots, fails)].sort());
         expect(nodes.filter(({ id }) => marks.of(graph.indexOf(id)) === 'suspect')).toEqual([]);
         expect(
           world

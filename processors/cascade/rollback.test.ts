@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DataOf, EventOf } from '../../schemas/index.js';
+import { redoIdOf } from './rollback.js';
 import { type CascadeWorld, openCascadeWorld, requestOf } from './testing/cascade-world.js';
 
 type Request = DataOf<'dats.rollback.requested'>;
@@ -129,6 +130,97 @@ describe('a rollback', () => {
     expect(of('second').inputs).toEqual([]);
     expect(world.of('dats.task.cancel.requested').map(({ data }) => data.task_id)).toEqual(['waiting']);
     expect(endOf(world, 'r1')).toMatchObject({ tasks_closed: 1, tasks_requeued: 3 });
+  });
+
+  it('does not take away a version that was accepted while it was on its way', () => {
+    const world = openCascadeWorld();
+    const v1 = world.make('a1', { 'a.py': '1' })['a.py']!;
+    const v2 = world.make('a2', { 'a.py': '2' })['a.py']!;
+    world.append('dats.rollback.requested', rollback('r1', { kind: 'task', task_id: 'a2' }));
+    while (world.of('dats.rollback.started').length === 0) world.turn();
+    world.turn();
+    // Decided before the new version stood, recorded after it.
+    const [decided] = world.log.splice(-1);
+    expect(decided!.type).toBe('dats.artifact.reverted');
+    const v3 = world.make('a3', { 'a.py': '3' })['a.py'];
+    world.log.push(decided!, { ...decided!, id: 'again' });
+    world.settle();
+    expect(head(world, 'a.py')).toBe(v3);
+    expect(endOf(world, 'r1')).toMatchObject({ outcome: 'completed', skipped: 1 });
+    // What was to be taken back is nevertheless: a later rollback passes over it.
+    ask(world, 'r2', { kind: 'task', task_id: 'a3' });
+    expect([head(world, 'a.py'), v2 === v1]).toEqual([v1, false]);
+  });
+
+  it('waits for the one before: each plans on what that one has left', () => {
+    const world = openCascadeWorld();
+    const v1 = world.make('a1', { 'a.py': '1' })['a.py'];
+    world.make('a2', { 'a.py': '2' });
+    world.append('dats.rollback.requested', rollback('r1', { kind: 'task', task_id: 'a2' }));
+    world.append('dats.rollback.requested', rollback('r2', { kind: 'task', task_id: 'a2' }));
+    world.settle();
+    expect(['r1', 'r2'].map((id) => endOf(world, id)?.outcome)).toEqual(['completed', 'nothing_to_do']);
+    expect(head(world, 'a.py')).toBe(v1);
+  });
+
+  it('of a cascade that is not over is refused', () => {
+    const world = openCascadeWorld(() => undefined);
+    const a = world.make('a', { 'a.py': 'A' })['a.py']!;
+    world.make('b', { 'b.py': 'B' }, [a]);
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: a }));
+    while (world.work.length === 0) world.turn();
+    world.append('dats.rollback.requested', rollback('r1', { kind: 'cascade', cascade_id: 'c1' }));
+    for (let i = 0; i < 5; i++) world.turn();
+    expect(endOf(world, 'r1')).toMatchObject({ outcome: 'refused', detail: 'cascade c1 is not over yet' });
+  });
+
+  it('does a parent anew with its subtasks, not beside them', () => {
+    const world = openCascadeWorld();
+    const base = world.make('base', { 'base.py': 'x' })['base.py']!;
+    world.make('parent', {}, [], { open: true, dependsOn: ['base'] });
+    world.make('part', { 'a.py': 'a' }, [base], { parent: 'parent' });
+    ask(world, 'r1', { kind: 'task', task_id: 'base' }, 'requeue');
+    expect(world.of('dats.task.created').flatMap(({ data }) => data.redo?.task_id ?? [])).toEqual(['base', 'parent']);
+  });
+
+  it('what is done anew keeps what it depends on: an open task, the subtasks of a parent, the versions that stand', () => {
+    const world = openCascadeWorld();
+    world.make('parent', {}, [], { open: true });
+    const part = world.make('part', { 'p.py': 'p' }, [], { parent: 'parent' })['p.py'];
+    world.append('dats.task.completed', { task_id: 'parent', attempt: 0, provenance_id: 'x', execution_time_ms: 1 });
+    world.make('running', {}, [], { open: true });
+    world.make('old', { 'n.py': '1' });
+    const newer = world.make('new', { 'n.py': '2' })['n.py'];
+    world.make('mine', { 'm.py': 'm' }, [], { dependsOn: ['parent', 'running', 'old'] });
+    ask(world, 'r1', { kind: 'task', task_id: 'mine' }, 'requeue');
+    const redone = world.of('dats.task.created').find(({ data }) => data.redo?.task_id === 'mine')!.data;
+    expect(redone.depends_on).toEqual(['running']);
+    expect(redone.inputs.map(({ artifact_id }) => artifact_id)).toEqual([part, newer]);
+  });
+
+  it('ends though a task cannot be done anew, and says so; what depends on it is left as well', () => {
+    const world = openCascadeWorld();
+    const first = world.make('first', { 'a.py': 'a' })['a.py']!;
+    world.make('second', { 'b.py': 'b' }, [first], { dependsOn: ['first'] });
+    world.append('dats.rollback.requested', rollback('r1', { kind: 'task', task_id: 'first' }, 'requeue'));
+    while (!world.work.some(({ data }) => data.kind === 'redo')) world.turn();
+    world.work.length = 0;
+    const error = { code: 'too_many_files', message: 'more than 200', retryable: false };
+    world.append('dats.task.attempt.failed', { task_id: 'first', attempt: 0, stage: 'generation', error }, redoIdOf('r1', 'first'));
+    world.settle();
+    expect(endOf(world, 'r1')).toMatchObject({ outcome: 'completed', tasks_requeued: 0 });
+    expect(endOf(world, 'r1')!.detail).toContain('task second could not be submitted anew'.replace('second', 'first'));
+  });
+
+  it('asks again for a task that was not done anew in time, under the same id', () => {
+    const world = openCascadeWorld();
+    world.make('first', { 'a.py': 'a' });
+    world.append('dats.rollback.requested', rollback('r1', { kind: 'task', task_id: 'first' }, 'requeue'));
+    while (!world.work.some(({ data }) => data.kind === 'redo')) world.turn();
+    const [lost] = world.work.splice(0);
+    world.settle();
+    expect(world.work.map(({ id }) => id)).toEqual([lost!.id]);
+    expect(endOf(world, 'r1')).toMatchObject({ tasks_requeued: 1 });
   });
 
   it('of what is not there is refused, and one that would change nothing says so', () => {

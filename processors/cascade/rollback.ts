@@ -1,8 +1,9 @@
 // One rollback as a fold: which paths are still to change, which tasks are still to be closed or done anew. Pure; decide.ts says what follows.
 //
 // B1. What is to be done is planned once, from the project as it is when `dats.rollback.started` is taken in. B2. A path that got a newer version before its turn is left
-// as it is. B3. Each change and each task leaves the list by the event that did it, so nothing is done twice and nothing is forgotten.
-import type { DatsEvent, EventOf, RollbackTarget, TaskPolicy } from '../../schemas/index.js';
+// as it is. B3. Each change and each task leaves the list by the event that did it, so nothing is done twice and nothing is forgotten. B4. One runs at a time in a project, in
+// the order in which they were asked for: each plans on what the one before has left.
+import { type DatsEvent, derivedId, type EventOf, type RollbackTarget, type TaskPolicy } from '../../schemas/index.js';
 import type { Chain } from '../draft.js';
 import { millisOf } from '../iso-time.js';
 import { type PlanGround, planOf } from './plan.js';
@@ -31,7 +32,8 @@ export interface Rollback {
   completedMs?: number;
   detail?: string;
   configThen?: string;
-  configNow?: string;
+  /** Under which it was asked for. */
+  configNow: string;
   paths: number;
   affectedTasks: number;
   /** Still to be done. */
@@ -48,6 +50,9 @@ export interface Rollback {
   tasksClosed: number;
   tasksRequeued: number;
 }
+
+/** The id that a task gets when it is done anew, and of the event that says so. */
+export const redoIdOf = (rollbackId: string, taskId: string): string => derivedId(rollbackId, 'redo', taskId);
 
 export interface RollbackGround extends PlanGround {
   readonly rollbacks: ReadonlyMap<string, Rollback>;
@@ -69,6 +74,7 @@ const open = (event: Begun, offset: number): Rollback => {
     requestedMs: millisOf(event.time),
     firstOffset: offset,
     lastOffset: offset,
+    configNow: event.configversion,
     state: 'requested',
     paths: 0,
     affectedTasks: 0,
@@ -187,8 +193,19 @@ const takeDeed = (rollback: Rollback, event: DatsEvent, offset: number, { graph,
       return;
     }
     case 'dats.task.attempt.failed':
-      // That a task is done anew failed for good: its own work is long over.
-      if (event.data.attempt === 0 && tasks.get(event.data.task_id)?.state !== 'open' && rollback.toRedo.delete(event.data.task_id))
-        rollback.detail = `task ${event.data.task_id} could not be submitted anew: ${event.data.error.message}`.slice(0, 1_000);
+      // That it is done anew failed for good: it is said under the id that its creation would have had.
+      if (event.id !== redoIdOf(rollback.id, event.data.task_id) || !rollback.toRedo.has(event.data.task_id)) return;
+      rollback.detail = `task ${event.data.task_id} could not be submitted anew, nor what depends on it: ${event.data.error.message}`.slice(
+        0,
+        1_000,
+      );
+      dropRedo(rollback, event.data.task_id, tasks);
   }
+};
+
+/** What depends on it is not done anew either: it would be without what it depends on. */
+const dropRedo = (rollback: Rollback, taskId: string, tasks: RollbackGround['tasks']): void => {
+  rollback.toRedo.delete(taskId);
+  rollback.redone.delete(taskId);
+  for (const id of [...rollback.toRedo]) if (tasks.get(id)?.dependsOn.includes(taskId)) dropRedo(rollback, id, tasks);
 };

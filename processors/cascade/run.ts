@@ -2,8 +2,9 @@
 //
 // R1. There is no state but the fold of the log (project.ts, F1): what is decided here is taken in when it comes back. So the next step waits until all that was said
 // before has come back; after a restart, until everything is read that an earlier owner may have said. R2. Outputs and offset are one commit: an event is answered once.
+// R5. A project whose next piece cannot be made is set aside until the next start, and said to be so; the others go on.
 // R3. Without outputs the offset is committed every COMMIT_MS: reading some of it again changes nothing. R4. A commit that fails for want of room or connection is tried again.
-import { type DatsEvent, type Fault, isFault, LIFECYCLE, type Position } from '../../schemas/index.js';
+import { type DatsEvent, type Fault, isFault, LIFECYCLE, type Position, toFault } from '../../schemas/index.js';
 import { type Assignment, type Log, type Outgoing, outgoing, type Recorded, type ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
 import type { Draft } from '../draft.js';
@@ -11,12 +12,16 @@ import { race, type Step, stamp } from '../host/index.js';
 import { isoOf } from '../iso-time.js';
 import { decide, nextStep, step } from './decide.js';
 import type { CascadePolicy } from './policy.js';
+import type { Asked } from './rollback-step.js';
+import type { CascadeEvent } from './slim.js';
 import { loadWorld, type PartitionWorld } from './world.js';
 
 export const CASCADE_SOURCE = '/deciders/cascade';
 const ACTOR = 'cascade';
 const COMMIT_MS = 5_000;
 const MAX_BATCH = 2_048;
+/** About: the piece of a project is not cut. */
+const OUTPUTS_A_COMMIT = 2_000;
 
 export interface CascadeRun {
   readonly log: Pick<Log, 'read' | 'range'>;
@@ -73,7 +78,7 @@ const follow = async (
   let next = assignment.committed;
   let committed = next;
   let committedMs = run.now();
-  const asked = new Set<string>();
+  const asked: Asked = new Map();
 
   const dueOf = (): number | undefined => {
     let due = committed < next ? committedMs + COMMIT_MS : undefined;
@@ -104,11 +109,12 @@ const follow = async (
     if (came.kind === 'end') break;
     const outputs: Outgoing[] = [];
     if (came.kind === 'records') {
-      for (const record of came.records) outputs.push(...answersTo(world, record, run, (event, offset) => snapshots.keep(event, offset)));
+      const keep = (event: CascadeEvent, offset: number): void => snapshots.keep(event, offset);
+      for (const record of came.records) for (const answer of answersTo(world, record, run, keep)) outputs.push(answer);
       next = came.records.at(-1)!.offset + 1;
       world.passTo(next);
     }
-    if (next >= saidBelow) outputs.push(...goOn(world, run, asked));
+    if (next >= saidBelow) for (const output of goOn(world, run, asked)) outputs.push(output);
     if (outputs.length > 0 || (committed < next && run.now() - committedMs >= COMMIT_MS)) await commit(outputs);
   }
   if (committed < next) await assignment.commit({ next, outputs: [], states: new Map() });
@@ -118,7 +124,7 @@ const answersTo = (
   world: PartitionWorld,
   record: Recorded,
   run: CascadeRun,
-  keep: (event: Parameters<typeof decide>[1], offset: number) => void,
+  keep: (event: CascadeEvent, offset: number) => void,
 ): readonly Outgoing[] => {
   const taken = world.take(record);
   if (taken === undefined) return [];
@@ -126,10 +132,21 @@ const answersTo = (
   return decide(taken.project, taken.event, run.policy).map((draft) => toRecord(draft, run, run.now(), taken.event));
 };
 
-/** The next piece of everything that is under way. */
-const goOn = (world: PartitionWorld, run: CascadeRun, asked: Set<string>): readonly Outgoing[] => {
+/** The next piece of what is under way, project after project, until it is enough for one commit: who had no turn is first the next time. */
+const goOn = (world: PartitionWorld, run: CascadeRun, asked: Asked): readonly Outgoing[] => {
   const now = run.now();
-  return [...world.busy].flatMap((project) => step(project, now, run.policy, asked).map((draft) => toRecord(draft, run, now)));
+  const outputs: Outgoing[] = [];
+  for (const project of [...world.busy]) {
+    if (outputs.length >= OUTPUTS_A_COMMIT) break;
+    try {
+      for (const draft of step(project, now, run.policy, asked)) outputs.push(toRecord(draft, run, now));
+      world.turnOver(project);
+    } catch (error) {
+      world.setAside(project);
+      run.onProblem(toFault(error));
+    }
+  }
+  return outputs;
 };
 
 const toRecord = (draft: Draft, run: CascadeRun, now: number, cause?: DatsEvent): Outgoing => {

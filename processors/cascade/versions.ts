@@ -23,6 +23,8 @@ export interface Versions {
   accept(path: string, index: number, offset: number): void;
   /** An earlier version stands, or (NONE) none: the one that stood was taken back. */
   revert(path: string, index: number, offset: number): void;
+  /** A version that does not stand is taken back. */
+  takeBack(index: number): void;
   /** A version that had been taken back stands again. */
   restore(path: string, index: number, offset: number): void;
   /** What stands, NONE where nothing does. */
@@ -61,6 +63,7 @@ export const openVersions = (): Versions => {
       takenBack.delete(index);
       open(path).changes.push({ offset, index });
     },
+    takeBack: (index) => void takenBack.add(index),
     restore(path, index, offset) {
       takenBack.delete(index);
       if (head(path) !== index) open(path).changes.push({ offset, index });

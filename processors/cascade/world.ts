@@ -2,9 +2,11 @@
 //
 // W1. A snapshot is a list of segments: the slim events of a stretch of the partition, written once and never changed. They may be dropped: the log has it all.
 // W2. A segment is written after its events were read from the log, in one compare-and-set with the one before it (V4), so segments leave no gap, whoever writes.
-// W3. A segment of another shape (an older or newer program's) ends the list: what follows is read from the log.
+// W3. A segment of another shape (an older or newer program's) ends the list: what follows is read from the log. FORMAT rises with every change of CASCADE_TYPES or `slim`.
+// W4. An event that the fold cannot take (of a foreign hand: the schema lets it pass) is left out, the same in every process.
 import { type DatsEvent, decodeWritten, encode, LIFECYCLE } from '../../schemas/index.js';
 import { eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { millisOf } from '../iso-time.js';
 import { openProject, type Project, take } from './project.js';
 import { type CascadeEvent, concernsCascades, isCascadeEvent, slim } from './slim.js';
 
@@ -33,6 +35,10 @@ export interface PartitionWorld {
   readonly projects: ReadonlyMap<string, Project>;
   /** Projects with a cascade or rollback that is not over. */
   readonly busy: ReadonlySet<Project>;
+  /** It had its turn: the others come first now. */
+  turnOver(project: Project): void;
+  /** It is busy no more, whatever comes. */
+  setAside(project: Project): void;
   /** Everything below is taken in. */
   readonly next: number;
   /** Takes a record in; the project and event when it was one that matters, is readable and was not taken before. */
@@ -46,6 +52,7 @@ type Open = PartitionWorld & { fold(event: CascadeEvent, offset: number): Projec
 const openPartition = (partition: number): Open => {
   const projects = new Map<string, Project>();
   const busy = new Set<Project>();
+  const aside = new Set<Project>();
   let next = 0;
   const fold = (event: CascadeEvent, offset: number): Project => {
     let project = projects.get(event.projectid);
@@ -54,8 +61,12 @@ const openPartition = (partition: number): Open => {
       projects.set(event.projectid, project);
     }
     next = Math.max(next, offset + 1);
-    take(project, event, offset);
-    if (project.active.size + project.rolling.size > 0) busy.add(project);
+    try {
+      take(project, event, offset);
+    } catch {
+      // W4.
+    }
+    if (project.active.size + project.rolling.size > 0 && !aside.has(project)) busy.add(project);
     else busy.delete(project);
     return project;
   };
@@ -63,6 +74,13 @@ const openPartition = (partition: number): Open => {
     partition,
     projects,
     busy,
+    turnOver(project) {
+      if (busy.delete(project)) busy.add(project);
+    },
+    setAside(project) {
+      aside.add(project);
+      busy.delete(project);
+    },
     get next() {
       return next;
     },
@@ -82,7 +100,7 @@ const openPartition = (partition: number): Open => {
 const readable = (record: Recorded): CascadeEvent | undefined => {
   try {
     const event: DatsEvent = eventOf(record);
-    return isCascadeEvent(event) ? event : undefined;
+    return isCascadeEvent(event) && !Number.isNaN(millisOf(event.time)) ? event : undefined;
   } catch {
     return undefined;
   }

@@ -66,19 +66,23 @@ const LEANING = { 'solution.py': 'from numbers_of import plus\n\ndef add(a, b):\
 const ALONE = suspectWith({ 'solution.py': 'def add(a, b):\n    return a + b\n', 'notes.md': '# not checked' });
 const LEANS = suspectWith(LEANING);
 const work = (asked: Partial<NonNullable<Work['revalidate']>>, more: Partial<Work> = {}) =>
-  eventOf('dats.work.requested', {
-    task_id: 't',
-    kind: 'revalidate',
-    attempt: 1,
-    tier: 'small',
-    domain: 'code',
-    prompt_version: 'generate@1',
-    qa_profile: 'tests',
-    context: { created: AT.created, output: AT.output, inputs: [] },
-    revalidate: { cascade_id: 'c', artifact_id: 'a', without: [bad.artifact_id], instead: [], ...asked },
-    due: '2026-01-01T00:01:00.000Z',
-    ...more,
-  });
+  eventOf(
+    'dats.work.requested',
+    {
+      task_id: 't',
+      kind: 'revalidate',
+      attempt: 1,
+      tier: 'small',
+      domain: 'code',
+      prompt_version: 'generate@1',
+      qa_profile: 'tests',
+      context: { created: AT.created, output: AT.output, inputs: [] },
+      revalidate: { cascade_id: 'c', artifact_id: 'a', without: [bad.artifact_id], instead: [], ...asked },
+      due: '2026-01-01T00:01:00.000Z',
+      ...more,
+    },
+    { id: 'w' },
+  );
 const events = (produced: DatsEvent, origin: DatsEvent = created()): Record<number, DatsEvent> => ({
   [AT.created]: origin,
   [AT.output]: produced,
@@ -95,7 +99,7 @@ const ports = (box: Sandbox = sandbox, artifacts: ArtifactStore = memoryArtifact
 const verdictIn = ([draft, ...more]: readonly Draft[]): DataOf<'dats.artifact.revalidated'> => {
   if (draft?.type !== 'dats.artifact.revalidated') throw new Error(`unexpected ${draft?.type}`);
   expect(more).toEqual([]);
-  expect([draft.subject, draft.id]).toEqual(['a', derivedId('c', 'a', 'revalidated')]);
+  expect([draft.subject, draft.id]).toEqual(['a', derivedId('w', 'revalidated')]);
   expect(EVENTS[draft.type][1].parse(draft.data)).toEqual(draft.data);
   return draft.data;
 };

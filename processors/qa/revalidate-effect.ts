@@ -43,7 +43,8 @@ const outcomeOf = ({ passed, checks, reasons }: ProfileResult): Outcome => {
 const verdictOf = (work: Requested, outcome: Outcome): readonly Draft[] => {
   const { task_id, attempt, qa_profile: profile = DEFAULT_PROFILE } = work.data;
   const { cascade_id, artifact_id } = askedOf(work);
-  const id = derivedId(cascade_id, artifact_id, 'revalidated');
+  // Of the work item: an artifact can be suspected again, for something else.
+  const id = derivedId(work.id, 'revalidated');
   return [say('dats.artifact.revalidated', artifact_id, { cascade_id, artifact_id, task_id, attempt, profile, ...outcome }, id)];
 };
 

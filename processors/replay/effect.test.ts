@@ -2,9 +2,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type DataOf,
+  type DatsEvent,
   derivedId,
   type EventOf,
+  Fault,
   LIFECYCLE,
+  partitionOf,
   projectIdSchema,
   type ReplayReport,
   replayReportSchema,
@@ -13,9 +16,16 @@ import { type Log, outgoing } from '../../streams/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
 import { loadText } from '../content.js';
 import { type Draft, say } from '../draft.js';
-import type { Effect, EffectPorts } from '../effect.js';
+import type { Effect, EffectContext, EffectPorts } from '../effect.js';
 import { generateEffect } from '../generation/index.js';
-import { effectContextOf, eventOf, type MemoryArtifactStore, memoryArtifactStore, modelsThat } from '../testing/index.js';
+import {
+  effectContextOf,
+  eventOf,
+  type MemoryArtifactStore,
+  memoryArtifactStore,
+  modelsThat,
+  type RecordedContext,
+} from '../testing/index.js';
 import { replayEffect, shadowOf } from './effect.js';
 import { eventIn, type MadeHistory, makeHistory } from './testing/index.js';
 import { pricesConfig } from './testing/prices.js';
@@ -36,12 +46,13 @@ let log: Log;
 let artifacts: MemoryArtifactStore;
 let made: MadeHistory;
 
-beforeEach(async () => {
+const open = async (history: MadeHistory): Promise<void> => {
   log = openMemoryLog({ partitions: 2 });
   artifacts = memoryArtifactStore();
-  made = makeHistory({ seed: 7, tasks: 25, trouble: 0.2 });
+  made = history;
   for (const record of made.records) await log.append([outgoing(LIFECYCLE, eventIn(record))]);
-});
+};
+beforeEach(() => open(makeHistory({ seed: 7, tasks: 25, trouble: 0.2 })));
 afterEach(() => log.close());
 
 /** A log that can be read; what is appended to it is a failure of the test. */
@@ -72,6 +83,29 @@ const workOf = (replay_id: string): EventOf<'dats.work.requested'> =>
     { projectid: 'p' },
   );
 
+/** A context as the host gives it: the project's events from the log, and what is emitted in it. */
+const contextOf = (changes: Partial<EffectContext> = {}): RecordedContext =>
+  effectContextOf(
+    {},
+    {
+      eventAt: async (offset) => {
+        const record = await log.get({ topic: LIFECYCLE, partition: partitionOf('p', 2), offset });
+        if (record === undefined) throw new Fault('terminal', 'event_missing', `nothing stands at ${offset}`);
+        return eventIn(record);
+      },
+      ...changes,
+    },
+  );
+const emitting = (): RecordedContext => {
+  const emitted: Draft[] = [];
+  const emit = async (drafts: readonly Draft[]): Promise<void> => {
+    emitted.push(...drafts);
+    for (const { data, id } of drafts)
+      await log.append([outgoing(LIFECYCLE, eventOf('dats.replay.progressed', data as never, { projectid: 'p', id: id! }))]);
+  };
+  return { ...contextOf({ emit }), emitted };
+};
+
 const ask = (request: Request) => log.append([outgoing(LIFECYCLE, eventOf('dats.replay.requested', request, { projectid: 'p' }))]);
 const effectWith = (effects: { generate?: Effect; check?: Effect } = {}): Effect =>
   replayEffect({
@@ -96,7 +130,7 @@ const reportIn = async (drafts: readonly Draft[]): Promise<ReplayReport> =>
 describe('a replay', () => {
   it('reproduces the history in its baseline, decides otherwise in its candidate, and calls no model', async () => {
     await ask(REQUEST);
-    const report = await reportIn(await effectWith().run(workOf('r1'), ports(), effectContextOf({})));
+    const report = await reportIn(await effectWith().run(workOf('r1'), ports(), contextOf()));
     expect(report.lanes.baseline).toEqual(report.lanes.observed);
     expect(report.counters.baseline).toMatchObject({ missed: 0, blocked: 0, diverged: 0 });
     expect(report.comparability.reproduced).toBe(1);
@@ -109,14 +143,14 @@ describe('a replay', () => {
 
   it('gives the same bytes for the same request on the same history', async () => {
     await ask(REQUEST);
-    const once = dataOf(await effectWith().run(workOf('r1'), ports(), effectContextOf({})));
-    const again = dataOf(await effectWith().run(workOf('r1'), ports(), effectContextOf({})));
+    const once = dataOf(await effectWith().run(workOf('r1'), ports(), contextOf()));
+    const again = dataOf(await effectWith().run(workOf('r1'), ports(), contextOf()));
     expect(again.report).toEqual(once.report);
   });
 
   it('says of everything else nothing: only replay events, of a project that no lane is', async () => {
     await ask(REQUEST);
-    const context = effectContextOf({});
+    const context = contextOf();
     const drafts = await effectWith().run(workOf('r1'), ports(), context);
     const types = new Set([...context.emitted, ...drafts].map(({ type }) => type));
     expect([...types].sort()).toEqual(['dats.replay.completed', 'dats.replay.progressed']);
@@ -128,17 +162,17 @@ describe('a replay', () => {
 
   it('that was cut off says the same once, and what was said already not at all', async () => {
     await ask(REQUEST);
-    const first = effectContextOf({});
+    const first = contextOf();
     const drafts = await effectWith().run(workOf('r1'), ports(), first);
     const said = first.emitted.map((draft) => eventOf('dats.replay.progressed', draft.data as never, { projectid: 'p', id: draft.id! }));
     await log.append(said.map((event) => outgoing(LIFECYCLE, event)));
-    const second = effectContextOf({});
+    const second = contextOf();
     const repeated = await effectWith().run(workOf('r1'), ports(), second);
     expect(repeated.map(({ id }) => id)).toEqual(drafts.map(({ id }) => id));
     const ids = new Set(first.emitted.map(({ id }) => id));
     expect(second.emitted.filter(({ id }) => ids.has(id))).toEqual([]);
     await log.append([outgoing(LIFECYCLE, eventOf('dats.replay.completed', dataOf(drafts), { projectid: 'p', id: drafts[0]!.id! }))]);
-    const third = effectContextOf({});
+    const third = contextOf();
     expect(await effectWith().run(workOf('r1'), ports(), third)).toEqual([]);
     expect(third.emitted).toEqual([]);
   });
@@ -148,22 +182,53 @@ describe('a replay', () => {
     const stop = new AbortController();
     const reason = new Error('enough');
     const emit = async (): Promise<void> => stop.abort(reason);
-    await expect(effectWith().run(workOf('r1'), ports(), effectContextOf({}, { signal: stop.signal, emit }))).rejects.toBe(reason);
+    await expect(effectWith().run(workOf('r1'), ports(), contextOf({ signal: stop.signal, emit }))).rejects.toBe(reason);
   });
 
   it('that nobody asked for is given up, and says so', async () => {
     const effect = effectWith();
     const work = workOf('r9');
-    await expect(effect.run(work, ports(), effectContextOf({}))).rejects.toMatchObject({ kind: 'terminal', code: 'replay_missing' });
-    const fault = await effect.run(work, ports(), effectContextOf({})).catch((error: unknown) => error);
+    await expect(effect.run(work, ports(), contextOf())).rejects.toMatchObject({ kind: 'retryable', code: 'replay_missing' });
+    const fault = await effect.run(work, ports(), contextOf()).catch((error: unknown) => error);
     expect(effect.givenUp!(work, fault as never)).toEqual([
       say(
         'dats.replay.failed',
         'r9',
-        { replay_id: 'r9', error: { code: 'replay_missing', message: expect.any(String) as never, retryable: false } },
+        { replay_id: 'r9', error: { code: 'replay_missing', message: expect.any(String) as never, retryable: true } },
         derivedId('r9', 'outcome'),
       ),
     ]);
+  });
+});
+
+describe('a log', () => {
+  it('with a record of a replay that is none is read past it', async () => {
+    await ask(REQUEST);
+    const headers = { type: 'dats.replay.progressed', id: 'z', projectid: 'p', source: '/x', specversion: '1.0' };
+    await log.append([{ topic: LIFECYCLE, key: 'p', headers, value: 'no json' }]);
+    expect(dataOf(await effectWith().run(workOf('r1'), ports(), contextOf())).replay_id).toBe('r1');
+  });
+
+  it('is read by the project of its events, whatever their keys', async () => {
+    const partition = partitionOf('p', 2);
+    const stranger = ['a', 'b', 'c', 'd', 'e'].find((key) => partitionOf(key, 2) === partition)!;
+    await log.append([
+      outgoing(LIFECYCLE, eventOf('dats.replay.requested', { ...REQUEST, replay_id: 'r2' }, { projectid: 'p' }), stranger),
+    ]);
+    expect(dataOf(await effectWith().run(workOf('r2'), ports(), contextOf())).replay_id).toBe('r2');
+    const foreign = eventOf('dats.replay.requested', { ...REQUEST, replay_id: 'r3' }, { projectid: stranger });
+    await log.append([outgoing(LIFECYCLE, foreign, 'p')]);
+    await expect(effectWith().run(workOf('r3'), ports(), contextOf())).rejects.toMatchObject({ code: 'replay_missing' });
+  });
+
+  it('with two requests of one replay leads to one run: of the work item that came with the first', async () => {
+    const [first, second] = ['q1', 'q2'].map((id) => eventOf('dats.replay.requested', REQUEST, { projectid: 'p', id }));
+    await log.append([first!, second!].map((event) => outgoing(LIFECYCLE, event)));
+    const workAfter = ({ id }: DatsEvent) => ({ ...workOf('r1'), causationid: id });
+    const context = contextOf();
+    expect(await effectWith().run(workAfter(second!), ports(), context)).toEqual([]);
+    expect(context.emitted).toEqual([]);
+    expect(dataOf(await effectWith().run(workAfter(first!), ports(), contextOf())).replay_id).toBe('r1');
   });
 });
 
@@ -235,7 +300,7 @@ describe('grade "generation"', () => {
   it('asks models for what is not on record, up to its budget, in the name of the replay and with the changed prompt', async () => {
     await ask({ ...REQUEST, grade: 'generation', max_calls: 5, changes: { ...REQUEST.changes, prompt: 'be brief' } });
     const models = modelsThat(() => 'text');
-    const report = await reportIn(await effectWith({ generate, check }).run(workOf('r1'), ports(models), effectContextOf({})));
+    const report = await reportIn(await effectWith({ generate, check }).run(workOf('r1'), ports(models), contextOf()));
     expect(models.asked).toHaveLength(5);
     expect(new Set(models.asked.map(({ task_id }) => task_id))).toEqual(new Set(['r1']));
     expect(models.asked[0]!.messages[0]!.content).toBe('be brief');
@@ -246,9 +311,7 @@ describe('grade "generation"', () => {
 
   it('with budget enough knows every answer', async () => {
     await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000 });
-    const report = await reportIn(
-      await effectWith({ generate, check }).run(workOf('r1'), ports(modelsThat(() => 'text')), effectContextOf({})),
-    );
+    const report = await reportIn(await effectWith({ generate, check }).run(workOf('r1'), ports(modelsThat(() => 'text')), contextOf()));
     expect(report.counters.candidate.blocked).toBe(0);
     expect(report.counters.candidate.missed).toBeGreaterThan(0);
     expect(report.lanes.candidate.by_model['large-model']!.attempts).toBeGreaterThan(0);
@@ -257,13 +320,86 @@ describe('grade "generation"', () => {
   it('runs the very effects of the pipeline: their prompts, their files', async () => {
     await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000 });
     const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
-    const report = await reportIn(
-      await effectWith({ generate: generateEffect(), check }).run(workOf('r1'), ports(models), effectContextOf({})),
-    );
+    const report = await reportIn(await effectWith({ generate: generateEffect(), check }).run(workOf('r1'), ports(models), contextOf()));
     expect(models.asked.length).toBeGreaterThan(0);
     expect(models.asked.length).toBeLessThanOrEqual(report.counters.candidate.missed);
     expect(models.asked[0]!.messages.at(-1)!.content).toMatch(/^# Task/);
     expect(report.differences.some(({ artifacts }) => artifacts === 'different')).toBe(true);
     expect(report.lanes.candidate.by_model['large-model']!.passed).toBeGreaterThan(0);
+  });
+
+  it('makes no more calls than its budget over all its runs, and says them before they are made', async () => {
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 25 });
+    const asked: number[] = [];
+    const models = modelsThat(() => 'text');
+    const away = () => Promise.reject(new Fault('retryable', 'store_away', 'the store is away'));
+    let told = 0;
+    for (let run = 0; run < 5; run++) {
+      const context = emitting();
+      const diesAfter = run < 4 ? models.asked.length + 3 : Number.POSITIVE_INFINITY;
+      const dying: Effect = {
+        ...generate,
+        run: (work, given, at) => {
+          for (const { data } of context.emitted) told = Math.max(told, (data as DataOf<'dats.replay.progressed'>).calls ?? 0);
+          if (models.asked.length >= diesAfter) return away();
+          expect(models.asked.length).toBeLessThan(told);
+          return generate.run(work, given, at);
+        },
+      };
+      await effectWith({ generate: dying, check })
+        .run(workOf('r1'), ports(models), context)
+        .catch((error: unknown) => {
+          expect(error).toMatchObject({ code: 'store_away' });
+        });
+      asked.push(models.asked.length);
+    }
+    expect(models.asked.length).toBeGreaterThan(3);
+    expect(models.asked.length).toBeLessThanOrEqual(25);
+    expect(told).toBe(25);
+    const before = models.asked.length;
+    const report = await reportIn(await effectWith({ generate, check }).run(workOf('r1'), ports(models), contextOf()));
+    expect(models.asked.length).toBe(before);
+    expect(report.counters.candidate.blocked).toBeGreaterThan(0);
+  });
+
+  it('stops the calls of an instant where one of them fails for infrastructure', async () => {
+    await log.close();
+    await open(makeHistory({ seed: 7, tasks: 25, trouble: 0, everyMs: 0, scheduling: { max_running_per_project: 100 } }));
+    await ask({ ...REQUEST, grade: 'generation', changes: { model: 'other' }, max_calls: 1_000 });
+    const broken = new Fault('retryable', 'log_unavailable', 'the log is away');
+    let begun = 0;
+    const stopped: unknown[] = [];
+    const flaky: Effect = {
+      ...generate,
+      run: async (_work, _ports, { signal }) => {
+        if (++begun === 2) throw broken;
+        await new Promise((_, reject) => {
+          const stop = (): void => {
+            stopped.push(signal.reason);
+            reject(signal.reason);
+          };
+          if (signal.aborted) stop();
+          else signal.addEventListener('abort', stop, { once: true });
+        });
+        return [];
+      },
+    };
+    await expect(effectWith({ generate: flaky, check }).run(workOf('r1'), ports(), contextOf())).rejects.toBe(broken);
+    expect(begun).toBe(2);
+    expect(stopped).toEqual([broken]);
+  });
+
+  it('waits for a log that is away as the host does, and ends by a fault that would end a node', async () => {
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 1_000 });
+    const broken: Effect = { ...generate, run: () => Promise.reject(new Fault('fatal', 'disk_full', 'no room')) };
+    await expect(effectWith({ generate: broken, check }).run(workOf('r1'), ports(), contextOf())).rejects.toMatchObject({
+      kind: 'terminal',
+      code: 'disk_full',
+    });
+    const withoutGet = { ...readOnly(log), get: () => Promise.reject(new Fault('retryable', 'log_unavailable', 'away')) };
+    const config = { routing: made.routing, scheduling: made.scheduling, ...pricesConfig };
+    const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
+    const effect = replayEffect({ log: withoutGet, config, generate: generateEffect(), check });
+    expect((await reportIn(await effect.run(workOf('r1'), ports(models), contextOf()))).counters.candidate.missed).toBeGreaterThan(0);
   });
 });

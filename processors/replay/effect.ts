@@ -2,12 +2,14 @@
 //
 // R1. Nothing is appended but `dats.replay.*` of the real project: the effect has no log to append to, and the lanes have none at all. R2. Ids are derived from the
 // replay's: run again after a crash it says the same once, and what the log has of it already not at all. R3. It gives way every few milliseconds, and stops soon when it is told to.
-import { type DataOf, derivedId, type EventOf, Fault, LIFECYCLE, partitionOf, type ReplayReport } from '../../schemas/index.js';
+// R4. Of several requests with one id the first is replayed, by the work item that came with it.
+import { type DataOf, derivedId, type EventOf, Fault, type ReplayReport } from '../../schemas/index.js';
 import { storeText } from '../content.js';
 import { type Draft, say } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
 import { ANSWER_LIMIT_MS } from '../routing/index.js';
 import { openBreather } from './breather.js';
+import { openBudget } from './budget.js';
 import { compare, type ReplayConfig } from './compare.js';
 import { openLive } from './live.js';
 import { type FoundReplay, findReplay, type ReadableLog, readHistory } from './read.js';
@@ -31,17 +33,22 @@ export const shadowOf = (project: string, replayId: string): string => `${projec
 
 const replayIdOf = ({ data }: Work): string => data.replay_id ?? data.task_id;
 
-/** Says how far a lane is, each step once. */
+/** Says how far a lane is, each step once; and how many calls of models may have been made. */
 const progressOf = (replayId: string, said: ReadonlySet<string>, context: EffectContext) => {
   const reached = new Map<LaneName, number>();
-  return async (lane: LaneName, done: number, total: number): Promise<void> => {
+  let now: Omit<DataOf<'dats.replay.progressed'>, 'calls'> = { replay_id: replayId, lane: 'observed', done: 0, total: 1 };
+  const onProgress = async (lane: LaneName, done: number, total: number): Promise<void> => {
+    now = { replay_id: replayId, lane, done, total };
     const step = total === 0 ? 0 : Math.floor((done / total) * STEPS);
     if (step <= (reached.get(lane) ?? -1)) return;
     reached.set(lane, step);
     const id = derivedId(replayId, 'progressed', lane, step);
     if (said.has(id)) return;
-    await context.emit([say('dats.replay.progressed', replayId, { replay_id: replayId, lane, done, total }, id)]);
+    await context.emit([say('dats.replay.progressed', replayId, now, id)]);
   };
+  const onCalls = (calls: number): Promise<void> =>
+    context.emit([say('dats.replay.progressed', replayId, { ...now, calls }, derivedId(replayId, 'calls', calls))]);
+  return { onProgress, onCalls };
 };
 
 const reportOf = async (
@@ -55,15 +62,15 @@ const reportOf = async (
   const { projectid: project } = work;
   const request = found.request.data;
   const shadow = shadowOf(project, request.replay_id);
-  const place = { topic: LIFECYCLE, partition: partitionOf(project, log.partitions(LIFECYCLE)) } as const;
   const breather = openBreather(context.signal);
-  const onProgress = progressOf(request.replay_id, found.said, context);
+  const { onProgress, onCalls } = progressOf(request.replay_id, found.said, context);
   await onProgress('observed', 0, 1);
   const fold = await readHistory(
     log,
     project,
     { from: request.slice.from ?? 0, until: found.offset },
     {
+      choice: request.slice,
       shadow,
       policy: config.scheduling,
       answerLimitMs: config.routing.answerLimitMs ?? ANSWER_LIMIT_MS,
@@ -71,7 +78,7 @@ const reportOf = async (
     breather,
     context.signal,
   );
-  const { history, runs: observed } = await fold.finish(request.slice, breather);
+  const { history, runs: observed } = await fold.finish(breather);
   await onProgress('observed', history.tasks.size, history.tasks.size);
   const firstOffset = found.offset + 1;
   const live =
@@ -81,11 +88,9 @@ const reportOf = async (
           effects: { generate: deps.generate, check: deps.check },
           ports,
           context,
-          log,
-          place,
           history,
           firstOffset,
-          maxCalls: request.max_calls,
+          budget: openBudget({ max: request.max_calls, spent: found.calls, say: onCalls }),
           prompt: request.changes.prompt,
         })
       : undefined;
@@ -118,8 +123,10 @@ export const replayEffect = (deps: ReplayEffectDeps): Effect => ({
     context.signal.throwIfAborted();
     const found = await findReplay(deps.log, work.projectid, replay_id, work.data.context.created, context.signal);
     if (found === undefined)
-      throw new Fault('terminal', 'replay_missing', `the log of project ${work.projectid} holds no request for replay ${replay_id}`);
-    if (found.hasEnded) return [];
+      // A read of the log may be a little behind what was appended to it.
+      throw new Fault('retryable', 'replay_missing', `the log of project ${work.projectid} holds no request for replay ${replay_id}`);
+    const isOther = work.causationid !== undefined && work.causationid !== found.request.id;
+    if (found.hasEnded || isOther) return [];
     const report = await reportOf(deps, work, ports, context, found);
     const completed: DataOf<'dats.replay.completed'> = {
       replay_id,

@@ -2,7 +2,7 @@
 //
 // H1. Events count in the order in which the deciders folded them: by (`afteroffset`, offset), not as they lie in the log. An event's moment never comes before
 // that of an earlier one. What the deciders answered tells when they took it in; what they did not answer lies between the neighbours that are known. H2. What was due and not fired tells when the deciders
-// were away: a lane fires nothing then either. H3. Nothing here is changed after `finish`.
+// were away: a lane fires nothing then either. H3. Nothing here is changed after `finish`. H4. Of tasks that cannot be chosen only the moments are kept.
 import { type DatsEvent, type EventOf, Fault } from '../../schemas/index.js';
 import { millisOf } from '../iso-time.js';
 import type { SchedulingPolicy } from '../scheduling/index.js';
@@ -13,24 +13,28 @@ import { inputsOf, reasonOf } from './call.js';
 import { type Anchor, settleMoments } from './moments.js';
 import type { AttemptRecord, History, Moment, Said, Stretch, TaskRecord } from './record.js';
 import { openRuns, type Runs } from './runs.js';
-import { type Choice, choose } from './slice.js';
+import { type Choice, choose, openSieve } from './slice.js';
+import { textBytes } from './text-bytes.js';
 
 const WAITING_DROPPED = 1_024;
-/** Tasks that are kept at most. */
-export const REPLAY_TASKS_LIMIT = 200_000;
+/** What is kept at most: tasks, and bytes of what people and models wrote in them. */
+export const REPLAY_LIMITS = { tasks: 200_000, bytes: 256 * 1024 * 1024 };
 
 export interface HistoryOptions {
+  readonly choice: Choice;
   /** Project id of the lanes. */
   readonly shadow: string;
   readonly policy: SchedulingPolicy;
   /** How long an analysis or a plan may take, milliseconds. */
   readonly answerLimitMs: number;
+  readonly limits?: typeof REPLAY_LIMITS;
 }
 
 export interface HistoryFold {
+  /** @throws Fault terminal `replay_too_large`. */
   take(event: DatsEvent, offset: number): void;
   /** The tasks that are chosen. `runs`: how they went. */
-  finish(choice: Choice, breather: Breather): Promise<{ readonly history: History; readonly runs: Runs }>;
+  finish(breather: Breather): Promise<{ readonly history: History; readonly runs: Runs }>;
 }
 
 /** When something is due, and since when that is known. */
@@ -48,14 +52,16 @@ interface Waits {
   reason?: string;
 }
 
-export const openHistory = ({ shadow, policy, answerLimitMs }: HistoryOptions): HistoryFold => {
+export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = REPLAY_LIMITS }: HistoryOptions): HistoryFold => {
+  const keeps = openSieve(choice);
   const tasks = new Map<string, Waits>();
   const runs = openRuns();
   const anchors: Anchor[] = [];
-  const unsettled: Said[] = [];
+  const unsettled: Pick<Said, 'offset' | 'time' | 'moment'>[] = [];
   const waited: (Wait & { readonly until: Moment })[] = [];
   const ticked = new Set<string>();
   let events = 0;
+  let bytes = 0;
 
   const resolve = (wait: Wait | undefined, until: Moment): undefined => {
     if (wait !== undefined) waited.push({ ...wait, until });
@@ -73,9 +79,6 @@ export const openHistory = ({ shadow, policy, answerLimitMs }: HistoryOptions): 
 
   const created = (event: EventOf<'dats.task.created'>, said: Said, own: boolean): void => {
     const { task_id: id, options } = event.data;
-    if (tasks.has(id)) return;
-    if (tasks.size >= REPLAY_TASKS_LIMIT)
-      throw new Fault('terminal', 'replay_too_large', `more than ${REPLAY_TASKS_LIMIT} tasks; replay a part: give from, until or task_ids`);
     const record: TaskRecord = {
       id,
       created: event,
@@ -192,15 +195,25 @@ export const openHistory = ({ shadow, policy, answerLimitMs }: HistoryOptions): 
     }
   };
 
+  const hold = (event: DatsEvent): void => {
+    bytes += textBytes(event);
+    const isFull = event.type === 'dats.task.created' && tasks.size >= limits.tasks;
+    if (!isFull && bytes <= limits.bytes) return;
+    const most = isFull ? `${limits.tasks} tasks` : `${Math.round(limits.bytes / 1024 / 1024)} MiB of descriptions, files and reasons`;
+    throw new Fault('terminal', 'replay_too_large', `more than ${most} would have to be held; replay a shorter part: give from and until`);
+  };
+
   const folded = (real: DatsEvent, offset: number, own: boolean): void => {
-    const event = own && !isInput(real) ? real : inShadow(real, shadow);
-    const time = millisOf(event.time);
+    const time = millisOf(real.time);
     const moment = own ? ownMoment(real, time) : { at: Number.NaN, order: offset };
+    if (!own) unsettled.push({ offset, time, moment });
+    const waits = 'task_id' in real.data ? tasks.get(real.data.task_id ?? '') : undefined;
+    if (real.type === 'dats.task.created' ? waits !== undefined || !keeps(real.data, offset) : waits === undefined) return;
+    const event = own && !isInput(real) ? real : inShadow(real, shadow);
     const said: Said = { event, offset, time, moment };
-    if (!own) unsettled.push(said);
+    hold(event);
     runs.take(event);
     if (event.type === 'dats.task.created') return created(event, said, own);
-    const waits = 'task_id' in event.data ? tasks.get(event.data.task_id ?? '') : undefined;
     if (waits === undefined) return;
     about(waits, event, said, own);
     if (event.type === 'dats.task.rejected' || event.type === 'dats.task.attempt.failed')
@@ -227,7 +240,7 @@ export const openHistory = ({ shadow, policy, answerLimitMs }: HistoryOptions): 
       readUpTo(Number(event.afteroffset));
       folded(event, offset, true);
     },
-    async finish(choice, breather) {
+    async finish(breather) {
       readUpTo(Number.POSITIVE_INFINITY);
       settleMoments(unsettled, anchors);
       await breather.give();

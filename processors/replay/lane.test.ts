@@ -2,11 +2,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ReplayChanges, ReplaySlice } from '../../schemas/index.js';
+import { profileOf } from '../qa/profile.js';
 import { openBreather } from './breather.js';
 import { compare } from './compare.js';
-import { openHistory } from './history.js';
+import { openHistory, REPLAY_LIMITS } from './history.js';
 import { runLane } from './lane.js';
-import { isJudged } from './record.js';
+import { type History, isJudged } from './record.js';
 import { isSameWay } from './runs.js';
 import { statisticsOf } from './statistics.js';
 import { eventIn, type MadeHistory, makeHistory } from './testing/index.js';
@@ -17,9 +18,9 @@ const SHADOW = 'p~replay~1';
 const never = new AbortController().signal;
 
 const read = (made: MadeHistory, slice: ReplaySlice = {}) => {
-  const fold = openHistory({ shadow: SHADOW, policy: made.scheduling, answerLimitMs: made.routing.answerLimitMs! });
+  const fold = openHistory({ choice: slice, shadow: SHADOW, policy: made.scheduling, answerLimitMs: made.routing.answerLimitMs! });
   for (const record of made.records) fold.take(eventIn(record), record.offset);
-  return fold.finish(slice, openBreather(never));
+  return fold.finish(openBreather(never));
 };
 
 const laneOf = async (made: MadeHistory, changes: ReplayChanges, slice: ReplaySlice = {}) => {
@@ -40,8 +41,14 @@ const laneOf = async (made: MadeHistory, changes: ReplayChanges, slice: ReplaySl
   }).then((lane) => ({ lane, observed, history }));
 };
 
-const reportOf = async (made: MadeHistory, changes: ReplayChanges, slice: ReplaySlice = {}) => {
+const reportOf = async (
+  made: MadeHistory,
+  changes: ReplayChanges,
+  slice: ReplaySlice = {},
+  edit: (history: History) => void = () => {},
+) => {
   const { history, runs: observed } = await read(made, slice);
+  edit(history);
   return compare({
     request: { grade: 'policy', slice, changes },
     project: 'p',
@@ -120,8 +127,53 @@ describe('a candidate', () => {
   it('of a model that nobody has seen is not comparable', async () => {
     const report = await reportOf(made, { model: 'unheard-of' });
     expect(report.verdict).toBe('not_comparable');
-    expect(report.reasons[0]).toMatch(/no answer of/);
+    expect(report.reasons[0]).toMatch(/fewer than 5 outcomes of/);
     expect(report.lanes.candidate.by_model).toHaveProperty('unheard-of');
+  });
+
+  it('of a model that was asked and never answered, or answered seldom, is not comparable', async () => {
+    const first = (history: History, count: number) =>
+      [...history.tasks.values()].filter((task) => isJudged(task) && task.attempts[0]?.verdict !== undefined).slice(0, count);
+    const asked = (history: History): void => {
+      for (const { attempts } of first(history, 1)) {
+        const { outcome: _, verdict: __, ...rest } = attempts[0]!;
+        attempts[0] = { ...rest, model: 'slow' };
+      }
+    };
+    const answered = (history: History): void => {
+      for (const { attempts } of first(history, 2)) {
+        const { outcome, ...rest } = attempts[0]!;
+        const { event } = outcome!;
+        if (event.type !== 'dats.task.output.created') throw new Error(`a ${event.type}`);
+        attempts[0] = { ...rest, model: 'slow', outcome: { ...outcome!, event: { ...event, data: { ...event.data, model: 'slow' } } } };
+      }
+    };
+    for (const edit of [asked, answered]) {
+      const report = await reportOf(made, { model: 'slow' }, {}, edit);
+      expect(report.estimates.unseen).toBeGreaterThan(report.estimates.outcomes * 0.9);
+      expect(report.comparability.reproduced).toBeGreaterThanOrEqual(0.95);
+      expect([report.verdict, report.reasons[0]]).toEqual(['not_comparable', expect.stringMatching(/fewer than 5 outcomes of/)]);
+    }
+  });
+
+  it('with a prompt of its own, or a stricter profile, has estimates of what nobody has seen', async () => {
+    const prompted = await reportOf(made, { prompt: 'Answer with the word banana only.' });
+    expect(prompted.estimates.unseen).toBe(prompted.estimates.outcomes);
+    expect(prompted.verdict).toBe('not_comparable');
+    const { lane, history } = await laneOf(made, { qa_profile: 'tests' });
+    const estimated = [...lane.runs.tasks].filter(([, { attempts }]) => attempts.some((attempt) => attempt.estimated)).map(([id]) => id);
+    expect(estimated.length).toBeGreaterThan(0);
+    expect(estimated.some((id) => profileOf(history.tasks.get(id)!.created.data) !== 'tests')).toBe(true);
+    expect(lane.estimates.unseen).toBeGreaterThan(0);
+    const same = await laneOf(made, { max_running: 1 });
+    expect(same.lane.estimates.unseen).toBe(0);
+  });
+
+  it('of which less than half is known is not comparable', async () => {
+    const report = await reportOf(made, { model: 'small-model' });
+    expect(report.estimates.unseen).toBe(0);
+    expect(report.comparability.known).toBeLessThan(0.5);
+    expect(report.verdict).toBe('not_comparable');
   });
 
   it('with fewer places takes longer, with the same answers', async () => {
@@ -196,14 +248,56 @@ describe('a slice', () => {
     expect([...history.tasks.values()].every(({ creation }) => creation.offset < at[20]! || history.tasks.size > 10)).toBe(true);
   });
 
+  it('holds what may be of it, and no more; it goes the way that it would have gone with everything held', async () => {
+    const all = (await read(made)).history.tasks;
+    const at = [...all.values()].filter(({ planned }) => !planned).map(({ creation }) => creation.offset);
+    const until = at[15]!;
+    const ids = [...all.values()]
+      .filter(({ planned }) => !planned)
+      .slice(0, 3)
+      .map(({ id }) => id);
+    const within = (choice: ReplaySlice, tasks: number) => {
+      const options = { shadow: SHADOW, policy: made.scheduling, answerLimitMs: made.routing.answerLimitMs! };
+      const fold = openHistory({ ...options, choice, limits: { ...REPLAY_LIMITS, tasks } });
+      for (const record of made.records) fold.take(eventIn(record), record.offset);
+      return fold.finish(openBreather(never));
+    };
+    const sliced = await read(made, { until });
+    expect([...sliced.history.tasks.values()].every(({ creation, planned }) => planned || creation.offset < until)).toBe(true);
+    const { size } = sliced.history.tasks;
+    expect((await within({ until }, size)).history.tasks.size).toBe(size);
+    expect(() => within({ until }, size - 1)).toThrow(
+      expect.objectContaining({ kind: 'terminal', code: 'replay_too_large', message: expect.stringMatching(/from and until/) }),
+    );
+    expect(() => within({}, size)).toThrow(expect.objectContaining({ code: 'replay_too_large' }));
+    const named = await within({ task_ids: ids }, size);
+    expect([...named.history.tasks.keys()]).toEqual(expect.arrayContaining(ids));
+    for (const [id, { creation, attempts }] of sliced.history.tasks) {
+      expect(creation.moment, id).toEqual(all.get(id)!.creation.moment);
+      expect(attempts, id).toEqual(all.get(id)!.attempts);
+    }
+  });
+
+  it('of more text than is held is refused, with what helps', () => {
+    const options = { shadow: SHADOW, policy: made.scheduling, answerLimitMs: made.routing.answerLimitMs!, choice: {} };
+    const fold = openHistory({ ...options, limits: { ...REPLAY_LIMITS, bytes: 2_000 } });
+    const takeAll = (): void => {
+      for (const record of made.records) fold.take(eventIn(record), record.offset);
+    };
+    expect(takeAll).toThrow(
+      expect.objectContaining({ code: 'replay_too_large', message: expect.stringMatching(/descriptions.*from and until/) }),
+    );
+  });
+
   it('takes what was before it as it was: artifacts are inputs, nobody waits', async () => {
     const all = (await read(made)).history.tasks;
     const dependent = [...all.values()].find(
       ({ created, attempts, planned }) => !planned && created.data.depends_on.length > 0 && attempts.length > 0,
     )!;
-    const fold = openHistory({ shadow: SHADOW, policy: made.scheduling, answerLimitMs: made.routing.answerLimitMs! });
+    const choice = { task_ids: [dependent.id] };
+    const fold = openHistory({ choice, shadow: SHADOW, policy: made.scheduling, answerLimitMs: made.routing.answerLimitMs! });
     for (const record of made.records) if (record.offset >= dependent.creation.offset) fold.take(eventIn(record), record.offset);
-    const { created } = (await fold.finish({ task_ids: [dependent.id] }, openBreather(never))).history.tasks.get(dependent.id)!;
+    const { created } = (await fold.finish(openBreather(never))).history.tasks.get(dependent.id)!;
     expect(created.data.depends_on).toEqual([]);
     expect(created.data.inputs).toEqual(dependent.inherited);
   });

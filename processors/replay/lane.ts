@@ -1,11 +1,13 @@
 // A lane: the real deciders over a shadow project on a virtual clock. People's events come when they came, answers as the oracle gives them.
 //
 // L1. Nothing leaves a lane: it has no log, and its project's id is one that no door accepts. L2. The same history and changes give the same lane. L3. With nothing
-// changed, everything happens at its recorded moment and in its recorded order. L4. It ends when every task that had ended has.
+// changed, everything happens at its recorded moment and in its recorded order. L4. It ends when every task that had ended has. L5. A fault in a lane is the
+// replay's end, never the node's: the real project goes on.
 import {
   type DatsEvent,
   type EventOf,
   Fault,
+  isFault,
   isTerminal,
   LIFECYCLE,
   type ReplayChanges,
@@ -55,6 +57,10 @@ export interface Lane {
 export const SOURCE = '/deciders/replay';
 /** Timers in a row that nothing comes of: more is a fault of this code. */
 const IDLE_TICKS = 1_000;
+
+/** L5. */
+export const endOfReplay = (error: unknown): unknown =>
+  isFault(error, 'fatal') ? new Fault('terminal', error.code, error.message, { cause: error }) : error;
 
 export const runLane = async (options: LaneOptions): Promise<Lane> => {
   const { project, shadow, history, changes, routing, statistics, breather, firstOffset } = options;
@@ -126,10 +132,10 @@ export const runLane = async (options: LaneOptions): Promise<Lane> => {
     clock = Math.max(clock, when.at, due);
     const said = fold.tick(clock, offset);
     idle = said.length === 0 ? idle + 1 : 0;
-    if (idle > IDLE_TICKS) throw new Fault('fatal', 'replay_stuck', `timers of ${shadow} are due and nothing comes of them`);
+    if (idle > IDLE_TICKS) throw new Fault('terminal', 'replay_stuck', `timers of ${shadow} are due and nothing comes of them`);
     heard(said);
   };
-  const step = (): boolean => {
+  const stepped = (): boolean => {
     const due = fold.nextDue();
     const timer = due === undefined ? undefined : fire(Math.max(due, clock));
     const next = agenda.next();
@@ -142,11 +148,19 @@ export const runLane = async (options: LaneOptions): Promise<Lane> => {
     clock = Math.max(clock, next.when.at);
     const event = next.what();
     if (event === undefined) return true;
+    idle = 0;
     offset++;
     if (options.live !== undefined) events.push(event);
     took(event);
     heard(fold.take(event, offset));
     return true;
+  };
+  const step = (): boolean => {
+    try {
+      return stepped();
+    } catch (error) {
+      throw endOfReplay(error);
+    }
   };
   const settle = async (): Promise<void> => {
     const next = agenda.next();

@@ -1,15 +1,15 @@
 // Grade `generation`: what is not on record is really asked and really checked, by the same effects as ever, with other ports.
 //
-// V1. At most `maxCalls` calls of a model. V2. What an effect says goes nowhere: its outcome is an event of the lane. V3. Outputs go to the content-addressed
-// store, where they are nobody's until an event names them. V4. Calls are accounted to the replay, not to the tasks.
+// V1. No more calls of a model than the budget has. V2. What an effect says goes nowhere: its outcome is an event of the lane. V3. Outputs go to the content-addressed
+// store, where they are nobody's until an event names them. V4. Calls are accounted to the replay, not to the tasks. V5. Where one fails for infrastructure's sake the
+// others are stopped: the lane is decided anew. V6. A fault that would end a node ends the replay.
 import type { Ask, Message, ModelGateway } from '../../models/index.js';
 import { type DatsEvent, type EventOf, Fault } from '../../schemas/index.js';
-import { eventOf } from '../../streams/index.js';
 import type { Draft } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
-import type { EventsOf } from './lane.js';
+import type { Budget } from './budget.js';
+import { type EventsOf, endOfReplay } from './lane.js';
 import type { Live, WorkEvent } from './oracle.js';
-import type { ReadableLog } from './read.js';
 import type { History } from './record.js';
 
 export interface LiveOptions {
@@ -18,11 +18,9 @@ export interface LiveOptions {
   readonly effects: { readonly generate: Effect; readonly check: Effect };
   readonly ports: EffectPorts;
   readonly context: EffectContext;
-  readonly log: ReadableLog;
-  readonly place: { readonly topic: 'dats.lifecycle'; readonly partition: number };
   readonly history: History;
   readonly firstOffset: number;
-  readonly maxCalls: number;
+  readonly budget: Budget;
   /** In place of the system message. */
   readonly prompt: string | undefined;
 }
@@ -58,24 +56,23 @@ const outcomeIn = (drafts: readonly Draft[]): Draft => {
 };
 
 export const openLive = (options: LiveOptions) => {
-  const { effects, ports, context, log, place, firstOffset, maxCalls } = options;
+  const { effects, ports, context, firstOffset, budget } = options;
   const recorded = outputOffsets(options.history);
   const shadowPorts: EffectPorts = { ...ports, models: modelsFor(options) };
-  let calls = 0;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([context.signal, failed.signal]);
 
   return (events: EventsOf): Live => {
+    // The real project's events come from the replay's own context: it waits for a log that is away.
     const eventAt = async (offset: number): Promise<DatsEvent> => {
       if (offset < firstOffset) return context.eventAt(offset);
       const event = events(offset);
       if (event === undefined) throw new Fault('terminal', 'event_missing', `the lane has no event at ${offset}`);
       const real = recorded.get(event.id);
-      if (real === undefined || event.type !== 'dats.task.output.created') return event;
-      const record = await log.get({ ...place, offset: real });
-      if (record === undefined) throw new Fault('terminal', 'event_missing', `the log has no event at offset ${real}`);
-      return eventOf(record);
+      return real === undefined || event.type !== 'dats.task.output.created' ? event : context.eventAt(real);
     };
     const shadow: EffectContext = {
-      signal: context.signal,
+      signal,
       eventAt,
       emit: async () => {},
       onText: () => {},
@@ -84,18 +81,28 @@ export const openLive = (options: LiveOptions) => {
       worker: context.worker,
       fence: 'replay',
     };
-    const run = async (effect: Effect, work: WorkEvent): Promise<{ readonly draft: Draft; readonly tookMs: number }> => {
+    const made = async (effect: Effect, work: WorkEvent): Promise<{ readonly draft: Draft; readonly tookMs: number }> => {
+      signal.throwIfAborted();
       const began = performance.now();
       const draft = outcomeIn(await effect.run(work, shadowPorts, shadow));
       return { draft, tookMs: draft.type === 'dats.task.output.created' ? draft.data.duration_ms : performance.now() - began };
     };
+    /** V5, V6. */
+    const stopping = async <T>(run: Promise<T>): Promise<T> => {
+      try {
+        return await run;
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      }
+    };
+    const run = (effect: Effect, work: WorkEvent) => made(effect, work).catch((error: unknown) => Promise.reject(endOfReplay(error)));
     return {
       generate: (work) => {
-        if (calls >= maxCalls) return undefined;
-        calls++;
-        return run(effects.generate, work);
+        const allowed = budget.take();
+        return allowed && stopping(allowed.then(() => run(effects.generate, work)));
       },
-      check: (work) => run(effects.check, work),
+      check: (work) => stopping(run(effects.check, work)),
     };
   };
 };

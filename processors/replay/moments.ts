@@ -8,7 +8,7 @@ export interface Anchor {
 }
 
 /** Sets the moments of `said`, which are in the order of their offsets, as the anchors are: known ones as they are, others by their own time, between their neighbours. */
-export const settleMoments = (said: readonly Said[], anchors: readonly Anchor[]): void => {
+export const settleMoments = (said: readonly Pick<Said, 'offset' | 'time' | 'moment'>[], anchors: readonly Anchor[]): void => {
   // A clock that was set back is no reason to change the order.
   let latest = Number.NEGATIVE_INFINITY;
   const known = anchors.map(({ offset, at }) => {

@@ -2,6 +2,7 @@
 //
 // O1. Nothing is asked here; `live` alone may. O2. What is served comes as long after its call as it did then. O3. Work of tasks that had not ended is never
 // counted: it is answered as far as the record goes. O4. An outcome that was cut off (a timeout, a cancel) is silence for as long as it was waited for; who waits longer gets an estimate.
+// O5. Answers to another prompt, and verdicts of another profile, are nothing that this history has seen.
 import type { DatsEvent, EventOf, ReplayChanges, ReplayCounters, Work } from '../../schemas/index.js';
 import { type Draft, say } from '../draft.js';
 import { stamp } from '../host/stamp.js';
@@ -82,17 +83,19 @@ export const openOracle = (options: OracleOptions): Oracle => {
 
   const estimateOutcome = (work: WorkEvent, at: number): DatsEvent => {
     const { task_id, attempt } = work.data;
-    const { expectation, seen } = statistics.expect({ tier: work.data.tier, model: work.data.model, attempt });
-    mark(work, seen);
+    const { expectation, seen } = statistics.expect('outcome', { tier: work.data.tier, model: work.data.model, attempt });
+    mark(work, seen && changes.prompt === undefined);
     const isAnswered = drawOf(task_id, attempt, 'answered') < expectation.answered;
     const draft = isAnswered ? outputDraft(work, expectation, tasks.get(task_id)) : failureDraft(work, expectation);
     return eventOf(draft, work, at);
   };
 
   const estimateVerdict = (work: WorkEvent, at: number): DatsEvent => {
-    const { task_id, attempt } = work.data;
-    const { expectation, seen } = statistics.expect({ tier: work.data.tier, model: attemptOf(task_id)?.model, attempt });
-    mark(work, seen);
+    const { task_id, tier, attempt, qa_profile = 'syntax' } = work.data;
+    const { expectation, seen } = statistics.expect('verdict', { tier, model: attemptOf(task_id)?.model, attempt });
+    const task = tasks.get(task_id);
+    const isOfRecord = task === undefined || profileOf(task.created.data) === qa_profile;
+    mark(work, seen && isOfRecord && changes.prompt === undefined);
     return eventOf(verdictDraft(work, drawOf(task_id, attempt, 'accepted') < expectation.accepted), work, at);
   };
 
@@ -126,7 +129,7 @@ export const openOracle = (options: OracleOptions): Oracle => {
     countIn(call === undefined && live !== undefined ? 'blocked' : 'missed', work);
     if (call !== undefined) return awaitLive(work, now, call);
     const { tier, model, attempt } = work.data;
-    const at = now + statistics.expect({ tier, model, attempt }).expectation.delayMs;
+    const at = now + statistics.expect('outcome', { tier, model, attempt }).expectation.delayMs;
     later(at, () => estimateOutcome(work, at));
   };
 
@@ -141,7 +144,7 @@ export const openOracle = (options: OracleOptions): Oracle => {
       return serve(record.outcome, record.readyMs, now);
     }
     if (!isJudged(task)) return;
-    const expected = statistics.expect({ tier, model, attempt }).expectation.delayMs;
+    const expected = statistics.expect('outcome', { tier, model, attempt }).expectation.delayMs;
     silence(work, now, (record.endedMs ?? record.readyMs) - record.readyMs, expected, estimateOutcome);
   };
 
@@ -150,7 +153,7 @@ export const openOracle = (options: OracleOptions): Oracle => {
     countIn('missed', work);
     const isReal = live !== undefined && isCounted(work) && attemptOf(task_id)?.estimated !== true;
     if (isReal) return awaitLive(work, now, live.check(work));
-    const at = now + statistics.expect({ tier, model: attemptOf(task_id)?.model, attempt }).expectation.verdictMs;
+    const at = now + statistics.expect('verdict', { tier, model: attemptOf(task_id)?.model, attempt }).expectation.verdictMs;
     later(at, () => estimateVerdict(work, at));
   };
 
@@ -172,7 +175,7 @@ export const openOracle = (options: OracleOptions): Oracle => {
       work,
       now,
       waited,
-      statistics.expect({ tier: work.data.tier, model: undefined, attempt }).expectation.verdictMs,
+      statistics.expect('verdict', { tier: work.data.tier, model: undefined, attempt }).expectation.verdictMs,
       estimateVerdict,
     );
   };

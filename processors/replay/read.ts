@@ -33,7 +33,7 @@ async function* recordsOf(
   const offset = Math.max(range.from, first);
   if (offset >= until) return;
   for await (const records of log.read({ ...at, offset }, signal, { until, maxBatch: MAX_BATCH }))
-    yield records.filter(({ key, type }) => key === project && types.has(type));
+    yield records.filter(({ headers, type }) => types.has(type) && headers['projectid'] === project);
   signal.throwIfAborted();
 }
 
@@ -44,7 +44,19 @@ export interface FoundReplay {
   /** Ids of what was said of it since. */
   readonly said: ReadonlySet<string>;
   readonly hasEnded: boolean;
+  /** Calls of models that earlier runs may have made. */
+  readonly calls: number;
 }
+
+/** What does not decode is nothing: it became a dead letter, and was never folded. */
+const readable = (record: Recorded): DatsEvent | undefined => {
+  try {
+    return eventOf(record);
+  } catch (error) {
+    if (isFault(error, 'terminal')) return undefined;
+    throw error;
+  }
+};
 
 /** What the log says of a replay, from `from` on; undefined where it was never asked for. */
 export const findReplay = async (
@@ -57,27 +69,24 @@ export const findReplay = async (
   let found: { readonly request: EventOf<'dats.replay.requested'>; readonly offset: number } | undefined;
   const said = new Set<string>();
   let hasEnded = false;
+  let calls = 0;
   for await (const records of recordsOf(log, project, { from }, TOLD, signal))
     for (const record of records) {
-      const event = eventOf(record);
-      if (!('replay_id' in event.data) || event.data.replay_id !== replayId) continue;
+      const event = readable(record);
+      if (event === undefined || !('replay_id' in event.data) || event.data.replay_id !== replayId) continue;
       said.add(event.id);
       if (event.type === 'dats.replay.requested') found ??= { request: event, offset: record.offset };
+      if (event.type === 'dats.replay.progressed') calls = Math.max(calls, event.data.calls ?? 0);
       hasEnded ||= event.type === 'dats.replay.completed' || event.type === 'dats.replay.failed';
     }
-  return found && { ...found, said, hasEnded };
+  return found && { ...found, said, hasEnded, calls };
 };
 
-/** As the deciders took it: their own events never were checked, and what does not decode became a dead letter and was never folded. */
-const foldable = (record: Recorded): DatsEvent | undefined => {
-  if (record.event === undefined && record.headers['afteroffset'] !== undefined) return decodeWritten(record.headers, record.value);
-  try {
-    return eventOf(record);
-  } catch (error) {
-    if (isFault(error, 'terminal')) return undefined;
-    throw error;
-  }
-};
+/** As the deciders took it: their own events never were checked. */
+const foldable = (record: Recorded): DatsEvent | undefined =>
+  record.event === undefined && record.headers['afteroffset'] !== undefined
+    ? decodeWritten(record.headers, record.value)
+    : readable(record);
 
 /** Folds what is said of a project's tasks from `from` up to (excluding) `until`. */
 export const readHistory = async (

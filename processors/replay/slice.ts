@@ -1,12 +1,29 @@
 // Which tasks a replay is about: those created in the slice, with all their subtasks and with what they depend on.
 //
 // S1. What a task depends on belongs to it, wherever it was created, as far as it was read. S2. What was not read is taken as it was: the artifacts that came of it are
-// inputs, and nobody waits for it.
-import type { ReplaySlice } from '../../schemas/index.js';
+// inputs, and nobody waits for it. S3. What is created after the slice, or after the last of the named tasks, is not kept while the history is read, unless it is a
+// subtask of what is, or is waited for.
+import type { DataOf, ReplaySlice } from '../../schemas/index.js';
 import type { Breather } from './breather.js';
 import type { TaskRecord } from './record.js';
 
 export type Choice = ReplaySlice;
+
+/** S3. Says of each task, in the order of their creation, whether it is kept. */
+export const openSieve = ({ until = Number.POSITIVE_INFINITY, task_ids }: Choice) => {
+  const kept = new Set<string>();
+  const waitedFor = new Set<string>();
+  const missing = task_ids === undefined ? undefined : new Set(task_ids);
+  return ({ task_id, parent_id, depends_on }: DataOf<'dats.task.created'>, offset: number): boolean => {
+    const isBefore = offset < until && missing?.size !== 0;
+    const isSubtask = parent_id !== undefined && kept.has(parent_id);
+    if (!isBefore && !isSubtask && !waitedFor.has(task_id)) return false;
+    kept.add(task_id);
+    missing?.delete(task_id);
+    for (const id of depends_on) if (!kept.has(id)) waitedFor.add(id);
+    return true;
+  };
+};
 
 const isNamed = ({ id, creation }: TaskRecord, { from = 0, until = Number.POSITIVE_INFINITY, task_ids }: Choice): boolean =>
   creation.offset >= from && creation.offset < until && (task_ids === undefined || task_ids.includes(id));

@@ -1,16 +1,18 @@
 // What this history says about outcomes nobody recorded: how often such a call was answered and its answer accepted, what it took, how long.
 //
 // E1. Deterministic: a draw follows from task, attempt and question alone, so lanes that ask the same get the same. E2. The nearest group that has
-// MIN_SAMPLES counts: the same model (or, where none is named, tier) at a first or at a later attempt; else whatever the attempt; else the whole history.
+// MIN_SAMPLES counts: the same model (or, where none is named, tier) at a first or at a later attempt; else whatever the attempt; else the whole history, and then
+// the outcome is one of something unseen. E3. A sample is an outcome that is on record: what was only asked, or cut off, tells nothing.
 import { createHash } from 'node:crypto';
 import type { Breather } from './breather.js';
 import { type AttemptRecord, isJudged, type TaskRecord } from './record.js';
 
-const MIN_SAMPLES = 5;
+export const MIN_SAMPLES = 5;
 
 /** Of a group of attempts. Times in milliseconds. */
 export interface Expectation {
-  readonly samples: number;
+  /** Outcomes, and verdicts on answers. */
+  readonly samples: { readonly outcome: number; readonly verdict: number };
   /** Share of calls that were answered with files. */
   readonly answered: number;
   /** Share of judged answers that were accepted. */
@@ -27,8 +29,11 @@ export interface Expectation {
 }
 
 export interface Statistics {
-  /** `seen`: the model or tier itself is known here. */
-  expect(call: { readonly tier: string; readonly model: string | undefined; readonly attempt: number }): {
+  /** What is to be expected as the outcome of a call, or as the verdict on an answer. `seen`: of the model or tier itself (E2). */
+  expect(
+    what: 'outcome' | 'verdict',
+    call: { readonly tier: string; readonly model: string | undefined; readonly attempt: number },
+  ): {
     readonly expectation: Expectation;
     readonly seen: boolean;
   };
@@ -92,7 +97,7 @@ const share = (part: number, whole: number, none: number): number => (whole === 
 const expectationOf = (group: Group): Expectation => {
   const [model, provider] = JSON.parse(mostOf(group.models) ?? '["unknown","unknown"]') as [string, string];
   return {
-    samples: group.calls,
+    samples: { outcome: group.calls, verdict: group.judged },
     answered: share(group.answers, group.calls, 1),
     accepted: share(group.accepted, group.judged, 1),
     tokensIn: Math.round(share(group.tokensIn, group.answers, 0)),
@@ -105,7 +110,9 @@ const expectationOf = (group: Group): Expectation => {
   };
 };
 
-const when = (attempt: number): string => (attempt === 1 ? 'first' : 'later');
+const ofTier = (tier: string): string => JSON.stringify({ tier });
+const ofModel = (model: string): string => JSON.stringify({ model });
+const ofAttempt = (who: string, attempt: number): string => `${who} ${attempt === 1 ? 'first' : 'later'}`;
 
 export const statisticsOf = async (tasks: Iterable<TaskRecord>, breather: Breather): Promise<Statistics> => {
   const groups = new Map<string, Group>([['all', newGroup()]]);
@@ -118,26 +125,25 @@ export const statisticsOf = async (tasks: Iterable<TaskRecord>, breather: Breath
     if (breather.isDue()) await breather.give();
     if (!isJudged(task)) continue;
     for (const attempt of task.attempts) {
-      if (attempt === undefined) continue;
-      const output = attempt.outcome?.event;
-      const model = output?.type === 'dats.task.output.created' ? output.data.model : attempt.model;
-      for (const who of model === undefined ? [`tier ${attempt.tier}`] : [`tier ${attempt.tier}`, `model ${model}`]) {
+      const output = attempt?.outcome?.event;
+      if (output === undefined) continue;
+      const model = output.type === 'dats.task.output.created' ? output.data.model : attempt.model;
+      for (const who of model === undefined ? [ofTier(attempt.tier)] : [ofTier(attempt.tier), ofModel(model)]) {
         into(who, attempt);
-        into(`${who} ${when(attempt.attempt)}`, attempt);
+        into(ofAttempt(who, attempt.attempt), attempt);
       }
       into('all', attempt);
     }
   }
   const expectations = new Map([...groups].map(([key, group]) => [key, expectationOf(group)]));
   return {
-    expect({ tier, model, attempt }) {
-      const who = model === undefined ? `tier ${tier}` : `model ${model}`;
-      const own = [`${who} ${when(attempt)}`, who]
+    expect(what, { tier, model, attempt }) {
+      const who = model === undefined ? ofTier(tier) : ofModel(model);
+      const own = [ofAttempt(who, attempt), who]
         .map((key) => expectations.get(key))
-        .find((found) => found !== undefined && found.samples >= MIN_SAMPLES);
-      const any = own ?? expectations.get(who) ?? expectations.get('all')!;
-      const seen = expectations.get(who) !== undefined;
-      return { seen, expectation: model === undefined || any.model === model ? any : { ...any, model } };
+        .find((found) => found !== undefined && found.samples[what] >= MIN_SAMPLES);
+      const any = own ?? expectations.get('all')!;
+      return { seen: own !== undefined, expectation: model === undefined || any.model === model ? any : { ...any, model } };
     },
   };
 };

@@ -57,6 +57,9 @@ describe('the verdict', () => {
     const blocked = { baseline: counters, candidate: { ...counters, blocked: 20 } };
     expect(judged({}, { counters: blocked }).verdict).toBe('not_comparable');
     expect(judged({}, { estimates: { outcomes: 50, unseen: 50 } }).verdict).toBe('not_comparable');
+    const guessed = judged({ cost_usd: 5 }, { comparability: { reproduced: 1, known: 0.49, comparable: true } });
+    expect(guessed).toMatchObject({ verdict: 'not_comparable', summary: expect.stringMatching(/only 49 % .* \(at least 50 % must be\)/) });
+    expect(judged({}, { comparability: { reproduced: 1, known: 0.5, comparable: true } }).verdict).toBe('pass');
     const nobody = lane({ tasks: 0, completed: 0 });
     expect(judged({}, { lanes: { observed: nobody, baseline: nobody, candidate: nobody } }).reasons[0]).toMatch(/nothing to compare/);
   });

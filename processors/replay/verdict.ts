@@ -1,9 +1,12 @@
 // What a replay says: pass, hold, or that the lanes cannot be compared; with the reasons in words. Pure.
 import type { ReplayLane, ReplayReport } from '../../schemas/index.js';
+import { MIN_SAMPLES } from './statistics.js';
 
 /** Share of tasks that the baseline must end as they ended. Below it the deciders or the configuration have changed too much since. */
 export const REPRODUCED_LEAST = 0.95;
-/** Outcomes of models that this history does not know, of all calls of the candidate. */
+/** Share of the candidate's calls that must be answered from the record, or by a model: below it too much is guessed. */
+export const KNOWN_LEAST = 0.5;
+/** Outcomes of what this history has too few of, of all calls of the candidate. */
 const UNSEEN_MOST = 0.05;
 /** Calls that were not allowed, of all calls of the candidate. */
 const BLOCKED_MOST = 0.05;
@@ -38,7 +41,11 @@ const incomparable = ({ lanes, counters, estimates, comparability }: Judged): re
     );
   if (shareOf(estimates.unseen, calls) > UNSEEN_MOST)
     reasons.push(
-      `${estimates.unseen} outcomes would be of a model or tier that this history has no answer of: replay with grade "generation", or on a slice where it was used`,
+      `${estimates.unseen} outcomes would be of a model, tier, prompt or QA profile that this history has fewer than ${MIN_SAMPLES} outcomes of: replay with grade "generation", or on a slice where it was used`,
+    );
+  if (comparability.known < KNOWN_LEAST)
+    reasons.push(
+      `only ${percent(comparability.known)} of the candidate's calls are known (at least ${percent(KNOWN_LEAST)} must be), the others are guessed: replay with grade "generation", or change less`,
     );
   if (shareOf(counters.candidate.blocked, calls) > BLOCKED_MOST)
     reasons.push(`${counters.candidate.blocked} calls were not allowed: give a larger max_calls, or a smaller slice`);

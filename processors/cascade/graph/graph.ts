@@ -57,6 +57,10 @@ export interface Graph {
   /** -1: not known. */
   indexOf(artifactId: string): number;
   idOf(index: number): string;
+  /** Was it made? Cheap, as `taskAt`; `factAt` puts texts together. */
+  has(index: number): boolean;
+  /** Number of the task that made it, the same for the same task; -1: never made. */
+  taskAt(index: number): number;
   /** Undefined: never made (N2). */
   factAt(index: number): ArtifactFact | undefined;
   /** Indexes of what a task made, in order. */

@@ -74,6 +74,8 @@ export const openGraph = (): Graph => {
     add,
     indexOf: (id) => numberOfId(ids, id),
     idOf: (index) => idAt(ids, index),
+    has: (index) => hasFacts(facts, index),
+    taskAt: (index) => (hasFacts(facts, index) ? taskAt(facts, index) : -1),
     factAt,
     madeBy: madeByTask,
     children: (index) => childrenOf(adjacency, index),

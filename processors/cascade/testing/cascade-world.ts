@@ -13,7 +13,7 @@ import { stamp } from '../../host/index.js';
 import { isoOf } from '../../iso-time.js';
 import { eventOf } from '../../testing/decider-specification.js';
 import { creation } from '../../testing/pipeline-world.js';
-import { type CascadePolicy, decide, isCascadeEvent, nextStep, openProject, type Project, step, take } from '../index.js';
+import { type Asked, type CascadePolicy, decide, isCascadeEvent, nextStep, openProject, type Project, step, take } from '../index.js';
 
 export const POLICY: CascadePolicy = serversSchema.parse({ version: 1 }).cascade;
 const PROJECT = 'p';
@@ -66,7 +66,7 @@ export const openCascadeWorld = (
   let read = 0;
   let saidBelow = 0;
   let answered = 0;
-  let asked = new Set<string>();
+  let asked: Asked = new Map();
   let project = openProject(PROJECT, 0);
 
   const fold = (offset: number): void => {
@@ -159,7 +159,7 @@ export const openCascadeWorld = (
     },
     crash() {
       project = openProject(PROJECT, 0);
-      asked = new Set();
+      asked = new Map();
       for (let offset = 0; offset < committed; offset++) fold(offset);
       read = committed;
       saidBelow = log.length;
@@ -188,7 +188,7 @@ export const openCascadeWorld = (
           checks: [],
           reasons: verdict === 'cleared' ? [] : ['no'],
         };
-        world.append('dats.artifact.revalidated', said, derivedId(cascade_id, artifact_id, 'revalidated'));
+        world.append('dats.artifact.revalidated', said, derivedId(work[answered]!.id, 'revalidated'));
         any = true;
       }
       if (data.redo !== undefined) {
