@@ -92,8 +92,9 @@ export const PROBLEMS = {
   },
   rollback_not_over: {
     status: 409,
-    title: 'Rollback not over yet',
-    explain: 'A rollback can be rolled back when it is over. GET /api/v1/rollbacks/{rollback_id} says how far it is.',
+    title: 'Not over yet',
+    explain:
+      'A cascade, or a rollback, can be rolled back when it is over. GET /api/v1/cascades/{cascade_id} or /api/v1/rollbacks/{rollback_id} says how far it is.',
   },
   task_not_completed: {
     status: 409,

@@ -27,26 +27,26 @@ export interface Impacted {
 export const impactOf = (project: Project, roots: readonly number[], options: ClosureOptions, pricing: Pricing): Impacted => {
   const { graph, marks, tasks: notes } = project;
   const closure = graph.closure(roots, options);
-  const tasks = new Set<string>();
-  const paths = new Set<string>();
+  /** A task by its number, with one artifact that it made. */
+  const tasks = new Map<number, number>();
+  const paths = new Set<number>();
   const outputs = new Set<number>();
   const by_mark = Object.fromEntries(MARKS.map((mark) => [mark, 0])) as Impact['by_mark'];
   const by_depth = new Array<number>(closure.nodes.length === 0 ? 0 : closure.depth + 1).fill(0);
   closure.nodes.forEach((index, place) => {
     by_mark[marks.of(index)]++;
     by_depth[closure.depths[place]!]!++;
-    const fact = graph.factAt(index);
-    if (fact === undefined) return;
-    tasks.add(fact.task_id);
-    paths.add(fact.path);
-    outputs.add(fact.offset);
+    if (!graph.has(index)) return;
+    tasks.set(graph.taskAt(index), index);
+    paths.add(graph.pathAt(index));
+    outputs.add(graph.offsetAt(index));
   });
   const impact: Impact = {
     project_id: project.id,
     roots: by_depth[0] ?? 0,
     artifacts: closure.nodes.length,
     tasks: tasks.size,
-    open_tasks: [...tasks].filter((id) => notes.get(id)?.state === 'open').length,
+    open_tasks: [...tasks.values()].filter((index) => notes.get(graph.factAt(index)!.task_id)?.state === 'open').length,
     paths: paths.size,
     depth: closure.depth,
     by_depth,

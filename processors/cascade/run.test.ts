@@ -120,6 +120,49 @@ describe('the runner of cascades', () => {
   });
 });
 
+describe('many projects at once', () => {
+  it('share commits of a bounded size, and none waits for ever', async () => {
+    const PROJECTS = 6;
+    const USES = 600;
+    const log = openMemoryLog({ partitions: 1 });
+    const world = openCascadeWorld();
+    const root = world.make('a', { 'a.py': 'A' })['a.py']!;
+    for (let i = 0; i < USES; i++) world.make(`b${i}`, { 'a.py': `B${i}` }, [root]);
+    const limits = { per_second: 100_000 };
+    for (let i = 0; i < PROJECTS; i++) {
+      const asked = eventOf('dats.cascade.requested', requestOf(`c${i}`, { artifact_id: root }, limits), { projectid: 'p' });
+      await appendAll(
+        log,
+        [...world.log, asked].map((event) => ({ ...event, id: `${event.id}/${i}`.slice(-60), projectid: `p${i}` }) as DatsEvent),
+      );
+    }
+    const sizes: number[] = [];
+    const run: CascadeRun = {
+      log,
+      views: openMemoryViewStore(),
+      policy: POLICY,
+      configVersion: '1',
+      now: Date.now,
+      onProblem: () => undefined,
+    };
+    const membership = await log.join('cascade', [LIFECYCLE], (assignment) => {
+      const counted = Object.create(assignment, {
+        commit: {
+          value: (commit: Parameters<typeof assignment.commit>[0]) => {
+            sizes.push(commit.outputs.length);
+            return assignment.commit(commit);
+          },
+        },
+      }) as typeof assignment;
+      return runCascades(counted, run);
+    });
+    const all = await driven(log, (events) => events.filter(({ type }) => type === 'dats.cascade.completed').length === PROJECTS);
+    await membership.leave();
+    expect(all.filter(({ type }) => type === 'dats.artifact.tainted')).toHaveLength(PROJECTS * (USES + 1));
+    expect(Math.max(...sizes)).toBeLessThan(3_000);
+  });
+});
+
 describe('a step whose commit is fenced', () => {
   it('ends the run at once, though no record comes', async () => {
     const log = faultyLog(openMemoryLog({ partitions: 1 }));

@@ -94,6 +94,11 @@ export const factsAt = (facts: Facts, index: number): Omit<ArtifactFact, 'artifa
 /** Number of its task. */
 export const taskAt = ({ rows }: Facts, index: number): number => rows[index * FACT + TASK]!;
 
+/** Number of its path. */
+export const pathAt = ({ rows }: Facts, index: number): number => rows[index * FACT + NAMES.path]!;
+
+export const offsetAt = ({ placed }: Facts, index: number): number => placed[index * PLACED]!;
+
 /** Milliseconds since the epoch. */
 export const timeAt = ({ placed }: Facts, index: number): number => placed[index * PLACED + TIME]!;
 

@@ -59,8 +59,11 @@ export interface Graph {
   idOf(index: number): string;
   /** Was it made? Cheap, as `taskAt`; `factAt` puts texts together. */
   has(index: number): boolean;
-  /** Number of the task that made it, the same for the same task; -1: never made. */
+  /** Number of the task that made it, the same for the same task; -1: never made. `pathAt`: likewise. */
   taskAt(index: number): number;
+  pathAt(index: number): number;
+  /** Of its event; -1: never made. */
+  offsetAt(index: number): number;
   /** Undefined: never made (N2). */
   factAt(index: number): ArtifactFact | undefined;
   /** Indexes of what a task made, in order. */

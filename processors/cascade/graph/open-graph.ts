@@ -5,7 +5,7 @@
 // anything that can be seen. G3. Its parts are records and functions over them, not objects with functions: those would be most of a small project's graph.
 import { addEdge, beginEdgesTo, childrenOf, fitAdjacency, openAdjacency, parentsOf } from './adjacency.js';
 import { closureOf } from './closure.js';
-import { areVersions, factsAt, fitFacts, hasFacts, openFacts, putFacts, taskAt } from './facts.js';
+import { areVersions, factsAt, fitFacts, hasFacts, offsetAt, openFacts, pathAt, putFacts, taskAt } from './facts.js';
 import type { ArtifactFact, Graph } from './graph.js';
 import { idAt, internId, numberOfId, openIdIndex } from './id-index.js';
 import { openInterner } from './interner.js';
@@ -76,6 +76,8 @@ export const openGraph = (): Graph => {
     idOf: (index) => idAt(ids, index),
     has: (index) => hasFacts(facts, index),
     taskAt: (index) => (hasFacts(facts, index) ? taskAt(facts, index) : -1),
+    pathAt: (index) => (hasFacts(facts, index) ? pathAt(facts, index) : -1),
+    offsetAt: (index) => (hasFacts(facts, index) ? offsetAt(facts, index) : -1),
     factAt,
     madeBy: madeByTask,
     children: (index) => childrenOf(adjacency, index),
