@@ -90,36 +90,41 @@ describe('a replay that is asked for', () => {
     await expect(askReplay(world.deps, other, REQUESTER, 'k')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
   });
 
-  it('by two gateways at once under one key stands behind where both work items look for it, the first one first', async () => {
-    const { log } = world;
-    let other: Promise<unknown> | undefined;
-    // The second gateway asks, and is answered, between the first one's look for the replay and its own append.
-    const slow: Log = {
-      ...log,
-      partitions: (topic) => log.partitions(topic),
-      range: (...given) => log.range(...given),
-      read: (...given) => log.read(...given),
-      get: (position) => log.get(position),
-      append: async (records) => {
-        other = askOnTheSide();
-        await other;
-        return log.append(records);
-      },
-    };
-    const askOnTheSide = async () => {
-      const request = await requestOf(log, body(), replayIdOf(body(), 'k'), now, 'k');
-      await log.append(recordsFor({ projectId: 'p', request, requester: REQUESTER, end: 0, now, configVersion: 'v' }));
-    };
-    const { accepted } = await askReplay({ ...world.deps, log: slow }, body(), REQUESTER, 'k');
-    expect(other).toBeDefined();
-    const requests = await world.events('p');
-    expect(requests.map(({ type }) => type)).toEqual(['dats.replay.requested', 'dats.replay.requested']);
-    const topic = workTopic('replay');
-    const works = (await recordsOf(log, topic, partitionOf(accepted.replay_id, log.partitions(topic)))).map((record) => eventOf(record));
-    expect(new Set(works.map(({ id }) => id)).size).toBe(1);
-    expect(works.map(({ causationid }) => causationid)).toEqual(requests.map(({ id }) => id));
-    for (const { data } of works) expect(data).toMatchObject({ context: { created: 0 } });
-  });
+  it.each(['range', 'read', 'append'] as const)(
+    'by another gateway as well, under the same key, between two steps (%s), counts once: its work items look where the first request stands',
+    async (step) => {
+      const { log } = world;
+      const askOnTheSide = async (): Promise<void> => {
+        const request = await requestOf(log, body(), replayIdOf(body(), 'k'), now, 'k');
+        await log.append(recordsFor({ projectId: 'p', request, requester: REQUESTER, end: 0, now, configVersion: 'v' }));
+      };
+      let steps = 0;
+      /** The other gateway asks after the first, or the second, look at where the log ends; or before the append. */
+      const between = async <T>(name: string, run: () => Promise<T>): Promise<T> => {
+        const isNow = name === (step === 'append' ? 'append' : 'range') && ++steps === (step === 'read' ? 2 : 1);
+        if (isNow && step === 'append') await askOnTheSide();
+        const done = await run();
+        if (isNow && step !== 'append') await askOnTheSide();
+        return done;
+      };
+      const slow: Log = {
+        ...log,
+        partitions: (topic) => log.partitions(topic),
+        read: (...given) => log.read(...given),
+        get: (position) => log.get(position),
+        range: (...given) => between('range', () => log.range(...given)),
+        append: (records) => between('append', () => log.append(records)),
+      };
+      const { accepted } = await askReplay({ ...world.deps, log: slow }, body(), REQUESTER, 'k');
+      const requests = await world.events('p');
+      expect(requests.map(({ type }) => type)).toEqual(Array(step === 'range' ? 1 : 2).fill('dats.replay.requested'));
+      const topic = workTopic('replay');
+      const works = (await recordsOf(log, topic, partitionOf(accepted.replay_id, log.partitions(topic)))).map((record) => eventOf(record));
+      expect(new Set(works.map(({ id }) => id)).size).toBe(1);
+      expect(works.map(({ causationid }) => causationid)).toEqual(requests.map(({ id }) => id));
+      for (const { data } of works) expect(data).toMatchObject({ context: { created: 0 } });
+    },
+  );
 
   it('with generation needs models that there are', async () => {
     const unknown = body({ grade: 'generation', max_calls: 1, changes: { model: 'nobody' } });
