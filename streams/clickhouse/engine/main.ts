@@ -80,8 +80,11 @@ try {
   process.exit(EXIT_TAKEN);
 }
 const front = createFront(sessions);
-process.on('disconnect', () => process.exit(0));
-process.on('SIGTERM', () => process.exit(0));
+// An orderly exit runs the engine's destructors, and they can wait for ever for one of its threads: then it holds its folder, takes connections and answers none. What
+// was acknowledged is written, so nothing is lost without them.
+const end = (): void => void process.kill(process.pid, 'SIGKILL');
+process.on('disconnect', end);
+process.on('SIGTERM', end);
 // The terminal's Ctrl-C goes to the whole group; who started this decides when it ends.
 process.on('SIGINT', () => undefined);
 const ready = () => {
