@@ -36,7 +36,11 @@ const speak: EffectRun['speak'] = (taskId, attempt, firstSeq) => {
 };
 
 /** Serves the lane with one effect; `act` is what it does. */
-const serve = async (act: (context: EffectContext, attempt: number) => Promise<void>, interrupts = newInterrupts()) => {
+const serve = async (
+  act: (context: EffectContext, attempt: number) => Promise<void>,
+  interrupts = newInterrupts(),
+  more: Partial<Effect> = {},
+) => {
   const effect: Effect = {
     name: 'tested',
     kinds: ['generate', 'analyse'],
@@ -45,6 +49,7 @@ const serve = async (act: (context: EffectContext, attempt: number) => Promise<v
       const { task_id, attempt } = work.data;
       return [say('dats.task.cancel.requested', task_id, { task_id, reason: `attempt ${attempt}`, by: 'effect' })];
     },
+    ...more,
   };
   const run: EffectRun = {
     group: 'workers',
@@ -66,7 +71,7 @@ const serve = async (act: (context: EffectContext, attempt: number) => Promise<v
   return membership;
 };
 
-const request = async (kind: DataOf<'dats.work.requested'>['kind'], attempt = 1): Promise<void> => {
+const request = async (kind: DataOf<'dats.work.requested'>['kind'], attempt = 1, due = '2026-01-01T01:00:00.000Z'): Promise<void> => {
   const event = eventOf('dats.work.requested', {
     task_id: 't',
     kind,
@@ -75,7 +80,7 @@ const request = async (kind: DataOf<'dats.work.requested'>['kind'], attempt = 1)
     domain: 'code',
     prompt_version: 'generate@1',
     context: { created: 0, inputs: [] },
-    due: '2026-01-01T01:00:00.000Z',
+    due,
   });
   await log.append([outgoing(LANE, event, 't')]);
 };
@@ -87,6 +92,10 @@ const outcomes = async (count: number): Promise<EventType[]> => {
   for await (const batch of log.read({ topic: LIFECYCLE, partition, offset: 0 }, new AbortController().signal, { until: count }))
     types.push(...batch.map((record) => readEvent(record).type));
   return types;
+};
+
+const until = async (condition: () => Promise<boolean>): Promise<void> => {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
 };
 
 const words = () => spoken.map((line) => line.replace(/@\d+/, ''));
@@ -149,6 +158,49 @@ describe('the speech of work that generates', () => {
     const [one, , two, , three] = numbers();
     expect([one! % SEQS_PER_RUN, two! % SEQS_PER_RUN, three! % SEQS_PER_RUN]).toEqual([0, 0, 0]);
     expect(one! < two! && two! < three!).toBe(true);
+  });
+});
+
+describe('work that is not an attempt of its task', () => {
+  const verdict: Partial<Effect> = {
+    concerns: () => 'c1',
+    givenUp: (_, { code }) => [say('dats.cascade.cancel.requested', 'c1', { cascade_id: 'c1', reason: code, by: 'effect' })],
+  };
+  const over = eventOf('dats.cascade.completed', {
+    cascade_id: 'c1',
+    outcome: 'cancelled',
+    tainted: 0,
+    suspect: 1,
+    cleared: 0,
+    already_tainted: 0,
+    depth: 0,
+    duration_ms: 1,
+  });
+
+  it('goes on when the task is cancelled, and stops when what it concerns is over', async () => {
+    const interrupts = newInterrupts();
+    let seen: boolean[] = [];
+    await serve(
+      async (context) => {
+        interrupts.notice(eventOf('dats.task.cancelled', { task_id: 't', reason: 'r', by: 'b' }));
+        seen = [context.signal.aborted];
+        interrupts.notice(over);
+        seen = [...seen, context.signal.aborted];
+        context.signal.throwIfAborted();
+      },
+      interrupts,
+      verdict,
+    );
+    await request('analyse');
+    await until(async () => (await log.lag('workers', [LANE])).every(({ lag }) => lag === 0));
+    expect(seen).toEqual([false, true]);
+    expect((await log.range(LIFECYCLE, 0)).end).toBe(0);
+  });
+
+  it('that nobody began in time is given up with words', async () => {
+    await serve(async () => undefined, newInterrupts(), verdict);
+    await request('analyse', 1, '2025-12-31T00:00:00.000Z');
+    expect(await outcomes(1)).toEqual(['dats.cascade.cancel.requested']);
   });
 });
 

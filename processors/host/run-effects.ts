@@ -78,7 +78,12 @@ export const runEffects = (assignment: Assignment, run: EffectRun): Promise<void
 
 const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContext, run: EffectRun): Promise<readonly Outgoing[]> => {
   const { task_id, attempt, kind } = work.data;
-  if (millisOf(work.data.due) <= run.now()) return [];
+  const record = (drafts: readonly Draft[]): readonly Outgoing[] => drafts.map((draft, i) => toRecord(draft, i, effect, work, run));
+  if (millisOf(work.data.due) <= run.now()) {
+    const fault = new Fault('terminal', 'overdue', `it was to be begun by ${work.data.due}, and nobody did`);
+    // Of an attempt scheduling knows by itself that it timed out.
+    return record(effect.givenUp?.(work, fault) ?? []);
+  }
   let unwanted = false;
   const ended = run.interrupts.begin(effect.concerns?.(work) ?? task_id, attempt, (reason) => {
     unwanted = true;
@@ -86,7 +91,6 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
   });
   if (!ended) return [];
   const speech = kind === 'generate' ? run.speak(task_id, attempt, firstSeqOf(context)) : undefined;
-  const record = (drafts: readonly Draft[]): readonly Outgoing[] => drafts.map((draft, i) => toRecord(draft, i, effect, work, run));
   try {
     const drafts = await effect.run(work, run.ports, contextOf(work, context, { run, record, speech }));
     return record([...drafts, ...run.takeCalls(task_id)]);
