@@ -126,24 +126,11 @@ export const generation = (made: Made = {}) => {
   return { ...events, artifact, task, all: Object.values(events) as readonly At[], ref: refOf(artifact, task, offset + 3) };
 };
 
-const limits = { max_depth: 50, max_artifacts: 1_000, per_second: 100, revalidations: 8 } as const;
-
 /** What cascades and rollbacks say of an artifact. */
 export const sayings = (artifact: Artifact, task: string) => {
   const { artifact_id, path } = artifact;
   const about = { artifact_id, task_id: task, path };
   return {
-    began: (offset: number, cascade_id: string, unproven: 'taint' | 'clear' = 'taint') =>
-      at(offset, 'dats.cascade.started', cascade_id, {
-        cascade_id,
-        trigger: 'request',
-        selector: { artifact_id },
-        reason: 'poisoned model',
-        by: 'ada',
-        limits: { ...limits, unproven },
-        roots: 1,
-        reach: { artifacts: 1, tasks: 1, depth: 0 },
-      }),
     tainted: (offset: number, cascade_id: string, reason = 'poisoned model') =>
       at(offset, 'dats.artifact.tainted', artifact_id, { ...about, cascade_id, depth: 0, cause: 'root', reason }),
     suspect: (offset: number, cascade_id: string) => at(offset, 'dats.artifact.suspect', artifact_id, { ...about, cascade_id, depth: 1 }),
