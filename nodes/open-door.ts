@@ -24,6 +24,8 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
     health: healthOf(needs, ANSWER_MS),
     groups: [
       { group: GROUPS.deciders, topics: [LIFECYCLE] },
+      { group: GROUPS.cascade, topics: [LIFECYCLE] },
+      { group: GROUPS.audit, topics: [LIFECYCLE] },
       { group: GROUPS.views, topics: [LIFECYCLE] },
       { group: GROUPS.workers, topics: WORK_TOPICS },
       ...(analytics === undefined ? [] : [{ group: GROUPS.history, topics: HISTORY_TOPICS }]),

@@ -287,6 +287,27 @@ describe('what comes at the wrong moment', () => {
     ).toEqual([5]);
   });
 
+  it('what is no event of its type says nothing, and the others go on', () => {
+    const world = openCascadeWorld();
+    const a = world.make('a', { 'a.py': 'A' })['a.py']!;
+    const odd = world.append('dats.cascade.requested', requestOf('c0', { artifact_id: a }));
+    world.log[world.log.length - 1] = { ...odd, time: 'some day or another' };
+    const broken = { rollback_id: 'r', artifact_id: a, task_id: 'a', path: 'a.py', to: 'never made' };
+    world.append('dats.artifact.reverted', broken);
+    world.append('dats.artifact.tainted', {
+      ...requestOf('c1', {}),
+      artifact_id: a,
+      task_id: 'a',
+      path: 'a.py',
+      depth: 0,
+      cause: 'root',
+    } as never);
+    world.append('dats.cascade.requested', requestOf('c1', { artifact_id: a }));
+    world.settle();
+    expect(endOf(world, 'c0')).toBeUndefined();
+    expect(endOf(world, 'c1')).toMatchObject({ outcome: 'completed', tainted: 1 });
+  });
+
   it('a late output of an earlier attempt is not what was accepted', () => {
     const world = openCascadeWorld();
     world.make('a', { 'a.py': 'first' }, [], { open: true });

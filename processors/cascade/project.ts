@@ -1,7 +1,8 @@
 // A project as cascades and rollbacks see it: the fold of its events, in the order of the log. The same events give the same state, in whatever process.
 //
 // F1. Everything that is decided here comes back as an event and is taken in from there, so there is no other state than this fold. F2. An event that was taken in
-// before, or comes too late, changes nothing. F3. Only `take` changes a project.
+// before, or comes too late, changes nothing. F3. Only `take` changes a project. F4. An event that it cannot take (of a
+// foreign hand: the schema lets it pass) is left out, the same in every process.
 import type { ArtifactRef, EventOf, QaProfile } from '../../schemas/index.js';
 import { millisOf } from '../iso-time.js';
 import { profileOf } from '../qa/profile.js';
@@ -103,13 +104,21 @@ export const openProject = (id: string, firstOffset: number): Project => ({
   lateUses: NO_LATE_USES,
 });
 
-/** Takes in an event that stands at `offset`. */
+/** Takes in an event that stands at `offset` (F4). */
 export const take = (project: Project, event: CascadeEvent, offset: number): void => {
-  if (offset <= project.lastOffset) return;
+  if (offset <= project.lastOffset || Number.isNaN(millisOf(event.time))) return;
   project.lastOffset = offset;
   project.lastTime = event.time;
   project.lateUses = NO_LATE_USES;
   if (project.configs.at(-1)?.[1] !== event.configversion) project.configs.push([offset, event.configversion]);
+  try {
+    apply(project, event, offset);
+  } catch {
+    // F4.
+  }
+};
+
+const apply = (project: Project, event: CascadeEvent, offset: number): void => {
   switch (event.type) {
     case 'dats.task.created':
       takeCreated(project, event, offset);

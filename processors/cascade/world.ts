@@ -3,7 +3,6 @@
 // W1. A snapshot is a list of segments: the slim events of a stretch of the partition, written once and never changed. They may be dropped: the log has it all.
 // W2. A segment is written after its events were read from the log, in one compare-and-set with the one before it (V4), so segments leave no gap, whoever writes.
 // W3. A segment of another shape (an older or newer program's) ends the list: what follows is read from the log. FORMAT rises with every change of CASCADE_TYPES or `slim`.
-// W4. An event that the fold cannot take (of a foreign hand: the schema lets it pass) is left out, the same in every process.
 import { type DatsEvent, decodeWritten, encode, LIFECYCLE } from '../../schemas/index.js';
 import { eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
 import { millisOf } from '../iso-time.js';
@@ -61,11 +60,7 @@ const openPartition = (partition: number): Open => {
       projects.set(event.projectid, project);
     }
     next = Math.max(next, offset + 1);
-    try {
-      take(project, event, offset);
-    } catch {
-      // W4.
-    }
+    take(project, event, offset);
     if (project.active.size + project.rolling.size > 0 && !aside.has(project)) busy.add(project);
     else busy.delete(project);
     return project;
