@@ -163,4 +163,5 @@ export const mark = (
   subject: artifact,
   project_id: 'p',
   time: at,
+  ...(how === 'revalidated' ? { data: JSON.stringify({ verdict: 'cleared' }) } : {}),
 });

@@ -120,6 +120,36 @@ describe('the runner of cascades', () => {
   });
 });
 
+describe('a log that is away when a partition is taken over', () => {
+  it('is waited for', async () => {
+    const log = openMemoryLog({ partitions: 1 });
+    const { events, root } = historyOf(3);
+    await appendAll(log, [...events, request(root)]);
+    let away = 3;
+    const flaky: CascadeRun['log'] = {
+      read: (...given) => log.read(...given),
+      range: async (...given) => {
+        if (away-- > 0) throw new Fault('retryable', 'log_unavailable', 'no broker answers');
+        return log.range(...given);
+      },
+    };
+    const problems: string[] = [];
+    const run: CascadeRun = {
+      log: flaky,
+      views: openMemoryViewStore(),
+      policy: POLICY,
+      configVersion: '1',
+      now: Date.now,
+      onProblem: ({ code }) => void problems.push(code),
+    };
+    const membership = await log.join('cascade', [LIFECYCLE], (assignment) => runCascades(assignment, run));
+    const all = await driven(log, isOver('c1'));
+    await membership.leave();
+    expect(problems).toEqual(Array(3).fill('log_unavailable'));
+    expect(all.filter(({ type }) => type === 'dats.artifact.tainted')).toHaveLength(4);
+  });
+});
+
 describe('many projects at once', () => {
   it('share commits of a bounded size, and none waits for ever', async () => {
     const PROJECTS = 6;

@@ -3,7 +3,7 @@
 // R1. There is no state but the fold of the log (project.ts, F1): what is decided here is taken in when it comes back. So the next step waits until all that was said
 // before has come back; after a restart, until everything is read that an earlier owner may have said. R2. Outputs and offset are one commit: an event is answered once.
 // R5. A project whose next piece cannot be made is set aside until the next start, and said to be so; the others go on.
-// R3. Without outputs the offset is committed every COMMIT_MS: reading some of it again changes nothing. R4. A commit that fails for want of room or connection is tried again.
+// R3. Without outputs the offset is committed every COMMIT_MS: reading some of it again changes nothing. R4. A commit that fails for want of room or connection is tried again, and so is the beginning.
 import { type DatsEvent, type Fault, isFault, LIFECYCLE, type Position, toFault } from '../../schemas/index.js';
 import { type Assignment, type Log, type Outgoing, outgoing, type Recorded, type ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
@@ -32,23 +32,38 @@ export interface CascadeRun {
   readonly onProblem: (fault: Fault) => void;
 }
 
+/** What a run begins with: the partition as it was committed, and where it ended when it became ours. */
+interface Beginning extends Awaited<ReturnType<typeof loadWorld>> {
+  readonly end: number;
+}
+
+/** R4: a log that is away is waited for. Undefined: the partition is to be given up before that. */
+const begin = async (
+  { partition, revoked, committed }: Assignment,
+  { log, views, onProblem }: CascadeRun,
+): Promise<Beginning | undefined> => {
+  let begun: Beginning | undefined;
+  const load = async (): Promise<void> => {
+    // R1. The partition is ours: nobody else says anything as this group any more.
+    const { end } = await log.range(LIFECYCLE, partition);
+    begun = { ...(await loadWorld({ log, views, partition, until: committed, signal: revoked, writes: true })), end };
+  };
+  await untilDone(load, { revoked, onTrouble: onProblem }).catch((error: unknown) => {
+    if (!revoked.aborted) throw error;
+  });
+  return begun;
+};
+
 /** Runs until the partition is revoked. @throws Fault fatal when the store cannot go on. */
 export const runCascades = async (assignment: Assignment, run: CascadeRun): Promise<void> => {
-  const { partition, revoked, committed } = assignment;
-  // R1. The partition is ours: nobody else says anything as this group any more.
-  const { end } = await run.log.range(LIFECYCLE, partition);
-  const loaded = await loadWorld({ log: run.log, views: run.views, partition, until: committed, signal: revoked, writes: true }).catch(
-    (error: unknown) => {
-      if (revoked.aborted) return undefined;
-      throw error;
-    },
-  );
-  if (loaded === undefined) return;
+  const { revoked } = assignment;
+  const begun = await begin(assignment, run);
+  if (begun === undefined) return;
   const over = new AbortController();
   const batches = assignment.records({ maxBatch: MAX_BATCH, signal: over.signal })[Symbol.asyncIterator]();
   const steps = race(batches, run.now);
   try {
-    await follow(assignment, run, loaded, { next: (due) => steps.next(due), end });
+    await follow(assignment, run, begun, { next: (due) => steps.next(due), end: begun.end });
   } catch (error) {
     if (isFault(error, 'fenced') || (revoked.aborted && !isFault(error, 'fatal'))) return;
     throw error;
