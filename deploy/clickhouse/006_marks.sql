@@ -1,7 +1,7 @@
 -- How artifacts stand when several cascades and rollbacks speak of them. Marks are per cascade, as the views have it (processors/materialisation/marks.ts):
 --
 -- K1. An artifact is tainted while any cascade says so, else suspect while any holds it so. What a cascade tainted it does not clear: a verdict that comes after is too late.
--- K2. Only a verdict that clears ends the suspicion of its cascade: after any other, `tainted` is still to come.
+-- K2. Only a verdict that clears ends the suspicion of its cascade: any other ('none') changes nothing, `tainted` is still to come.
 -- K3. What was taken back is `reverted`, however bad it is; restored, it stands as its marks say. Rollbacks have no cascade: their marks are those of cascade ''.
 -- No build before this file wrote marks of restored artifacts, or two cascades: nothing that is there is to be made anew.
 ALTER TABLE dats.artifact_marks ADD COLUMN IF NOT EXISTS cascade_id String;
@@ -9,7 +9,7 @@ ALTER TABLE dats.artifact_marks ADD COLUMN IF NOT EXISTS cascade_id String;
 ALTER TABLE dats.artifact_marks_mv MODIFY QUERY
 SELECT
     subject AS artifact_id, project_id,
-    multiIf(type = 'dats.artifact.tainted', 'tainted', type = 'dats.artifact.suspect', 'suspect', type = 'dats.artifact.reverted', 'reverted', type = 'dats.artifact.restored', 'restored', JSONExtractString(data, 'verdict') = 'cleared', 'clean', 'suspect') AS mark,
+    multiIf(type = 'dats.artifact.tainted', 'tainted', type = 'dats.artifact.suspect', 'suspect', type = 'dats.artifact.reverted', 'reverted', type = 'dats.artifact.restored', 'restored', JSONExtractString(data, 'verdict') = 'cleared', 'clean', 'none') AS mark,
     JSONExtractString(data, 'cascade_id') AS cascade_id,
     time, id AS event_id, topic, partition, offset
 FROM dats.events
@@ -30,6 +30,7 @@ FROM
         argMax(time, offset) AS said_at,
         max(offset) AS newest
     FROM dats.artifact_marks
+    WHERE mark != 'none'
     GROUP BY artifact_id, cascade_id
 )
 GROUP BY artifact_id
