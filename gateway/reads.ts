@@ -6,8 +6,8 @@
 // too far behind (they are being rebuilt, say), what is not found, or may have changed since, is `views_behind`, never "there is none".
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ArtifactDoc, isMark, MARK_TYPES, projectTask, shownArtifact, shownTask, type TaskDoc, VIEW } from '../processors/index.js';
-import { type ArtifactView, type DatsEvent, type Fault, isFault, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
-import { eventOf, type Recorded } from '../streams/index.js';
+import { type ArtifactView, type Fault, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
+import { readableEventOf } from '../streams/index.js';
 import type { GatewayDeps } from './deps.js';
 import { refuse } from './problem.js';
 
@@ -151,7 +151,7 @@ const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<stri
   for await (const records of sources.log.read({ topic: LIFECYCLE, partition, offset }, late, { until: end }))
     for (const record of records) {
       if (!wanted.has(record.headers['subject'] ?? '') && !MARKS.has(record.type)) continue;
-      const event = readable(record);
+      const event = readableEventOf(record);
       if (event === undefined) continue;
       const id = isMark(event) ? event.data.task_id : event.subject;
       const view = wanted.has(id) ? projectTask(found.get(id), event, record.offset) : undefined;
@@ -162,16 +162,6 @@ const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<stri
 
 /** Their subject is the artifact. */
 const MARKS: ReadonlySet<string> = new Set(MARK_TYPES);
-
-/** What cannot be decoded changes no view. */
-const readable = (record: Recorded): DatsEvent | undefined => {
-  try {
-    return eventOf(record);
-  } catch (error) {
-    if (isFault(error, 'terminal')) return undefined;
-    throw error;
-  }
-};
 
 /** @throws Fault `task_not_found`, `views_behind`. */
 export const taskNow = async (sources: Sources, id: string): Promise<TaskView> => {

@@ -2,7 +2,6 @@
 //
 // T1. A file is written whole or not at all. T2. Attestations that say themselves that the artifact is bad are verified, and yet a failure.
 import { readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
 import { STANDING_ANNOTATION, type Verified, verifyBundle } from '../../processors/attestation/index.js';
 import { LINEAGE_DEPTH_LIMIT, type Statement } from '../../schemas/index.js';
 import type { DatsClient } from '../client/index.js';
@@ -10,19 +9,10 @@ import { badUsage, EXIT } from '../exit.js';
 import { LOOKING, withServer } from '../offline.js';
 import type { Action, Register, Session } from '../session.js';
 import { oneOf, wholeNumber } from './options.js';
+import { writeWhole } from './out-file.js';
 import { artifactOf } from './standing.js';
 
 const FORMATS = ['intoto', 'prov'] as const;
-
-const write = async (path: string, text: string): Promise<void> => {
-  const half = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(half, text);
-    await rename(half, path);
-  } catch (cause) {
-    throw badUsage(`cannot write ${path}: ${(cause as NodeJS.ErrnoException).code}; give another file with --out`, cause);
-  }
-};
 
 const make: Action = async (session, [what], options) => {
   if (what === undefined) throw badUsage('of what? Give the path of a file, or the id of an artifact; dats artifacts <task> lists them');
@@ -38,7 +28,7 @@ const make: Action = async (session, [what], options) => {
   const whole = text.endsWith('\n') ? text : `${text}\n`;
   if (out === undefined) session.io.out(whole);
   else {
-    await write(session.path(out), whole);
+    await writeWhole(session.path(out), whole);
     session.data({ file: session.path(out), format: chosen, bytes: Buffer.byteLength(whole) });
     session.say(`written ${out}`);
   }

@@ -3,7 +3,6 @@
 // F1. A file is written whole or not at all. F2. What was read is compared, not a copy of it: a copy may lose names, and with them the leaf.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
 import { openNote, parseCheckpoint, refuteProof } from '../../processors/audit/index.js';
 import { type AuditProof, auditProofSchema, isFault, parsePosition } from '../../schemas/index.js';
 import type { DatsClient } from '../client/index.js';
@@ -13,6 +12,7 @@ import { keyLine, oneLine, plural, proofLines } from '../render/index.js';
 import type { Action, Session } from '../session.js';
 import { checkedKey, judged, type TrustedKey, trustedKey } from './audit-key.js';
 import { isPath } from './options.js';
+import { writeWhole } from './out-file.js';
 import { artifactOf } from './standing.js';
 
 /** An id may be that of an event or of an artifact: the log knows which. */
@@ -29,16 +29,6 @@ const proofOf = async (client: DatsClient, what: string, project: string | undef
   }
 };
 
-const write = async (path: string, text: string): Promise<void> => {
-  const half = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(half, text);
-    await rename(half, path);
-  } catch (cause) {
-    throw badUsage(`cannot write ${path}: ${(cause as NodeJS.ErrnoException).code}; give another file with --out`, cause);
-  }
-};
-
 export const prove: Action = async (session, [what], options) => {
   const { project, out } = options as Readonly<Record<string, string | undefined>>;
   if (parsePosition(what!) !== undefined && project === undefined)
@@ -47,7 +37,7 @@ export const prove: Action = async (session, [what], options) => {
   const text = `${JSON.stringify(proof, null, 2)}\n`;
   if (out === undefined) session.io.out(session.json ? `${JSON.stringify(proof)}\n` : text);
   else {
-    await write(session.path(out), text);
+    await writeWhole(session.path(out), text);
     session.data({ file: session.path(out), project_id: proof.project_id, events: proof.events.length });
     session.say(`written ${out}: proves ${plural(proof.events.length, 'event')} of project ${oneLine(proof.project_id)}`);
     session.note(`check it with: dats audit check ${out} --key <the key that you trust>`);

@@ -5,6 +5,6 @@ export { createKnowledge, HISTORY_MS, inHistory, KNOWLEDGE_PROBLEMS, type Knowle
 export { stateAt } from './past.js';
 export { cutAt, PLACE_SAYS, placeOf } from './place.js';
 export { rollBack } from './roll-back.js';
-export { createTurns, type InTurn, KEY_HEADER, keyOf, saidEvent } from './said.js';
+export { createTurns, type InTurn, KEY_HEADER, saidEvent } from './said.js';
 export { cascadeAnswer, cascadeShown, rollbackShown } from './shown.js';
 export { taint } from './taint.js';

@@ -4,8 +4,8 @@
 // from what was shown then.
 import { isCascadeEvent, NONE, openProject, type Project, take } from '../../processors/cascade/index.js';
 import { openProjection, shownTask, type TaskDoc } from '../../processors/index.js';
-import { type DatsEvent, formatPosition, isFault, type ProjectState, type TaskView } from '../../schemas/index.js';
-import { eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { type DatsEvent, formatPosition, type ProjectState, type TaskView } from '../../schemas/index.js';
+import { type Log, readableEventOf, type ViewStore } from '../../streams/index.js';
 import { versionShown } from './shown.js';
 import { turnsOf } from './turns.js';
 
@@ -18,16 +18,6 @@ export interface Until {
   readonly until: number;
 }
 
-/** What cannot be decoded says nothing; it lies in the dead letters. */
-const readable = (record: Recorded): DatsEvent | undefined => {
-  try {
-    return eventOf(record);
-  } catch (error) {
-    if (isFault(error, 'terminal')) return undefined;
-    throw error;
-  }
-};
-
 async function* eventsOf(
   log: Pick<Log, 'read'>,
   { partition, projectId, first, until }: Until,
@@ -35,7 +25,7 @@ async function* eventsOf(
 ): AsyncGenerator<{ readonly event: DatsEvent; readonly offset: number }, void> {
   for await (const records of turnsOf(log, { partition, from: first, until }, signal))
     for (const record of records) {
-      const event = record.key === projectId ? readable(record) : undefined;
+      const event = record.key === projectId ? readableEventOf(record) : undefined;
       if (event !== undefined) yield { event, offset: record.offset };
     }
 }

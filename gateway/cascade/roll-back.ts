@@ -116,7 +116,7 @@ const earlierAnswer = async (
   earlier: Rollback,
   { aim, body, signal }: { readonly aim: Aim; readonly body: RollbackBody; readonly signal: AbortSignal },
 ): Promise<RollbackAnswer> => {
-  const { id, target, tasks, firstOffset, configNow = deps.configVersion } = earlier;
+  const { id, target, tasks, firstOffset, configNow } = earlier;
   if (earlier.reason !== body.reason || tasks !== body.tasks || canonicalize(target) !== canonicalize(aim.target)) throw reused();
   const partition = partitionOf(project.id, deps.log.partitions(LIFECYCLE));
   const then = await projectAt(deps.log, { partition, projectId: project.id, first: project.firstOffset, until: firstOffset }, signal);

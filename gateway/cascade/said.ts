@@ -1,11 +1,10 @@
 // What requests say about cascades, as events; and one request at a time under a key.
 import { isoOf } from '../../processors/index.js';
 import { type DataOf, type DatsEvent, dataschemaOf, derivedId, type EventType, newId } from '../../schemas/index.js';
-import { idempotencyKeyOf, type Requester, SOURCE } from '../commands.js';
+import { type Requester, SOURCE } from '../commands.js';
 import { traceparentOf } from '../middleware/correlation.js';
 import { refuse } from '../problem.js';
 import type { Services } from '../services.js';
-import type { Call } from '../table.js';
 
 export interface Saying {
   readonly projectId: string;
@@ -43,16 +42,6 @@ export const KEY_HEADER = {
     '1 to 255 printable ASCII characters, quoted or not. Repeated with the same body it begins nothing anew. Scope: what is asked for, its project and `by`.',
   traceparent: 'W3C trace context to join.',
 } as const;
-
-/** Undefined where none is given. @throws Fault `invalid_parameter` */
-export const keyOf = ({ header }: Pick<Call, 'header'>): string | undefined => {
-  const given = header('idempotency-key');
-  if (given === null) return undefined;
-  const key = idempotencyKeyOf(given);
-  if (key === undefined)
-    throw refuse('invalid_parameter', 'Idempotency-Key: must be 1 to 255 printable ASCII characters, bare or as a quoted string');
-  return key;
-};
 
 /** The same for the same key and scope, else new. */
 export const requestIdOf = (key: string | undefined, ...scope: readonly string[]): string =>

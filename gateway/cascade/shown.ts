@@ -78,7 +78,7 @@ export const rollbackShown = (rollback: Rollback): RollbackView => ({
   tasks_closed: rollback.tasksClosed,
   tasks_requeued: rollback.tasksRequeued,
   config_then: rollback.configThen ?? null,
-  config_now: rollback.configNow ?? null,
+  config_now: rollback.configNow,
   requested_at: isoOf(rollback.requestedMs),
   completed_at: timeOf(rollback.completedMs),
   detail: rollback.detail ?? null,

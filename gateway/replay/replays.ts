@@ -2,8 +2,8 @@
 //
 // F1. Of requests, and of outcomes, with one id the first counts: a run that was repeated says the same. F2. What was appended before the call is in the answer. F3. It
 // keeps REPLAYS_LIMIT replays a partition, the newest. F4. A pass that takes longer than FOLD_MS keeps what it took in, and is told as `log_unavailable`.
-import { type DatsEvent, type EventOf, isFault, LIFECYCLE, partitionOf, type ReplayRow } from '../../schemas/index.js';
-import { eventOf, type Log, type Recorded } from '../../streams/index.js';
+import { type DatsEvent, type EventOf, LIFECYCLE, partitionOf, type ReplayRow } from '../../schemas/index.js';
+import { type Log, type Recorded, readableEventOf } from '../../streams/index.js';
 import { refuse } from '../problem.js';
 
 export const REPLAYS_LIMIT = 10_000;
@@ -77,14 +77,8 @@ export const createReplays = (log: Log, foldMs = FOLD_MS): Replays => {
   const partitions = new Map<number, Partition>();
 
   const take = ({ held }: Partition, record: Recorded): void => {
-    let event: DatsEvent;
-    try {
-      event = eventOf(record);
-    } catch (error) {
-      if (isFault(error, 'terminal')) return;
-      throw error;
-    }
-    if (!('replay_id' in event.data) || event.data.replay_id === undefined) return;
+    const event = readableEventOf(record);
+    if (event === undefined || !('replay_id' in event.data) || event.data.replay_id === undefined) return;
     const key = keyOf(event.projectid, event.data.replay_id);
     const held1 = after(held.get(key), event, record.offset);
     if (held1 !== undefined) held.set(key, held1);

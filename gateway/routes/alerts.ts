@@ -1,6 +1,7 @@
 // What scanners and people find out afterwards: security alerts, rejections of what was accepted.
 import { rejectTaskAnswerSchema, rejectTaskSchema, securityAlertAnswerSchema, securityAlertSchema } from '../../schemas/index.js';
-import { alert, inHistory, KEY_HEADER, KNOWLEDGE_PROBLEMS, keyOf, reject } from '../cascade/index.js';
+import { alert, inHistory, KEY_HEADER, KNOWLEDGE_PROBLEMS, reject } from '../cascade/index.js';
+import { keyOf } from '../idempotency-key.js';
 import { STATUS } from '../problem.js';
 import { json, route } from '../table.js';
 import { CASCADE_EXAMPLES } from './cascade-examples.js';

@@ -8,9 +8,9 @@ import {
   replayListSchema,
   replayViewSchema,
 } from '../../schemas/index.js';
-import { idempotencyKeyOf } from '../commands.js';
+import { keyOf } from '../idempotency-key.js';
 import { PAGE_LIMIT } from '../paging.js';
-import { refuse, STATUS } from '../problem.js';
+import { STATUS } from '../problem.js';
 import { askReplay, lookAtReplay, replaysOf } from '../replay/index.js';
 import { json, route } from '../table.js';
 import { requesterOf } from './tasks.js';
@@ -66,11 +66,7 @@ const ask = route({
     ...LOG_PROBLEMS,
   ],
   handle: async (call, { deps }) => {
-    const header = call.header('idempotency-key');
-    const key = header === null ? undefined : idempotencyKeyOf(header);
-    if (header !== null && key === undefined)
-      throw refuse('invalid_parameter', 'Idempotency-Key: must be 1 to 255 printable ASCII characters, bare or as a quoted string');
-    const { accepted, replayed } = await askReplay(deps, call.body, requesterOf(call), key);
+    const { accepted, replayed } = await askReplay(deps, call.body, requesterOf(call), keyOf(call));
     const answer = json(STATUS.accepted, accepted);
     answer.headers.location = addressOf(accepted);
     if (replayed) answer.headers['idempotent-replayed'] = 'true';

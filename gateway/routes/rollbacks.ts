@@ -12,13 +12,13 @@ import {
   inHistory,
   KEY_HEADER,
   KNOWLEDGE_PROBLEMS,
-  keyOf,
   type Running,
   rollBack,
   rollbackOf,
   rollbackShown,
   streamAbout,
 } from '../cascade/index.js';
+import { keyOf } from '../idempotency-key.js';
 import { STATUS } from '../problem.js';
 import { FLAG, lastEventId, RESUME, STREAM_FORMAT } from '../record-stream.js';
 import { json, route } from '../table.js';

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { impactNodes, impactOf, pricingOf, selected } from '../../processors/cascade/index.js';
 import { type ImpactAnswer, impactAnswerSchema, impactQuerySchema, taintAnswerSchema, taintSchema } from '../../schemas/index.js';
-import { homeOf, inHistory, KEY_HEADER, KNOWLEDGE_PROBLEMS, keyOf, taint } from '../cascade/index.js';
+import { homeOf, inHistory, KEY_HEADER, KNOWLEDGE_PROBLEMS, taint } from '../cascade/index.js';
+import { keyOf } from '../idempotency-key.js';
 import { STATUS } from '../problem.js';
 import { findTask } from '../reads.js';
 import type { Services } from '../services.js';

@@ -3,10 +3,11 @@
 import { z } from 'zod';
 import { acceptedSchema, cancelSchema, STATES, STATUSES, submitTaskSchema, taskViewSchema } from '../../schemas/index.js';
 import { cancelTask } from '../cancel.js';
-import { idempotencyKeyOf, type Requester } from '../commands.js';
+import type { Requester } from '../commands.js';
+import { keyOf } from '../idempotency-key.js';
 import { formatTraceparent } from '../middleware/trace.js';
 import { listTasks, nextLink, taskQuerySchema } from '../paging.js';
-import { READ_PROBLEMS, refuse, STATUS } from '../problem.js';
+import { READ_PROBLEMS, STATUS } from '../problem.js';
 import { caughtUp, taskNow } from '../reads.js';
 import { BEHIND_HEADER, BEHIND_SAYS, type Call, json, route, sayBehind } from '../table.js';
 import { EXAMPLES } from './examples.js';
@@ -66,16 +67,13 @@ const submit = route({
     'disk_full',
   ],
   handle: async (call, { submissions }) => {
-    const header = call.header('idempotency-key');
-    if (header === null) {
+    const key = keyOf(call);
+    if (key === undefined) {
       const accepted = await submissions.submit(call.body, requesterOf(call));
       const answer = json(STATUS.accepted, accepted);
       answer.headers.location = `/api/v1/tasks/${accepted.task_id}`;
       return answer;
     }
-    const key = idempotencyKeyOf(header);
-    if (key === undefined)
-      throw refuse('invalid_parameter', 'Idempotency-Key: must be 1 to 255 printable ASCII characters, bare or as a quoted string');
     const { accepted, replayed } = await submissions.submitOnce(call.body, requesterOf(call), key);
     const answer = json(STATUS.accepted, accepted);
     answer.headers.location = `/api/v1/tasks/${accepted.task_id}`;

@@ -1,6 +1,6 @@
 // Reading what a replay needs, and only reading: the request and what was said of it, and the history of its project.
-import { type DatsEvent, decodeWritten, type EventOf, isFault, LIFECYCLE, partitionOf, TASK_TYPES } from '../../schemas/index.js';
-import { eventOf, type Log, type Recorded } from '../../streams/index.js';
+import { type DatsEvent, decodeWritten, type EventOf, LIFECYCLE, partitionOf, TASK_TYPES } from '../../schemas/index.js';
+import { type Log, type Recorded, readableEventOf } from '../../streams/index.js';
 import type { Breather } from './breather.js';
 import { type HistoryFold, type HistoryOptions, openHistory } from './history.js';
 
@@ -48,16 +48,6 @@ export interface FoundReplay {
   readonly calls: number;
 }
 
-/** What does not decode is nothing: it became a dead letter, and was never folded. */
-const readable = (record: Recorded): DatsEvent | undefined => {
-  try {
-    return eventOf(record);
-  } catch (error) {
-    if (isFault(error, 'terminal')) return undefined;
-    throw error;
-  }
-};
-
 /** What the log says of a replay, from `from` on; undefined where it was never asked for. */
 export const findReplay = async (
   log: ReadableLog,
@@ -72,7 +62,7 @@ export const findReplay = async (
   let calls = 0;
   for await (const records of recordsOf(log, project, { from }, TOLD, signal))
     for (const record of records) {
-      const event = readable(record);
+      const event = readableEventOf(record);
       if (event === undefined || !('replay_id' in event.data) || event.data.replay_id !== replayId) continue;
       said.add(event.id);
       if (event.type === 'dats.replay.requested') found ??= { request: event, offset: record.offset };
@@ -86,7 +76,7 @@ export const findReplay = async (
 const foldable = (record: Recorded): DatsEvent | undefined =>
   record.event === undefined && record.headers['afteroffset'] !== undefined
     ? decodeWritten(record.headers, record.value)
-    : readable(record);
+    : readableEventOf(record);
 
 /** Folds what is said of a project's tasks from `from` up to (excluding) `until`. */
 export const readHistory = async (
