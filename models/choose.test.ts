@@ -19,8 +19,8 @@ const verdicts = (candidates: readonly Candidate[], wish: Wish = WISH) =>
 
 describe('choosing a model', () => {
   it('takes the smallest preference, then the least load, then the first', () => {
-    expect(choose([model('a'), model('b', { preference: 1 })], WISH)).toMatchObject({ chosen: 'b', reason: 'preference' });
-    expect(choose([model('a', { load: 0.5 }), model('b', { load: 0.25 })], WISH)).toMatchObject({ chosen: 'b', reason: 'load' });
+    expect(choose([model('a'), model('b', { preference: 1 })], WISH)).toMatchObject({ chosen: 'b', reason: 'score' });
+    expect(choose([model('a', { load: 0.5 }), model('b', { load: 0.25 })], WISH)).toMatchObject({ chosen: 'b', reason: 'score' });
     expect(choose([model('a'), model('b')], WISH)).toMatchObject({ chosen: 'a', reason: 'order' });
     expect(choose([model('a')], WISH)).toMatchObject({ chosen: 'a', reason: 'only_candidate' });
   });
@@ -94,7 +94,11 @@ describe('choosing a model', () => {
         const best = allowed.find(({ id }) => id === decision.chosen);
         expect(best).toBeDefined();
         const rank = (id: string) => {
-          const { tier_distance, preference, load } = decision.candidates.find((c) => c.id === id)!;
+          const {
+            tier_distance,
+            preference,
+            features: { load },
+          } = decision.candidates.find((c) => c.id === id)!;
           return tier_distance * 100 + preference * 10 + load;
         };
         for (const { id } of allowed) expect(rank(decision.chosen)).toBeLessThanOrEqual(rank(id));

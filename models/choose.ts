@@ -6,7 +6,7 @@
 //     load relative to concurrency; then the order of servers.yaml.
 // C4. A fallback is chosen only where no other model lives. One that asked to wait, is full, or refused this ask lives: it is not
 //     replaced by a fallback, whose answer may be a placeholder.
-import { type Domain, TIERS, type Tier } from '../schemas/index.js';
+import { type Decision, type Domain, type ScoredCandidate, TIERS, type Tier } from '../schemas/index.js';
 
 /**
  * `ready`; `down`: the last probe failed; `cooling`: failed in a row; `waiting`: asked to wait, or its queue is full; `failed`: tried for this
@@ -30,22 +30,6 @@ export interface Wish {
   readonly tier: Tier;
   readonly domain: Domain;
   readonly model?: string;
-}
-
-export interface ScoredCandidate {
-  readonly id: string;
-  readonly verdict: Availability | 'other_model' | 'other_domain' | 'fallback_not_needed' | 'outranked' | 'chosen';
-  /** 0: the asked tier; smaller is better. */
-  readonly tier_distance: number;
-  readonly preference: number;
-  readonly load: number;
-}
-
-export interface Decision {
-  /** Absent: no model can answer now. */
-  readonly chosen?: string;
-  readonly reason: 'named' | 'only_candidate' | 'tier' | 'preference' | 'load' | 'order' | 'fallback' | 'no_candidate' | 'unknown_model';
-  readonly candidates: readonly ScoredCandidate[];
 }
 
 /** For each asked tier the tiers in the order they stand in for it. */
@@ -86,7 +70,7 @@ const decider = (best: Ranked, others: readonly Ranked[]): Decision['reason'] =>
   let rivals = others;
   for (const criterion of CRITERIA) {
     rivals = rivals.filter((rival) => scoreOf(rival, criterion) === scoreOf(best, criterion));
-    if (rivals.length === 0) return criterion;
+    if (rivals.length === 0) return criterion === 'tier' ? 'tier' : 'score';
   }
   return 'order';
 };
@@ -125,7 +109,9 @@ export const choose = (candidates: readonly Candidate[], wish: Wish): Decision =
     verdict,
     tier_distance,
     preference: candidate.preference,
-    load: candidate.load,
+    features: { load: candidate.load },
+    score: candidate.preference + candidate.load,
+    parts: { preference: candidate.preference, load: candidate.load },
   }));
   if (best !== undefined) return { chosen: best.candidate.id, reason: reasonOf(best, possible, wish), candidates: scored };
   const unknown = wish.model !== undefined && !candidates.some(({ id }) => id === wish.model);

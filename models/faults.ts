@@ -6,7 +6,13 @@ import type { ModelFaultCode } from './runner.js';
 /** A server that asks for more than this is taken at this word, in milliseconds. */
 export const LONGEST_RETRY_AFTER_MS = 10 * 60_000;
 
-const TERMINAL: ReadonlySet<ModelFaultCode> = new Set(['model_rejected', 'model_missing']);
+const TERMINAL: ReadonlySet<ModelFaultCode> = new Set([
+  'model_rejected',
+  'model_missing',
+  'model_not_allowed',
+  'call_limit',
+  'budget_exceeded',
+]);
 
 const WORDS: Readonly<Record<ModelFaultCode, string>> = {
   model_unreachable: 'no connection, or it was lost; check that the server runs and that base_url in servers.yaml is right',
@@ -15,9 +21,13 @@ const WORDS: Readonly<Record<ModelFaultCode, string>> = {
   model_error: "the server failed; see the model server's own log",
   model_garbage: 'its stream is not what the protocol says; check that the runner kind in servers.yaml fits the server',
   model_refused: 'it refused to answer (content filter or refusal); another model or another wording may do',
+  model_context: 'the prompt does not fit into its context; a model with a longer one may do, or raise context_tokens in servers.yaml',
   model_rejected: 'the server did not accept the request; check the API key, the model name and the length of the prompt',
   model_missing: 'the server does not have it; pull it or correct `model` and base_url in servers.yaml',
   no_model: 'no model can answer now',
+  model_not_allowed: 'it may not be used for this; see `access` and the strict rules of `routing` (dats config get)',
+  call_limit: 'all the calls that this work may make were made; see `quotas.task.calls`',
+  budget_exceeded: 'the next call would use more than was set aside; see `quotas`',
 };
 
 export interface ModelFaultDetail {

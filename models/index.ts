@@ -1,7 +1,7 @@
 // The door of the models room. The runners' client packages are loaded only when a configured model needs them.
 
 export { costOf, type Price, priceOf, promptTokensOf, tokensOf } from './accounting.js';
-export { type Candidate, choose, type Decision, type ScoredCandidate, type Wish } from './choose.js';
+export { type Candidate, choose, type Wish } from './choose.js';
 export type { Clock as ModelClock } from './clock.js';
 export { LONGEST_RETRY_AFTER_MS } from './faults.js';
 export * from './gateway.js';

@@ -2,9 +2,8 @@
 //
 // K1. Every call that was made leaves exactly one record, however it ended, before its outcome is seen by the caller.
 // K2. A record holds sizes and codes, never text.
-import { type Fault, isFault, type ModelCall, type ModelConfig } from '../schemas/index.js';
+import { type Decision, type Fault, isFault, type ModelCall, type ModelConfig } from '../schemas/index.js';
 import { costOf, type Price, promptTokensOf, tokensOf } from './accounting.js';
-import type { Decision } from './choose.js';
 import type { Clock } from './clock.js';
 import { modelFault } from './faults.js';
 import type { Answer, Ask } from './gateway.js';
@@ -101,7 +100,7 @@ export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decisio
     for await (const chunk of runner.generate(request, signal)) {
       first ??= clock.now() - started;
       if (chunk.kind === 'done') done = chunk;
-      else {
+      else if (chunk.kind === 'text') {
         text += chunk.text;
         onText?.(chunk.text);
       }

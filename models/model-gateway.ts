@@ -4,11 +4,11 @@
 // G2. `model_rejected` is never passed on to another model: the request itself is wrong.
 // G3. When nothing is left the last call's fault is thrown; where none was made, `no_model` says of each model why.
 // G4. An abort ends an ask wherever it stands (probe, queue, stream) with the signal's reason, and is not held against the model.
-import { Fault, isFault, type ModelCall, type ModelConfig, type Prices } from '../schemas/index.js';
-import { priceOf } from './accounting.js';
-import { type Availability, type Candidate, choose, type Decision } from './choose.js';
+import { type CallSummary, type Decision, Fault, isFault, type ModelCall, type ModelConfig, type Prices } from '../schemas/index.js';
+import { costOf, priceOf } from './accounting.js';
+import { type Availability, type Candidate, choose } from './choose.js';
 import { type Clock, systemClock } from './clock.js';
-import type { Answer, Ask, ModelGateway } from './gateway.js';
+import type { Answer, Ask, Asking, EmbedAsk, Embeddings, ModelGateway } from './gateway.js';
 import { callModel } from './model-call.js';
 import { type ModelLine, openModelLine } from './model-line.js';
 import { missingKeyOf, openRunner } from './open-runner.js';
@@ -67,7 +67,7 @@ const ALIVE: ReadonlySet<string> = new Set(['model_overloaded', 'model_refused',
 /** Candidates that waiting brings nothing from. */
 const OUT_OF_QUESTION: ReadonlySet<string> = new Set(['other_domain', 'other_model', 'fallback_not_needed']);
 
-const noModel = (ask: Ask, decision: Decision, lines: ReadonlyMap<string, ModelLine>): Fault => {
+const noModel = (ask: Asking, decision: Decision, lines: ReadonlyMap<string, ModelLine>): Fault => {
   if (decision.reason === 'unknown_model')
     return new Fault(
       'terminal',
@@ -88,6 +88,15 @@ const noModel = (ask: Ask, decision: Decision, lines: ReadonlyMap<string, ModelL
     `no model can answer ${what} now: ${why}`,
     waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) },
   );
+};
+
+const summaryOf = (call: ModelCall): CallSummary => {
+  const { model, provider, outcome, input_tokens, output_tokens, duration_ms } = call;
+  const summary: CallSummary = { model, provider, outcome, input_tokens, output_tokens, duration_ms };
+  if (call.error_type !== undefined) summary.error_type = call.error_type;
+  if (call.hedge !== undefined) summary.hedge = call.hedge;
+  if (call.cost_usd !== undefined) summary.cost_usd = call.cost_usd;
+  return summary;
 };
 
 class OpenedGateway implements ModelGateway {
@@ -119,6 +128,7 @@ class OpenedGateway implements ModelGateway {
     while (calls < MOST_CALLS_PER_ASK) {
       const decision = this.#choose(ask, tried);
       if (decision.chosen === undefined) throw last ?? noModel(ask, decision, this.#lines);
+      ask.onDecision?.(decision);
       const line = this.#lines.get(decision.chosen)!;
       if (line.health === undefined) {
         await orAborted(line.probe(), signal);
@@ -153,6 +163,17 @@ class OpenedGateway implements ModelGateway {
     throw last!;
   }
 
+  async embed(ask: EmbedAsk, signal: AbortSignal): Promise<Embeddings> {
+    signal.throwIfAborted();
+    const { chosen, ...decision } = this.#choose(ask, new Map());
+    if (chosen === undefined) throw noModel(ask, decision, this.#lines);
+    const { runner, price } = this.#lines.get(chosen)!;
+    const { vectors, input_tokens } = await runner.embed(ask.texts, signal);
+    const { provider, scripted } = runner;
+    const cost = price && { cost_usd: costOf(price, input_tokens, 0) };
+    return { vectors, model: chosen, provider, scripted, input_tokens, ...cost, decision: { chosen, ...decision } };
+  }
+
   async status({ fresh = false }: { readonly fresh?: boolean } = {}) {
     return Promise.all([...this.#lines.values()].map((line) => line.status(fresh)));
   }
@@ -163,7 +184,7 @@ class OpenedGateway implements ModelGateway {
     await Promise.all([...this.#lines.values()].map((line) => line.close()));
   }
 
-  #choose(ask: Ask, tried: ReadonlyMap<string, Availability>): Decision {
+  #choose(ask: Asking, tried: ReadonlyMap<string, Availability>): Decision {
     const candidates: Candidate[] = [];
     for (const [id, line] of this.#lines) {
       const { tiers, domains, preference, fallback, concurrency } = line.config;
@@ -184,7 +205,7 @@ class OpenedGateway implements ModelGateway {
     const { config, runner, price, breaker } = line;
     try {
       const answer = await callModel(
-        { config, runner, price, clock: this.#clock, node: this.#options.node, onText, onCall: (call) => this.#record(call) },
+        { config, runner, price, clock: this.#clock, node: this.#options.node, onText, onCall: (call) => this.#record(call, ask) },
         ask,
         decision,
         signal,
@@ -201,7 +222,8 @@ class OpenedGateway implements ModelGateway {
     }
   }
 
-  #record(call: ModelCall): void {
+  #record(call: ModelCall, ask: Ask): void {
+    ask.onCall?.(summaryOf(call));
     try {
       this.#options.onCall(call, call.cost_usd);
     } catch (error) {

@@ -45,7 +45,7 @@ const tokenLimitOf = (baseUrl: string, limit: number): { max_completion_tokens: 
 
 const chatRequestOf = ({ model, base_url }: OpenAiOptions, request: GenerateRequest): OpenAI.ChatCompletionCreateParamsStreaming => ({
   model,
-  messages: request.messages.map(({ role, content }) => ({ role, content })),
+  messages: request.messages.map(({ role, content }) => ({ role, content }) as OpenAI.ChatCompletionMessageParam),
   stream: true,
   stream_options: { include_usage: true },
   ...(request.max_tokens === undefined ? {} : tokenLimitOf(base_url, request.max_tokens)),

@@ -5,10 +5,31 @@
 // M2. What goes wrong is a Fault with a code from MODEL_FAULTS: retryable where another try or another model may do better.
 // M3. No API key, prompt or answer reaches an error message or a log.
 
-export interface Message {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
+/** A call of a tool that a model asks for. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON, as the model wrote it: it may be none. */
+  readonly arguments: string;
 }
+
+export interface Message {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+  /** Of an assistant's message. */
+  readonly tool_calls?: readonly ToolCall[];
+  /** Of a tool's message: which call it answers. */
+  readonly tool_call_id?: string;
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of the arguments. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+}
+
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
 
 export interface GenerateRequest {
   readonly messages: readonly Message[];
@@ -16,21 +37,43 @@ export interface GenerateRequest {
   readonly temperature?: number;
   readonly seed?: number;
   readonly stop?: readonly string[];
-  /** Ask for a JSON object. */
+  readonly top_p?: number;
+  readonly presence_penalty?: number;
+  readonly frequency_penalty?: number;
+  /** Ask for a JSON object; with `json_schema`, for one that fits it. */
   readonly json?: boolean;
+  readonly json_schema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
+  readonly tools?: readonly Tool[];
+  readonly tool_choice?: ToolChoice;
   /** What a scripted runner may match on; real runners ignore it. */
   readonly hints?: Readonly<Record<string, string | number>>;
   /** W3C Trace Context of whoever asks: a server is told it as a header. */
   readonly traceparent?: string;
 }
 
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'other';
+
+/** A piece of a tool call: the first of an `index` has id and name, `arguments` of all of them are put together. */
+export interface ToolCallChunk {
+  readonly kind: 'tool_call';
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  readonly arguments?: string;
+}
+
 export type GenerateChunk =
   | { readonly kind: 'text'; readonly text: string }
+  | ToolCallChunk
   | {
       readonly kind: 'done';
-      readonly finish_reason: 'stop' | 'length' | 'other';
+      readonly finish_reason: FinishReason;
       readonly input_tokens: number;
       readonly output_tokens: number;
+      /** Of the input tokens, those that the server had from an earlier call. */
+      readonly cached_input_tokens?: number;
+      /** The server loaded the model for this call. */
+      readonly cold?: boolean;
       /** The model as the server names it, and its build digest where it tells it. */
       readonly response_model?: string;
       readonly model_digest?: string;
@@ -49,6 +92,24 @@ export interface RunnerHealth {
   readonly latency_ms: number;
 }
 
+/** A model that a server has in memory. */
+export interface LoadedModel {
+  readonly name: string;
+  /** What it takes, on the graphics processor where there is one. */
+  readonly memory_bytes?: number;
+  readonly context_tokens?: number;
+}
+
+/** What a runner can do that loads and unloads its models. */
+export interface Residency {
+  /** What its server has in memory now. @throws Fault */
+  loaded(signal: AbortSignal): Promise<readonly LoadedModel[]>;
+  /** Resolves when the model is in memory. @throws Fault */
+  load(signal: AbortSignal): Promise<void>;
+  /** @throws Fault */
+  unload(signal: AbortSignal): Promise<void>;
+}
+
 export interface ModelRunner {
   readonly provider: string;
   /** True when no model stands behind it. */
@@ -59,6 +120,8 @@ export interface ModelRunner {
     signal: AbortSignal,
   ): Promise<{ readonly vectors: readonly (readonly number[])[]; readonly input_tokens: number }>;
   models(signal: AbortSignal): Promise<readonly ModelInfo[]>;
+  /** Absent: its server keeps its models in memory for ever. */
+  readonly residency?: Residency;
   /** Does the server answer, and does it have the model? Never throws. */
   health(signal: AbortSignal): Promise<RunnerHealth>;
   close(): Promise<void>;
@@ -71,8 +134,12 @@ export const MODEL_FAULTS = [
   'model_error', // retryable: 5xx
   'model_garbage', // retryable: the stream is not what the protocol says, or ended without its end
   'model_refused', // retryable by another model: content filter, refusal
-  'model_rejected', // terminal: 4xx other than the above (bad request, bad key, context too long)
+  'model_context', // retryable by a model with a longer context: the prompt does not fit
+  'model_rejected', // terminal: 4xx other than the above (bad request, bad key)
   'model_missing', // terminal for this model: the server does not have it
   'no_model', // retryable: no healthy candidate for tier and domain
+  'model_not_allowed', // terminal: the access list, confidentiality or a strict rule leaves none
+  'call_limit', // terminal: what asks has made all the calls that it may
+  'budget_exceeded', // terminal: the next call would use more tokens or money than was set aside
 ] as const;
 export type ModelFaultCode = (typeof MODEL_FAULTS)[number];

@@ -39,7 +39,7 @@ describe('registry', () => {
     if (event.type !== 'dats.model.called') throw new Error(`a ${event.type}`);
     expectTypeOf(event.data.price_version).toEqualTypeOf<string | undefined>();
     expect([event.dataschema, event.data.price_version, event.data.cost_usd]).toEqual(['urn:dats:model.called:1', undefined, 0.001]);
-    expect(dataschemaOf('dats.model.called')).toBe('urn:dats:model.called:2');
+    expect(dataschemaOf('dats.model.called')).toBe('urn:dats:model.called:3');
 
     for (const [name, { headers, data }] of fixtures) {
       const versions: Readonly<Record<string, z.ZodType>> = EVENTS[headers['type'] as EventType];

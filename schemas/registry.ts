@@ -15,7 +15,7 @@ import * as replay from './replay.js';
 import * as rollback from './rollback.js';
 import * as task from './task.js';
 import * as telemetry from './telemetry.js';
-import { workRequested, workRequestedV1 } from './work.js';
+import { workRequested, workRequestedV1, workRequestedV2 } from './work.js';
 
 /** type -> version -> schema of `data`. Versions count up from 1; the highest is the one that is written. */
 export const EVENTS = {
@@ -23,10 +23,10 @@ export const EVENTS = {
   'dats.task.analyzed': { 1: task.taskAnalyzed },
   'dats.task.decomposed': { 1: task.taskDecomposed },
   'dats.task.queued': { 1: task.taskQueued },
-  'dats.task.ready': { 1: task.taskReady },
+  'dats.task.ready': { 1: task.taskReadyV1, 2: task.taskReady },
   'dats.task.started': { 1: task.taskStarted },
-  'dats.task.output.created': { 1: task.taskOutputCreated },
-  'dats.task.attempt.failed': { 1: task.taskAttemptFailed },
+  'dats.task.output.created': { 1: task.taskOutputCreatedV1, 2: task.taskOutputCreated },
+  'dats.task.attempt.failed': { 1: task.taskAttemptFailedV1, 2: task.taskAttemptFailed },
   'dats.task.validated': { 1: qa.taskValidated },
   'dats.task.rejected': { 1: qa.taskRejected },
   'dats.task.retry.scheduled': { 1: task.taskRetryScheduled },
@@ -55,8 +55,8 @@ export const EVENTS = {
   'dats.replay.completed': { 1: replay.replayCompleted },
   'dats.replay.failed': { 1: replay.replayFailed },
   'dats.audit.checkpoint': { 1: audit.auditCheckpoint },
-  'dats.work.requested': { 1: workRequestedV1, 2: workRequested },
-  'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalled },
+  'dats.work.requested': { 1: workRequestedV1, 2: workRequestedV2, 3: workRequested },
+  'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalledV2, 3: telemetry.modelCalled },
   'dats.node.sampled': { 1: telemetry.nodeSampled },
   'dats.ops.alert': { 1: telemetry.opsAlert },
 } as const satisfies Record<string, Record<number, z.ZodType>>;

@@ -1,5 +1,7 @@
 // The shape of servers.yaml: the only place that knows an endpoint, a model or a node. Reading the file is nodes/configuration.ts.
 import { z } from 'zod';
+import { quotasConfigSchema } from './quota.js';
+import { accessConfigSchema, routingConfigSchema } from './routing-config.js';
 import { DOMAINS } from './task.js';
 import { PRICED_AT_MODEL } from './telemetry.js';
 import { TIERS } from './topics.js';
@@ -43,6 +45,18 @@ export const modelConfigSchema = z.strictObject({
   /** USD a million tokens; goes before the price list. A price that is missing beside the other counts as 0. */
   price_input_per_mtok: z.number().min(0).optional(),
   price_output_per_mtok: z.number().min(0).optional(),
+  /** Local models: how long the server keeps it in memory after a call, in seconds; -1: until it is told otherwise. Default: the server's own. */
+  keep_alive_s: z.int().min(-1).max(86_400).optional(),
+  /** Loaded when the process starts, so that no task waits for it. */
+  warm_up: z.boolean().default(false),
+  /** What it takes in memory; the server says it once it was loaded. Together with `gpu`: which models fit at a time. */
+  memory_bytes: z.int().min(0).optional(),
+  /** Which graphics processor of this machine it runs on, by its number; models on one are loaded one at a time. */
+  gpu: z.int().min(0).max(63).optional(),
+  /** A call without a first chunk by then is made a second time, at another model of the tier; the first answer counts. Absent: never. */
+  hedge_after_ms: z.int().min(1).optional(),
+  /** False where everything sent to it leaves the building: tasks that are confidential never go there. Default: only a loopback or private address is local. */
+  local: z.boolean().optional(),
   /** For `scripted`: the file of rules and recorded answers, relative to servers.yaml. */
   script: z.string().optional(),
 });
@@ -157,7 +171,7 @@ const auditConfigSchema = z.strictObject({
 const NO_PRICE_VERSION = 'none';
 
 /** What tokens cost, by model. Each call's telemetry names the version it was priced under. */
-const pricesConfigSchema = z
+export const pricesConfigSchema = z
   .strictObject({
     version: z.string().min(1).max(64).default(NO_PRICE_VERSION),
     models: z
@@ -196,6 +210,24 @@ const pricesConfigSchema = z
     });
   });
 export type Prices = z.infer<typeof pricesConfigSchema>;
+
+export const schedulingConfigSchema = z.strictObject({
+  max_running_per_project: z.int().min(1).max(100_000).default(10),
+  /** Exceptions by project id. */
+  projects: z.record(z.string(), z.strictObject({ max_running: z.int().min(1).max(100_000) })).default({}),
+  timeout_s: z.number().positive().max(86_400).default(600),
+  max_attempts: z.int().min(1).max(20).default(4),
+  backoff_base_ms: z.int().min(0).default(1_000),
+  backoff_max_ms: z.int().min(0).default(60_000),
+});
+
+/** What can be turned on and off while the system runs. */
+export const flagsConfigSchema = z.strictObject({
+  /** A second call beside one that is slower than most, where its model allows it (`hedge_after_ms`). */
+  hedging: z.boolean().default(true),
+  /** /v1, for OpenAI clients. */
+  openai_endpoint: z.boolean().default(true),
+});
 
 export const serversSchema = z
   .strictObject({
@@ -249,23 +281,12 @@ export const serversSchema = z
       })
       .prefault({}),
     models: z.array(modelConfigSchema).default([]),
-    routing: z
-      .strictObject({
-        /** Below this confidence of the cheap signals a model is asked; 0 never asks. */
-        ask_model_below: z.number().min(0).max(1).default(0.4),
-      })
-      .prefault({}),
-    scheduling: z
-      .strictObject({
-        max_running_per_project: z.int().min(1).max(100_000).default(10),
-        /** Exceptions by project id. */
-        projects: z.record(z.string(), z.strictObject({ max_running: z.int().min(1).max(100_000) })).default({}),
-        timeout_s: z.number().positive().max(86_400).default(600),
-        max_attempts: z.int().min(1).max(20).default(4),
-        backoff_base_ms: z.int().min(0).default(1_000),
-        backoff_max_ms: z.int().min(0).default(60_000),
-      })
-      .prefault({}),
+    /** How models are chosen. The sections from here to `flags` can be changed while the system runs: `dats config set`. */
+    routing: routingConfigSchema.prefault({}),
+    access: accessConfigSchema.prefault({}),
+    quotas: quotasConfigSchema.prefault({}),
+    flags: flagsConfigSchema.prefault({}),
+    scheduling: schedulingConfigSchema.prefault({}),
     /** What is done when something turned out bad. */
     cascade: cascadeConfigSchema.prefault({}),
     audit: auditConfigSchema.prefault({}),

@@ -1,6 +1,7 @@
 // Task events: what happens to a task from submission to its end. State machine: docs/lifecycle.md.
 import { z } from 'zod';
 import { artifactRefSchema, artifactSchema, contentSchema, fileSchema, LANGUAGES, pathSchema } from './content.js';
+import { callSummarySchema, decisionSchema, MOST_RECORDED } from './model-choice.js';
 import { TIERS } from './topics.js';
 
 export const PRIORITIES = ['low', 'normal', 'high', 'urgent'] as const;
@@ -133,7 +134,7 @@ export const contextSchema = z.object({
   inputs: z.array(artifactRefSchema),
 });
 
-export const taskReady = z.object({
+export const taskReadyV1 = z.object({
   task_id: taskIdSchema,
   attempt: z.int().min(1),
   tier: z.enum(TIERS),
@@ -145,6 +146,21 @@ export const taskReady = z.object({
   due: z.string(),
 });
 
+/** What an attempt may use of models. Absent: no limit. */
+export const allowanceSchema = z.object({
+  calls: z.int().min(0).optional(),
+  /** Input and output together. */
+  tokens: z.int().min(0).optional(),
+  cost_usd: z.number().min(0).optional(),
+});
+export type Allowance = z.infer<typeof allowanceSchema>;
+
+export const taskReady = taskReadyV1.extend({
+  allowance: allowanceSchema.optional(),
+  /** What was set aside for it in the ledger. */
+  reservation_id: z.string().min(1).max(64).optional(),
+});
+
 export const taskStarted = z.object({
   task_id: taskIdSchema,
   attempt: z.int().min(1),
@@ -154,7 +170,7 @@ export const taskStarted = z.object({
   fence: z.string(),
 });
 
-export const taskOutputCreated = z.object({
+export const taskOutputCreatedV1 = z.object({
   task_id: taskIdSchema,
   attempt: z.int().min(1),
   artifacts: z.array(artifactSchema).min(1).max(200),
@@ -178,16 +194,28 @@ export const taskOutputCreated = z.object({
   fence: z.string(),
 });
 
+export const taskOutputCreated = taskOutputCreatedV1.extend({
+  /** Why this model. */
+  decision: decisionSchema.optional(),
+  /** Every call on the way, the one that answered last. */
+  calls: z.array(callSummarySchema).max(MOST_RECORDED).optional(),
+});
+
 export const errorSchema = z.object({ code: z.string(), message: z.string(), retryable: z.boolean() });
 export type TaskError = z.infer<typeof errorSchema>;
 
 /** An attempt ended without a verdict: the model failed, the answer held no file, a checker was not there. */
-export const taskAttemptFailed = z.object({
+export const taskAttemptFailedV1 = z.object({
   task_id: taskIdSchema,
   /** 0: analysis or decomposition, before the first attempt. */
   attempt: z.int().min(0),
   stage: z.enum(['analysis', 'decomposition', 'generation', 'qa']),
   error: errorSchema,
+});
+export const taskAttemptFailed = taskAttemptFailedV1.extend({
+  /** The last decision, where a model was to be chosen. */
+  decision: decisionSchema.optional(),
+  calls: z.array(callSummarySchema).max(MOST_RECORDED).optional(),
 });
 
 export const taskRetryScheduled = z.object({

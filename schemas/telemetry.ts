@@ -1,5 +1,6 @@
 // Telemetry and operations. Names follow the OpenTelemetry GenAI conventions where there is one.
 import { z } from 'zod';
+import { PURPOSES } from './model-choice.js';
 
 /** Version 1: without the version of its prices. */
 export const modelCalledV1 = z.object({
@@ -27,9 +28,21 @@ export const modelCalledV1 = z.object({
 /** The price version of a call that was priced by the prices beside its model, not by the price list. */
 export const PRICED_AT_MODEL = 'model';
 
-export const modelCalled = modelCalledV1.extend({
+/** Version 2: without what came with budgets, hedging and the OpenAI-compatible endpoint. */
+export const modelCalledV2 = modelCalledV1.extend({
   /** What `cost_usd` was computed with: `prices.version` of servers.yaml, or PRICED_AT_MODEL; absent where there is no cost. */
   price_version: z.string().optional(),
+});
+export const modelCalled = modelCalledV2.extend({
+  purpose: z.enum(PURPOSES),
+  /** Who asked, where that is known. */
+  user: z.string().max(128).optional(),
+  /** A second call beside a slow one. */
+  hedge: z.boolean().optional(),
+  /** The model was loaded for this call. */
+  cold: z.boolean().optional(),
+  /** Of the input tokens, those that the server had from an earlier call. */
+  cached_input_tokens: z.int().min(0).optional(),
 });
 export type ModelCall = z.infer<typeof modelCalled>;
 

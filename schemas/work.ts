@@ -1,7 +1,7 @@
 // Work items: what a decider asks an effect to do. They live on `dats.work.<lane>`, keyed by task.
 import { z } from 'zod';
 import { artifactRefSchema } from './content.js';
-import { contextSchema, DOMAINS, QA_PROFILES, taskIdSchema } from './task.js';
+import { allowanceSchema, contextSchema, DOMAINS, QA_PROFILES, taskIdSchema } from './task.js';
 import { TIERS } from './topics.js';
 
 /** Version 1: the work of a task. */
@@ -21,7 +21,8 @@ export const workRequestedV1 = z.object({
 });
 
 export const WORK_KINDS = ['analyse', 'decompose', 'generate', 'check', 'revalidate', 'redo', 'replay'] as const;
-export const workRequested = workRequestedV1.extend({
+/** Version 2: without an allowance. */
+export const workRequestedV2 = workRequestedV1.extend({
   kind: z.enum(WORK_KINDS),
   /** Of kind `revalidate`: is the artifact right without what is tainted of what it was made from? */
   revalidate: z
@@ -45,5 +46,9 @@ export const workRequested = workRequestedV1.extend({
     .optional(),
   /** Of kind `replay`: `context.created` is the offset of the request. */
   replay_id: z.string().min(1).max(64).optional(),
+});
+export const workRequested = workRequestedV2.extend({
+  /** What the work may use of models; absent: no limit. */
+  allowance: allowanceSchema.optional(),
 });
 export type Work = z.infer<typeof workRequested>;

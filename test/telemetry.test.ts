@@ -87,8 +87,8 @@ describe('a running node', () => {
     const calls = await telemetryOf('dats.model.called');
     const generated = calls.filter(({ data }) => data.purpose === 'generate' && data.outcome === 'ok');
     expect(generated.map(({ data, dataschema }) => [data.model, data.cost_usd, data.price_version, dataschema])).toEqual([
-      ['listed', 4, '2026-11', 'urn:dats:model.called:2'],
-      ['unlisted', undefined, undefined, 'urn:dats:model.called:2'],
+      ['listed', 4, '2026-11', 'urn:dats:model.called:3'],
+      ['unlisted', undefined, undefined, 'urn:dats:model.called:3'],
     ]);
   });
 });

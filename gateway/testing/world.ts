@@ -147,7 +147,12 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     limiter,
     artifacts: memoryArtifactStore(),
     agents: { ...AGENTS, ...options.agents },
-    models: { ask: () => Promise.reject(new Error('not asked here')), status: async () => [], close: async () => undefined },
+    models: {
+      ask: () => Promise.reject(new Error('not asked here')),
+      embed: () => Promise.reject(new Error('not asked here')),
+      status: async () => [],
+      close: async () => undefined,
+    },
     health: async () => health,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: '# TYPE up gauge\nup 1\n' }),
     now: options.now ?? Date.now,

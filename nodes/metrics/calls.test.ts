@@ -74,10 +74,11 @@ describe('a decision', () => {
     input_tokens: 1,
     output_tokens: 1,
     duration_ms: 0,
-    decision: { chosen: 'mini', reason: 'preference', candidates: [] },
+    decision: { chosen: 'mini', reason: 'score', candidates: [] },
   };
   const gateway = (answered: () => Promise<Answer>): ModelGateway => ({
     ask: answered,
+    embed: () => Promise.reject(new Error('not asked here')),
     status: async () => [],
     close: async () => undefined,
   });
@@ -88,7 +89,7 @@ describe('a decision', () => {
       metrics,
     );
     expect(await models.ask(ask, new AbortController().signal)).toBe(answer);
-    expect(metrics.decisions.of('mini', 'large', 'preference').value).toBe(1);
+    expect(metrics.decisions.of('mini', 'large', 'score').value).toBe(1);
     expect(count(metrics.overhead.of())).toBe(1);
   });
 

@@ -73,6 +73,7 @@ export const watchDecisions = (models: ModelGateway, metrics: CallMetrics): Mode
         throw error;
       }
     },
+    embed: (ask, signal) => models.embed(ask, signal),
     status: (options) => models.status(options),
     close: () => models.close(),
   };

@@ -2,6 +2,7 @@
 //
 // N1. No path leaves the task's folder. N2. A truncated answer is an error, not half a file. N3. Blocks without a path beside blocks with one
 // are talk, not files. N4. Every error code begins with `answer_`.
+import type { FinishReason } from '../../models/index.js';
 import { FILE_LIMIT_BYTES, isSafePath, type Language } from '../../schemas/index.js';
 import { type Block, blocksIn } from './blocks.js';
 import type { TextFile } from './fence.js';
@@ -29,7 +30,7 @@ export interface AnswerError {
 export type AnswerResult = { readonly ok: true; readonly files: readonly TextFile[] } | { readonly ok: false; readonly error: AnswerError };
 
 export interface AnswerContext {
-  readonly finish_reason: 'stop' | 'length' | 'other';
+  readonly finish_reason: FinishReason;
   /** What a block without a path is taken for. */
   readonly language?: Language;
 }

@@ -5,13 +5,16 @@
 import type { Answer, Ask } from '../../models/index.js';
 import {
   type Artifact,
+  type CallSummary,
   type DataOf,
+  type Decision,
   derivedId,
   type EventOf,
   type Fault,
   isFault,
   type Language,
   languageOf,
+  MOST_RECORDED,
 } from '../../schemas/index.js';
 import type { ArtifactStore } from '../artifact-store.js';
 import { inlineContent, referenceText } from '../content.js';
@@ -21,7 +24,7 @@ import { classify, signalsOf, titleOf } from '../routing/index.js';
 import { traceparentWithin } from '../traces/index.js';
 import { type AnswerResult, filesIn } from './answer.js';
 import type { TextFile } from './fence.js';
-import { type GenerationMaterial, materialFor } from './material.js';
+import { type GenerationMaterial, materialFor, type TaskOwner } from './material.js';
 import { PROMPT_BUDGET_TOKENS, type Prompt, promptOf } from './prompt.js';
 import { startNotice } from './start-notice.js';
 
@@ -50,20 +53,25 @@ const startedOf = (work: Work, context: EffectContext): Draft => {
   return say('dats.task.started', task_id, { task_id, attempt, node, worker, fence }, derivedId(task_id, attempt, 'started', fence));
 };
 
-const failedOf = (work: Work, code: string, message: string, retryable: boolean): Draft => {
+/** How models were asked: what was decided, and every call. */
+interface Asked {
+  decision?: Decision;
+  readonly calls: CallSummary[];
+}
+
+const failedOf = (work: Work, asked: Asked, code: string, message: string, retryable: boolean): Draft => {
   const { task_id, attempt } = work.data;
-  return say(
-    'dats.task.attempt.failed',
-    task_id,
-    { task_id, attempt, stage: 'generation', error: { code, message, retryable } },
-    derivedId(task_id, attempt, 'generate'),
-  );
+  const data: DataOf<'dats.task.attempt.failed'> = { task_id, attempt, stage: 'generation', error: { code, message, retryable } };
+  if (asked.decision !== undefined) data.decision = asked.decision;
+  if (asked.calls.length > 0) data.calls = asked.calls;
+  return say('dats.task.attempt.failed', task_id, data, derivedId(task_id, attempt, 'generate'));
 };
 
 interface Prepared {
   readonly prompt: Prompt;
   readonly language: Language | undefined;
   readonly title: string;
+  readonly owner: TaskOwner | undefined;
 }
 
 const prepare = (material: GenerationMaterial, options: GenerationOptions): Prepared => {
@@ -91,11 +99,11 @@ const prepare = (material: GenerationMaterial, options: GenerationOptions): Prep
     { description, mode, language, files, inputs, tests: judged, previous },
     options.promptBudgetTokens ?? PROMPT_BUDGET_TOKENS,
   );
-  return { prompt, language, title: titleOf(description) };
+  return { prompt, language, title: titleOf(description), owner: material.owner };
 };
 
-const askFor = (work: Work, { prompt, title }: Prepared, sampling: Sampling, context: EffectContext): Ask => {
-  const { task_id, attempt, tier, domain, model } = work.data;
+const askFor = (work: Work, { prompt, title, owner }: Prepared, sampling: Sampling, context: EffectContext, asked: Asked): Ask => {
+  const { task_id, attempt, tier, domain, model, allowance } = work.data;
   const ask: { -readonly [K in keyof Ask]: Ask[K] } = {
     messages: prompt.messages,
     purpose: 'generate',
@@ -107,9 +115,19 @@ const askFor = (work: Work, { prompt, title }: Prepared, sampling: Sampling, con
     seed: sampling.seed!,
     hints: { task: title, purpose: 'generate', tier, attempt },
     traceparent: traceparentWithin(work, task_id, 'generate', attempt),
+    project_id: work.projectid,
     onText: context.onText,
     onRestart: context.onRestart,
+    onDecision: (decision) => {
+      asked.decision = decision;
+    },
+    onCall: (call) => {
+      if (asked.calls.length < MOST_RECORDED) asked.calls.push(call);
+    },
   };
+  if (owner !== undefined) ask.user = owner.user;
+  if (owner?.confidential === true) ask.local_only = true;
+  if (allowance !== undefined) ask.allowance = allowance;
   if (sampling.max_tokens !== undefined) ask.max_tokens = sampling.max_tokens;
   if (model !== undefined) ask.model = model;
   return ask;
@@ -125,7 +143,15 @@ const artifactsOf = async (store: ArtifactStore, work: Work, files: readonly Tex
   return artifacts;
 };
 
-const outputOf = (work: Work, answer: Answer, prompt: Prompt, sampling: Sampling, artifacts: Artifact[], fence: string): Draft => {
+const outputOf = (
+  work: Work,
+  asked: Asked,
+  answer: Answer,
+  prompt: Prompt,
+  sampling: Sampling,
+  artifacts: Artifact[],
+  fence: string,
+): Draft => {
   const { task_id, attempt } = work.data;
   const output: DataOf<'dats.task.output.created'> = {
     task_id,
@@ -145,6 +171,8 @@ const outputOf = (work: Work, answer: Answer, prompt: Prompt, sampling: Sampling
     fence,
   };
   if (answer.model_digest !== undefined) output.model_digest = answer.model_digest;
+  if (asked.decision !== undefined) output.decision = asked.decision;
+  if (asked.calls.length > 0) output.calls = asked.calls;
   return say('dats.task.output.created', task_id, output, derivedId(task_id, attempt, 'generate'));
 };
 
@@ -158,22 +186,23 @@ const outcomeOf = async (
   prepared: Prepared,
   sampling: Sampling,
 ): Promise<Draft> => {
+  const asked: Asked = { calls: [] };
   let answer: Answer;
   try {
-    answer = await ports.models.ask(askFor(work, prepared, sampling, context), context.signal);
+    answer = await ports.models.ask(askFor(work, prepared, sampling, context, asked), context.signal);
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;
     const fault = modelFault(error);
     if (fault === undefined) throw error;
-    return failedOf(work, fault.code, fault.message, fault.kind === 'retryable');
+    return failedOf(work, asked, fault.code, fault.message, fault.kind === 'retryable');
   }
   const files: AnswerResult = filesIn(answer.text, {
     finish_reason: answer.finish_reason,
     ...(prepared.language === undefined ? {} : { language: prepared.language }),
   });
-  if (!files.ok) return failedOf(work, files.error.code, files.error.message, true);
+  if (!files.ok) return failedOf(work, asked, files.error.code, files.error.message, true);
   const artifacts = await artifactsOf(ports.artifacts, work, files.files);
-  return outputOf(work, answer, prepared.prompt, sampling, artifacts, context.fence);
+  return outputOf(work, asked, answer, prepared.prompt, sampling, artifacts, context.fence);
 };
 
 export const generateEffect = (options: GenerationOptions = {}): Effect => ({

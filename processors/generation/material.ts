@@ -1,12 +1,20 @@
 // What a generation is made from, read from the log: the task, its files, its inputs, and what became of the last attempt.
-import { type Artifact, type ArtifactRef, type EventOf, Fault, type FileContent } from '../../schemas/index.js';
+import { type Artifact, type ArtifactRef, type DatsEvent, type EventOf, Fault, type FileContent } from '../../schemas/index.js';
 import type { ArtifactStore } from '../artifact-store.js';
 import { inlineText, loadText } from '../content.js';
 import type { EffectContext } from '../effect.js';
 import { type TaskSpec, taskSpecOf } from '../task-spec.js';
 import type { TextFile } from './fence.js';
 
+/** For whom a task is done, and whether its content must stay in the building. */
+export interface TaskOwner {
+  readonly user: string;
+  readonly confidential: boolean;
+}
+
 export interface GenerationMaterial {
+  /** Undefined where neither the task nor its parent was created by somebody: a plan within a plan. */
+  readonly owner: TaskOwner | undefined;
   readonly spec: TaskSpec;
   readonly description: string;
   readonly files: readonly TextFile[];
@@ -49,6 +57,11 @@ const previousOf = async (
   return { reasons, files };
 };
 
+const ownerOf = (event: DatsEvent): TaskOwner | undefined =>
+  event.type === 'dats.task.created'
+    ? { user: event.data.submitted_by, confidential: event.data.options.confidentiality === 'confidential' }
+    : undefined;
+
 /** The files of a subtask are its own and its parent's; its own come first and win. */
 const filesOf = async (work: EventOf<'dats.work.requested'>, spec: TaskSpec, context: EffectContext): Promise<readonly FileContent[]> => {
   const { parent } = work.data.context;
@@ -67,12 +80,15 @@ export const materialFor = async (
 ): Promise<GenerationMaterial> => {
   const { task_id } = work.data;
   const refs = work.data.context.inputs;
-  const spec = taskSpecOf(await context.eventAt(work.data.context.created), task_id);
+  const created = await context.eventAt(work.data.context.created);
+  const { parent } = work.data.context;
+  const spec = taskSpecOf(created, task_id);
   const description = inlineText(spec.description) ?? (await loadText(artifacts, spec.description));
   const own = await filesOf(work, spec, context);
   const inputs: Artifact[] = [];
   for (const ref of refs) inputs.push(await artifactAt(context, ref));
   return {
+    owner: ownerOf(created) ?? (parent === undefined ? undefined : ownerOf(await context.eventAt(parent))),
     spec,
     description,
     files: own.length === 0 ? [] : await loadAll(artifacts, own),

@@ -37,6 +37,7 @@ const modelsFor = ({ ports, work, prompt }: LiveOptions): ModelGateway => ({
     if (work.traceparent !== undefined) asked.traceparent = work.traceparent;
     return ports.models.ask(asked, signal);
   },
+  embed: (ask, signal) => ports.models.embed(ask, signal),
   status: (options) => ports.models.status(options),
   close: async () => {},
 });

@@ -67,6 +67,7 @@ export const modelsThat = (
         ...(typeof said === 'string' ? {} : said),
       };
     },
+    embed: async ({ texts }) => ({ vectors: texts.map(() => [1]), model: 'model', provider: 'testing', scripted: false, input_tokens: 10 }),
     status: async () => [],
     close: async () => {},
   };

@@ -13,6 +13,7 @@ const STAGES: Readonly<Record<ModelCall['purpose'], Stage>> = {
   analyse: 'analyse',
   decompose: 'decompose',
   embed: 'task',
+  chat: 'task',
   other: 'task',
 };
 /** Stages that a task goes through with each attempt. */
