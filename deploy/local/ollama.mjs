@@ -23,7 +23,7 @@ const TEMPLATE = '{{ range .Messages }}<{{ .Role }}>\n{{ .Content }}\n{{ end }}<
 const PARAMETERS = { num_thread: 1, stop: ['<user>'] };
 
 /** @returns {Promise<string>} the program, built where it is not there yet */
-export const ollamaProgram = async ({ cache, env = process.env, say }) => {
+export const ollamaProgram = async ({ cache, env = process.env, allowed }) => {
   const why = 'to build Ollama (once)';
   const commandsIn = async (folder) => {
     const go = await goFor(LEAST_GO, why, env);
@@ -40,7 +40,7 @@ export const ollamaProgram = async ({ cache, env = process.env, say }) => {
       },
     ];
   };
-  return join(await built({ cache, name: `ollama-${OLLAMA_VERSION}`, what: 'Ollama', commandsIn, say }), 'ollama');
+  return join(await built({ cache, name: `ollama-${OLLAMA_VERSION}`, what: 'Ollama', allowed, commandsIn }), 'ollama');
 };
 
 const asked = async (url, init = {}) => {
@@ -64,9 +64,9 @@ const makeModel = async (url) => {
 
 /**
  * An Ollama in `dir`, for supervise.mjs.
- * @param {{ dir: string, cache: string, port: number, env?: object }} options
+ * @param {{ dir: string, cache: string, port: number, build?: boolean, env?: object }} options `build`: it may be built where it is not there yet
  */
-export const ollamaServer = ({ dir, cache, port, env = process.env }) => {
+export const ollamaServer = ({ dir, cache, port, build = true, env = process.env }) => {
   const [data, log] = [join(dir, 'data'), join(dir, 'out.log')];
   const url = `http://${HOST}:${port}`;
   let program;
@@ -80,7 +80,7 @@ export const ollamaServer = ({ dir, cache, port, env = process.env }) => {
     startLimitMs: 60_000,
     stopLimitMs: 10_000,
     prepare: async () => {
-      program = await ollamaProgram({ cache, env });
+      program = await ollamaProgram({ cache, env, allowed: build });
       mkdirSync(data, { recursive: true });
     },
     command: () => ({
