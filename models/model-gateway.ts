@@ -51,6 +51,8 @@ export interface ModelGatewayOptions {
   readonly random?: () => number;
   readonly fetch?: typeof fetch;
   readonly logger?: GatewayLogger;
+  /** From a model's configuration to who answers; default: the runners of this room. */
+  readonly openRunner?: typeof openRunner;
 }
 
 const closedFault = (): Fault =>
@@ -207,7 +209,7 @@ class OpenedGateway implements ModelGateway {
 
 const openLine = async (config: ModelConfig, options: ModelGatewayOptions, clock: Clock): Promise<ModelLine> => {
   const { logger, env, random } = options;
-  const runner = await openRunner(config, { ...options, clock });
+  const runner = await (options.openRunner ?? openRunner)(config, { ...options, clock });
   const missingKey = missingKeyOf(config, env);
   if (missingKey !== undefined)
     logger?.warn(
