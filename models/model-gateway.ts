@@ -25,9 +25,9 @@ export interface GatewayLogger {
 /** What a graphics processor of this machine was doing when it was looked at last. */
 export interface GpuReading {
   /** 0 idle .. 1 busy. */
-  readonly utilisation_ratio?: number;
-  readonly memory_used_bytes?: number;
-  readonly memory_total_bytes?: number;
+  readonly utilisation_ratio?: number | undefined;
+  readonly memory_used_bytes?: number | undefined;
+  readonly memory_total_bytes?: number | undefined;
 }
 
 export interface ModelGatewayOptions {

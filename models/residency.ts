@@ -24,8 +24,8 @@ const QUEUE_LENGTH = 1_024;
 
 /** What a graphics processor has. */
 export interface GpuMemory {
-  readonly memory_total_bytes?: number;
-  readonly memory_used_bytes?: number;
+  readonly memory_total_bytes?: number | undefined;
+  readonly memory_used_bytes?: number | undefined;
 }
 
 /** A model that may be loaded and unloaded. */
