@@ -115,10 +115,10 @@ const outlasted = async <T>(deps: LoopDeps, course: Course<T>, decision: Decisio
 const enter = <T>(deps: LoopDeps, course: Course<T>, line: ModelLine, decision: Decision, hedge: boolean): Contender | undefined => {
   const { id } = line.config;
   const pass = line.availability() === 'down' ? undefined : line.breaker.begin();
-  // It went down, or began to cool, while this ask stood in its queue.
+  // It went down, began to cool, or asked to wait while this ask stood in its queue. The last it may outlast (G5).
   if (pass === undefined) {
     line.slots.give();
-    course.tried.set(id, line.availability());
+    if (!line.breaker.held) course.tried.set(id, line.availability());
     return undefined;
   }
   const price = deps.priceOf(id);

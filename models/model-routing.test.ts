@@ -66,6 +66,22 @@ describe('a model that is overloaded', () => {
     await nothingLeft(gateway);
   });
 
+  it('is waited for by those too that stood in its queue when it said so', async () => {
+    const server = await gateways.serve(openOpenAiServer);
+    server.behaviour = 'overloaded';
+    server.retryAfterSeconds = 2;
+    const gateway = await gateways.open([openai('cloud', server, { concurrency: 1 })]);
+    await gateway.status();
+    const [first, ...others] = Array.from({ length: 4 }, () => gateway.ask(ASK, new AbortController().signal));
+    await expect(first).rejects.toMatchObject({ code: 'model_overloaded' });
+    await eventually(() => gateways.clock.pending() === 3);
+    expect(server.requests).toHaveLength(1);
+    server.behaviour = 'answer';
+    gateways.clock.advance(2_000);
+    for (const { model } of await Promise.all(others)) expect(model).toBe('cloud');
+    await nothingLeft(gateway);
+  });
+
   it('is scheduling’s matter where it says a long time', async () => {
     const server = await gateways.serve(openOpenAiServer);
     server.behaviour = 'overloaded';

@@ -92,187 +92,201 @@ interface Held {
 /** Ollama names a model without a tag `NAME:latest`. */
 const sameName = (a: string, b: string): boolean => a === b || `${a}:latest` === b || a === `${b}:latest`;
 
-const nameOf = ({ model, id }: ModelConfig): string => model ?? id;
+const LONG_AGO = Number.NEGATIVE_INFINITY;
 
-export const openResidencies = (residents: readonly Resident[], deps: ResidencyDeps): Residencies => {
-  const { clock } = deps;
-  const closing = new AbortController();
-  const places = new Map<string, Held>();
-  const servers = new Map<string, Server>();
-  const groups = new Map<string, Group>();
+/** Of those that are there, with known size and without calls. */
+const longestUnused = (models: readonly Held[], but: ReadonlySet<Held>): Held | undefined => {
+  let found: Held | undefined;
+  for (const held of models) {
+    if (but.has(held) || held.loaded !== true || held.bytes === undefined || held.resident.busy() > 0) continue;
+    if (found === undefined || held.usedAt < found.usedAt) found = held;
+  }
+  return found;
+};
 
-  const learn = (held: Held, loaded: boolean | undefined): void => {
+class OpenedResidencies implements Residencies {
+  readonly #deps: ResidencyDeps;
+  readonly #closing = new AbortController();
+  readonly #held: Held[] = [];
+  readonly #places = new Map<string, Place>();
+  readonly #servers = new Map<string, Server>();
+  readonly #groups = new Map<string, Group>();
+
+  constructor(residents: readonly Resident[], deps: ResidencyDeps) {
+    this.#deps = deps;
+    for (const resident of residents) if (resident.runner.residency !== undefined) this.#add(resident, resident.runner.residency);
+  }
+
+  of(id: string): Place | undefined {
+    return this.#places.get(id);
+  }
+
+  warmUp(): void {
+    for (const held of this.#held) if (held.resident.config.warm_up) void this.#warm(held);
+  }
+
+  close(): void {
+    this.#closing.abort(new DOMException('the model gateway is closed', 'AbortError'));
+    for (const { turn } of this.#groups.values()) turn.close();
+  }
+
+  #add(resident: Resident, residency: Residency): void {
+    const { id, base_url = OLLAMA_URL, gpu, timeout_ms, memory_bytes } = resident.config;
+    const where = gpu === undefined ? base_url : `gpu ${gpu}`;
+    const server = this.#servers.get(base_url) ?? { models: [], looking: undefined, lookedAt: LONG_AGO };
+    const limits = { concurrency: 1, queue: QUEUE_LENGTH, longest_wait_ms: timeout_ms };
+    const group = this.#groups.get(where) ?? { gpu, models: [], turn: openSlots(limits, this.#deps.clock) };
+    const known = { loaded: undefined, knownAt: LONG_AGO, usedAt: LONG_AGO, bytes: memory_bytes, leaving: false };
+    const held: Held = { resident, residency, server, group, ...known };
+    server.models.push(held);
+    group.models.push(held);
+    this.#held.push(held);
+    this.#servers.set(base_url, server);
+    this.#groups.set(where, group);
+    this.#places.set(id, this.#placeOf(held));
+  }
+
+  #placeOf(held: Held): Place {
+    return {
+      loaded: () => this.#loaded(held),
+      ready: (signal) => (held.loaded === true && this.#isFresh(held) ? undefined : this.#becomeReady(held, signal)),
+      used: () => {
+        held.usedAt = this.#deps.clock.now();
+        // Kept for no time at all: it is gone already.
+        if (!held.leaving) this.#learn(held, held.resident.config.keep_alive_s === 0 ? undefined : true);
+      },
+      lost: () => this.#learn(held, undefined),
+    };
+  }
+
+  /** Y4. */
+  #loaded(held: Held): boolean | undefined {
+    const now = this.#deps.clock.now();
+    const { server } = held;
+    if (!this.#isFresh(held) && now - server.lookedAt > FRESH_MS && !this.#closing.signal.aborted) void this.#looked(server);
+    return now - held.knownAt <= STALE_MS ? held.loaded : undefined;
+  }
+
+  #isFresh(held: Held): boolean {
+    return this.#deps.clock.now() - held.knownAt <= FRESH_MS;
+  }
+
+  #learn(held: Held, loaded: boolean | undefined): void {
     held.loaded = loaded;
-    held.knownAt = clock.now();
-  };
+    held.knownAt = this.#deps.clock.now();
+  }
 
-  const hear = (server: Server, listed: readonly LoadedModel[], askedAt: number): void => {
-    for (const held of server.models) {
-      const found = listed.find(({ name }) => sameName(name, nameOf(held.resident.config)));
-      if (found?.memory_bytes !== undefined && found.memory_bytes > 0) held.bytes = found.memory_bytes;
-      // What happened after the question was asked is newer than the answer.
-      if (!held.leaving && held.knownAt <= askedAt) learn(held, found !== undefined);
-    }
-  };
+  #looked(server: Server): Promise<void> {
+    server.looking ??= this.#look(server);
+    return server.looking;
+  }
 
-  const look = async (server: Server): Promise<void> => {
+  async #look(server: Server): Promise<void> {
+    const { clock } = this.#deps;
+    const closing = this.#closing.signal;
     const askedAt = clock.now();
     const controller = new AbortController();
-    const end = (): void => controller.abort(closing.signal.reason);
+    const end = (): void => controller.abort(closing.reason);
     const stop = clock.after(LOOK_MS, end, true);
-    closing.signal.addEventListener('abort', end, { once: true });
+    closing.addEventListener('abort', end, { once: true });
     try {
-      hear(server, await server.models[0]!.residency.loaded(controller.signal), askedAt);
+      this.#hear(server, await server.models[0]!.residency.loaded(controller.signal), askedAt);
     } catch {
       // It does not say: what was known grows stale, and calls find out.
     } finally {
       stop();
-      closing.signal.removeEventListener('abort', end);
+      closing.removeEventListener('abort', end);
       server.looking = undefined;
       server.lookedAt = clock.now();
     }
-  };
-  const looked = (server: Server): Promise<void> => {
-    server.looking ??= look(server);
-    return server.looking;
-  };
+  }
 
-  const unload = async (held: Held, signal: AbortSignal): Promise<boolean> => {
-    const began = clock.now();
-    held.leaving = true;
-    learn(held, false);
+  #hear(server: Server, listed: readonly LoadedModel[], askedAt: number): void {
+    for (const held of server.models) {
+      const { model, id } = held.resident.config;
+      const found = listed.find(({ name }) => sameName(name, model ?? id));
+      if (found?.memory_bytes !== undefined && found.memory_bytes > 0) held.bytes = found.memory_bytes;
+      // What happened after the question was asked is newer than the answer.
+      if (!held.leaving && held.knownAt <= askedAt) this.#learn(held, found !== undefined);
+    }
+  }
+
+  /** Y2. */
+  async #becomeReady(held: Held, signal: AbortSignal): Promise<void> {
+    if (!held.leaving && (held.loaded === undefined || !this.#isFresh(held))) await orAborted(this.#looked(held.server), signal);
+    if (held.loaded === false) await this.#load(held, signal);
+  }
+
+  /** Y1. */
+  async #load(held: Held, signal: AbortSignal): Promise<void> {
+    const { config } = held.resident;
+    const { turn } = held.group;
+    const { clock, onMoved } = this.#deps;
+    if (!turn.tryTake() && !(await turn.take(signal)))
+      throw modelFault(config.id, 'model_timeout', { detail: 'other models were loaded before it for too long' });
     try {
-      await held.residency.unload(signal);
-      deps.onMoved(held.resident.config.id, 'unloaded', clock.now() - began);
-      return true;
-    } catch (error) {
-      learn(held, undefined);
-      signal.throwIfAborted();
-      deps.onProblem(held.resident.config.id, toFault(error), 'could not be unloaded');
-      return false;
+      // Who had the turn before may have loaded this one.
+      if (held.loaded === true) return;
+      await this.#makeRoom(held, signal);
+      const began = clock.now();
+      await held.residency.load(signal);
+      this.#learn(held, true);
+      held.usedAt = clock.now();
+      onMoved(config.id, 'loaded', clock.now() - began);
     } finally {
-      held.leaving = false;
+      turn.give();
     }
-  };
-
-  const longestUnused = (group: Group, but: ReadonlySet<Held>): Held | undefined => {
-    let found: Held | undefined;
-    for (const held of group.models) {
-      if (but.has(held) || held.loaded !== true || held.bytes === undefined || held.resident.busy() > 0) continue;
-      if (found === undefined || held.usedAt < found.usedAt) found = held;
-    }
-    return found;
-  };
+    // What it takes is known only now.
+    if (held.bytes === undefined && !this.#closing.signal.aborted) void this.#looked(held.server);
+  }
 
   /** Y3. */
-  const makeRoom = async (held: Held, signal: AbortSignal): Promise<void> => {
+  async #makeRoom(held: Held, signal: AbortSignal): Promise<void> {
     const { group } = held;
-    const memory = group.gpu === undefined ? undefined : deps.memory(group.gpu);
+    const memory = group.gpu === undefined ? undefined : this.#deps.memory(group.gpu);
     if (memory?.memory_total_bytes === undefined || held.bytes === undefined) return;
     const ours = group.models.reduce((sum, { loaded, bytes }) => sum + (loaded === true ? (bytes ?? 0) : 0), 0);
     // A reading is some seconds old, and what we know does not hold what others have there.
     let free = memory.memory_total_bytes - Math.max(ours, memory.memory_used_bytes ?? 0);
     const tried = new Set([held]);
     while (free < held.bytes) {
-      const victim = longestUnused(group, tried);
+      const victim = longestUnused(group.models, tried);
       if (victim === undefined) return;
       tried.add(victim);
-      if (await unload(victim, signal)) free += victim.bytes!;
+      if (await this.#unload(victim, signal)) free += victim.bytes!;
     }
-  };
+  }
 
-  /** Y1. */
-  const load = async (held: Held, signal: AbortSignal): Promise<void> => {
-    const { config } = held.resident;
-    const { turn } = held.group;
-    if (!turn.tryTake() && !(await turn.take(signal)))
-      throw modelFault(config.id, 'model_timeout', { detail: 'other models were loaded before it for too long' });
-    try {
-      if (held.loaded === true) return;
-      await makeRoom(held, signal);
-      const began = clock.now();
-      await held.residency.load(signal);
-      learn(held, true);
-      held.usedAt = clock.now();
-      deps.onMoved(config.id, 'loaded', clock.now() - began);
-    } finally {
-      turn.give();
-    }
-    // What it takes is known only now.
-    if (held.bytes === undefined && !closing.signal.aborted) void looked(held.server);
-  };
-
-  const isFresh = (held: Held): boolean => clock.now() - held.knownAt <= FRESH_MS;
-
-  /** Y2. */
-  const becomeReady = async (held: Held, signal: AbortSignal): Promise<void> => {
-    if (!held.leaving && (held.loaded === undefined || !isFresh(held))) await orAborted(looked(held.server), signal);
-    if (held.loaded === false) await load(held, signal);
-  };
-
-  const add = (resident: Resident, residency: Residency): void => {
-    const { id, base_url = OLLAMA_URL, gpu, timeout_ms, memory_bytes } = resident.config;
-    const where = gpu === undefined ? base_url : `gpu ${gpu}`;
-    const server = servers.get(base_url) ?? { models: [], looking: undefined, lookedAt: Number.NEGATIVE_INFINITY };
-    const turn = (): Slots => openSlots({ concurrency: 1, queue: QUEUE_LENGTH, longest_wait_ms: timeout_ms }, clock);
-    const group = groups.get(where) ?? { gpu, models: [], turn: turn() };
-    const long = Number.NEGATIVE_INFINITY;
-    const held: Held = {
-      resident,
-      residency,
-      server,
-      group,
-      loaded: undefined,
-      knownAt: long,
-      usedAt: long,
-      bytes: memory_bytes,
-      leaving: false,
-    };
-    server.models.push(held);
-    group.models.push(held);
-    servers.set(base_url, server);
-    groups.set(where, group);
-    places.set(id, held);
-  };
-  for (const resident of residents) if (resident.runner.residency !== undefined) add(resident, resident.runner.residency);
-
-  const placeOf = (held: Held): Place => ({
-    loaded: () => {
-      const now = clock.now();
-      const { server } = held;
-      if (!isFresh(held) && server.looking === undefined && now - server.lookedAt > FRESH_MS && !closing.signal.aborted)
-        void looked(server);
-      return now - held.knownAt <= STALE_MS ? held.loaded : undefined;
-    },
-    ready: (signal) => (held.loaded === true && isFresh(held) ? undefined : becomeReady(held, signal)),
-    used: () => {
-      held.usedAt = clock.now();
-      // Kept for no time at all: it is gone already.
-      if (!held.leaving) learn(held, held.resident.config.keep_alive_s === 0 ? undefined : true);
-    },
-    lost: () => learn(held, undefined),
-  });
-  const opened = new Map([...places].map(([id, held]) => [id, placeOf(held)]));
-
-  const warm = async (held: Held): Promise<void> => {
+  async #unload(held: Held, signal: AbortSignal): Promise<boolean> {
+    const { clock, onMoved, onProblem } = this.#deps;
     const { id } = held.resident.config;
+    const began = clock.now();
+    held.leaving = true;
+    this.#learn(held, false);
     try {
-      await becomeReady(held, closing.signal);
+      await held.residency.unload(signal);
+      onMoved(id, 'unloaded', clock.now() - began);
+      return true;
+    } catch (error) {
+      this.#learn(held, undefined);
+      signal.throwIfAborted();
+      onProblem(id, toFault(error), 'could not be unloaded');
+      return false;
+    } finally {
+      held.leaving = false;
+    }
+  }
+
+  async #warm(held: Held): Promise<void> {
+    const { id } = held.resident.config;
+    const { signal } = this.#closing;
+    try {
+      await this.#becomeReady(held, signal);
       if (held.loaded === undefined) throw modelFault(id, 'model_unreachable', { detail: 'its server does not say what it has in memory' });
     } catch (error) {
-      if (!closing.signal.aborted)
-        deps.onProblem(id, toFault(error), 'could not be loaded at the start: its first call will wait for that');
+      if (!signal.aborted) this.#deps.onProblem(id, toFault(error), 'could not be loaded at the start: its first call will wait for that');
     }
-  };
+  }
+}
 
-  return {
-    of: (id) => opened.get(id),
-    warmUp: () => {
-      for (const held of places.values()) if (held.resident.config.warm_up) void warm(held);
-    },
-    close: () => {
-      closing.abort(new DOMException('the model gateway is closed', 'AbortError'));
-      for (const { turn } of groups.values()) turn.close();
-    },
-  };
-};
+export const openResidencies = (residents: readonly Resident[], deps: ResidencyDeps): Residencies => new OpenedResidencies(residents, deps);
