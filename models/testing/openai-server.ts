@@ -27,4 +27,4 @@ const wire: Wire = {
 };
 
 /** @returns a server whose `url` is the root; a runner's base_url is that and `/v1`. */
-export const openOpenAiServer = (): Promise<WireServer> => openWireServer(wire);
+export const openOpenAiServer = (port?: number): Promise<WireServer> => openWireServer(wire, port);

@@ -75,13 +75,14 @@ const STATUS: Readonly<Partial<Record<Behaviour, { status: number; code: string 
   missing: { status: 404, code: 'model_not_found' },
 };
 
-const listen = (server: Server): Promise<string> =>
+const listen = (server: Server, port: number): Promise<string> =>
   new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+    server.listen(port, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
   });
 
-export const openWireServer = async (wire: Wire): Promise<WireServer> => {
+/** @param port of a server that comes back; default: one that is free */
+export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> => {
   let running = 0;
   let left = 0;
   let waiters: { condition: () => boolean; resolve: () => void }[] = [];
@@ -157,7 +158,7 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
     response.writeHead(answer === false ? 404 : 200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(answer));
   });
-  const url = await listen(server);
+  const url = await listen(server, port);
 
   const fake: WireServer = {
     url,
