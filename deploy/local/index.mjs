@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { failure } from './failure.mjs';
 import { lives } from './identity.mjs';
 import { kafkaServer } from './kafka.mjs';
+import { llamaServer } from './llama.mjs';
+import { ollamaServer } from './ollama.mjs';
 import { portIsFree } from './probe.mjs';
 import { redisServer } from './redis.mjs';
 import { registryServer } from './registry.mjs';
-import { cacheDir } from './settings.mjs';
-import { killServer, processOf, startServer, statusOf, stopServer } from './supervise.mjs';
+import { cacheDir, TINY_NAME } from './settings.mjs';
+import { killServer, leftBehind, processOf, startServer, statusOf, stopServer } from './supervise.mjs';
 
 export { environment } from './env.mjs';
 
@@ -24,7 +26,7 @@ const TEST_HEAP_MIB = 384;
 const QUICK_SESSION = { 'broker.session.timeout.ms': 1_500, 'broker.heartbeat.interval.ms': 300 };
 
 const START_TRIES = 3;
-/** How Kafka, the registry and Redis say in their logs that a port was taken. */
+/** How all of them say in their logs that a port was taken. */
 const TAKEN = /in use/i;
 
 /** A port of 127.0.0.1 where nobody listens now, outside the range of outgoing connections. */
@@ -45,6 +47,7 @@ const endAll = () => {
   for (const { server, own } of open) {
     const running = processOf(server);
     if (running && lives(running)) process.kill(running.pid, 'SIGKILL');
+    for (const { pid } of leftBehind(server)) process.kill(pid, 'SIGKILL');
     if (own) rmSync(server.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 };
@@ -127,5 +130,16 @@ export const startRegistry = ({ dir, port, cache = cacheDir() } = {}) =>
     withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen }))),
   );
 
+export const startOllama = ({ dir, port, cache = cacheDir() } = {}) =>
+  onFreePort(port, async (chosen) =>
+    withModel(await instance('ollama', dir, (folder) => ollamaServer({ dir: folder, cache, port: chosen }))),
+  );
+
+export const startLlama = ({ dir, port, cache = cacheDir() } = {}) =>
+  onFreePort(port, async (chosen) =>
+    withModel(await instance('llama', dir, (folder) => llamaServer({ dir: folder, cache, port: chosen }))),
+  );
+
 /** The address under the name that its clients use; added to the object itself, whose `pid` is read anew each time. */
 const withName = (name, one) => Object.assign(one, { [name]: one.address });
+const withModel = (one) => Object.assign(withName('url', one), { model: TINY_NAME });

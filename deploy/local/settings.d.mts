@@ -1,2 +1,2 @@
 /** When the environment says nothing. */
-export const DEFAULT_PORTS: { readonly kafka: number; readonly controller: number; readonly redis: number; readonly registry: number };
+export const DEFAULT_PORTS: Readonly<Record<'kafka' | 'controller' | 'redis' | 'registry' | 'ollama' | 'llama', number>>;
