@@ -238,5 +238,5 @@ test('a commit that an opening process made the lock file forget is not written 
   for (const type of ['a', 'b']) await log.append([record(type)]);
   await forgetNewest();
   for (const type of ['c', 'd']) await log.append([record(type)]);
-  expect((await readAll(log, LIFECYCLE)).map(({ type }) => type)).toEqual(['a', 'b', 'c', 'd']);
+  expect((await readAll(log, LIFECYCLE, 0)).map(({ type }) => type)).toEqual(['a', 'b', 'c', 'd']);
 });
