@@ -40,7 +40,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['cli/'],
   ollama: ['models/'],
   'prom-client': ['nodes/metrics/'],
-  openai: ['models/'],
+  openai: ['models/', 'gateway/openai/clients.test.ts'],
   yaml: ['nodes/', 'models/scripted/', 'cli/', 'test/'],
   'oxc-parser': ['processors/qa/'],
   'oxc-transform': ['processors/qa/'],

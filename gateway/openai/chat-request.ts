@@ -3,6 +3,7 @@
 // P1. A parameter is passed on, ignored or refused, each by a list (parameters.ts); one that nobody knows is refused by its name. P2. `null` is as good as
 // leaving it out. P3. Inside of messages unknown fields are ignored: clients send back what they were given, with what their own library added.
 import { z } from 'zod';
+import { MISSING } from './misfit.js';
 import { IGNORED, REFUSED } from './parameters.js';
 
 /** Most messages, parts of a message, tools and tool calls of one request. */
@@ -11,8 +12,14 @@ const PARTS_LIMIT = 1_000;
 const TOOLS_LIMIT = 128;
 const STOPS_LIMIT = 16;
 
+/** Of a union's value: what it must be. */
+const saying =
+  (expected: string) =>
+  ({ input }: { readonly input?: unknown }): string =>
+    input === undefined ? MISSING : expected;
+
 const part = z.looseObject({ type: z.string(), text: z.string().optional() });
-const content = z.union([z.string(), z.array(part).max(PARTS_LIMIT)], { error: 'must be text, or a list of parts' });
+const content = z.union([z.string(), z.array(part).max(PARTS_LIMIT)], { error: saying('must be text, or a list of parts') });
 
 const toolName = z
   .string()
@@ -37,7 +44,7 @@ const message = z.discriminatedUnion(
     }),
     z.looseObject({ role: z.literal('tool'), content, tool_call_id: z.string().min(1).max(256) }),
   ],
-  { error: 'must be one of system, developer, user, assistant, tool' },
+  { error: saying('must be one of system, developer, user, assistant, tool') },
 );
 export type ChatMessage = z.infer<typeof message>;
 
@@ -71,7 +78,7 @@ const responseFormat = z.discriminatedUnion(
       }),
     }),
   ],
-  { error: 'must be one of text, json_object, json_schema' },
+  { error: saying('must be one of text, json_object, json_schema') },
 );
 
 const ignored = Object.fromEntries(

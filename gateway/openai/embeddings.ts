@@ -5,23 +5,26 @@ import { STATUS } from '../problem.js';
 import type { Services } from '../services.js';
 import { type Answer, type Call, json, route } from '../table.js';
 import { ANSWER_HEADERS, ASKING_HEADERS, answerable, askerOf, headersOf, openTrail, withBudget } from './asking.js';
-import { unfit } from './misfit.js';
+import { MISSING, unfit } from './misfit.js';
 import { wishOf } from './model-names.js';
 import { BODY_ERRORS, MODEL_ERRORS, surfaceWith } from './surface.js';
 
 /** Texts of one request. */
 const INPUTS_LIMIT = 2_048;
 
-const isTokens = (input: unknown): boolean =>
-  Array.isArray(input) && input.length > 0 && input.every((one) => typeof one === 'number' || (Array.isArray(one) && isTokens(one)));
+const text = z
+  .string({
+    error: ({ input }) =>
+      typeof input === 'number' || Array.isArray(input)
+        ? 'lists of tokens are not supported, as each model has its own; send text'
+        : 'must be text',
+  })
+  .min(1);
 
 const embeddingRequestSchema = z.strictObject({
   model: z.string().min(1).max(256),
-  input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(INPUTS_LIMIT)], {
-    error: ({ input }) =>
-      isTokens(input)
-        ? 'lists of tokens are not supported, as each model has its own; send text'
-        : `must be text that is not empty, or 1 to ${INPUTS_LIMIT} of them`,
+  input: z.union([text, z.array(text).min(1).max(INPUTS_LIMIT)], {
+    error: ({ input }) => (input === undefined ? MISSING : `must be text that is not empty, or 1 to ${INPUTS_LIMIT} of them`),
   }),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z.int().min(1).nullish().meta({ description: 'Refused unless it is what the model gives: vectors are not cut.' }),

@@ -13,6 +13,9 @@ export interface Misfit {
 const paramOf = (path: readonly PropertyKey[]): string =>
   path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${String(part)}`)).join('');
 
+/** What a schema with words of its own says of what is not there. */
+export const MISSING = 'is missing';
+
 /** Codes beside `invalid_value`, carried by custom issues. */
 export type MisfitCode = 'invalid_value' | 'unsupported_value' | 'missing_required_parameter';
 
@@ -55,7 +58,7 @@ export const misfitOf = (error: z.ZodError): Misfit => {
   if (typeof name === 'string' && Object.hasOwn(REFUSED, name))
     return { message: `${param}: ${REFUSED[name]}`, param, code: 'unsupported_parameter' };
   const custom = issue.code === 'custom' && typeof issue.params?.code === 'string' ? issue.params.code : undefined;
-  const missing = issue.code === 'invalid_type' && issue.input === undefined && issue.message.endsWith('received undefined');
+  const missing = issue.message === MISSING || (issue.code === 'invalid_type' && issue.message.endsWith('received undefined'));
   const code = custom ?? (missing ? 'missing_required_parameter' : 'invalid_value');
-  return { message: `${param ?? 'the body'}: ${missing ? 'is missing' : issue.message}`, param, code };
+  return { message: `${param ?? 'the body'}: ${missing ? MISSING : issue.message}`, param, code };
 };
