@@ -42,6 +42,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['nodes/metrics/'],
   openai: ['models/', 'gateway/openai/clients.test.ts'],
   yaml: ['nodes/', 'models/scripted/', 'cli/', 'test/'],
+  ai: ['gateway/openai/'],
+  '@ai-sdk/openai-compatible': ['gateway/openai/'],
   'oxc-parser': ['processors/qa/'],
   'oxc-transform': ['processors/qa/'],
 };
