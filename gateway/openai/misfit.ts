@@ -41,10 +41,7 @@ const MOST_SHOWN = 64;
 const shown = (name: string): string => (name.length > MOST_SHOWN ? `${name.slice(0, MOST_SHOWN)}...` : name);
 
 const unknown = (path: readonly PropertyKey[], keys: readonly string[]): Misfit => {
-  const known = path.length === 0 ? keys.find((key) => Object.hasOwn(REFUSED, key)) : undefined;
-  const key = known ?? keys[0] ?? '';
-  const param = paramOf([...path, shown(key)]);
-  if (known !== undefined) return { message: `${param}: ${REFUSED[known]}`, param, code: 'unsupported_parameter' };
+  const param = paramOf([...path, shown(keys[0] ?? '')]);
   const more = keys.length > 1 ? ` (and ${keys.length - 1} more)` : '';
   return { message: `unknown parameter: ${param}${more}; leave it out, or see /docs for what there is`, param, code: 'unknown_parameter' };
 };
@@ -52,11 +49,11 @@ const unknown = (path: readonly PropertyKey[], keys: readonly string[]): Misfit 
 /** The first thing that is wrong. */
 export const misfitOf = (error: z.ZodError): Misfit => {
   const issue = deepest(error.issues[0]!);
-  if (issue.code === 'unrecognized_keys') return unknown(issue.path, issue.keys);
-  const param = issue.path.length === 0 ? null : paramOf(issue.path);
   const [name] = issue.path;
   if (typeof name === 'string' && Object.hasOwn(REFUSED, name))
-    return { message: `${param}: ${REFUSED[name]}`, param, code: 'unsupported_parameter' };
+    return { message: `${name}: ${REFUSED[name]}`, param: name, code: 'unsupported_parameter' };
+  if (issue.code === 'unrecognized_keys') return unknown(issue.path, issue.keys);
+  const param = issue.path.length === 0 ? null : paramOf(issue.path);
   const custom = issue.code === 'custom' && typeof issue.params?.code === 'string' ? issue.params.code : undefined;
   const missing = issue.message === MISSING || (issue.code === 'invalid_type' && issue.message.endsWith('received undefined'));
   const code = custom ?? (missing ? 'missing_required_parameter' : 'invalid_value');
