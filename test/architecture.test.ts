@@ -40,8 +40,10 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['cli/'],
   ollama: ['models/'],
   'prom-client': ['nodes/metrics/'],
-  openai: ['models/'],
+  openai: ['models/', 'gateway/openai/clients.test.ts'],
   yaml: ['nodes/', 'models/scripted/', 'cli/', 'test/'],
+  ai: ['gateway/openai/'],
+  '@ai-sdk/openai-compatible': ['gateway/openai/'],
   'oxc-parser': ['processors/qa/'],
   'oxc-transform': ['processors/qa/'],
 };
