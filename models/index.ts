@@ -7,15 +7,7 @@ export * from './conformance/index.js';
 export { LONGEST_RETRY_AFTER_MS } from './faults.js';
 export * from './gateway.js';
 export { isLocal } from './locality.js';
-export {
-  type GatewayLogger,
-  type GatewayLogger,
-  type GpuReading,
-  type ModelGatewayOptions,
-  type ModelGatewayOptions,
-  openModelGateway,
-  openModelGateway,
-} from './model-gateway.js';
+export { type GatewayLogger, type GpuReading, type ModelGatewayOptions, openModelGateway } from './model-gateway.js';
 export { missingKeyOf, openRunner } from './open-runner.js';
 export type { ModelPolicy } from './policy.js';
 export * from './runner.js';
