@@ -3,14 +3,15 @@
 // B1. A build that ends before its last command leaves nothing in the cache (F1), and none of its commands goes on when whoever started it is gone.
 // B2. Building takes minutes: it is said when it begins, every half minute, and when it is done. On standard error: standard output belongs to answers.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from './failure.mjs';
 import { fetched } from './fetch.mjs';
 import { logExcerpt } from './log-excerpt.mjs';
 
 /** Of a whole build, on a slow machine that does other things too. */
-export const BUILD_LIMIT_MS = 60 * 60_000;
+const BUILD_LIMIT_MS = 60 * 60_000;
+const BUILD_COMMAND = 'node deploy/local/servers.mjs build';
 const SAY_EVERY_MS = 30_000;
 const SAID_CHARACTERS = 100;
 
@@ -29,10 +30,11 @@ const sinceText = (start) => {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 };
 
+/** Of what compilers say, the lines that are no part of another. */
 const lastLineOf = (log) => {
   const lines = readFileSync(log, 'utf8')
     .split(/[\r\n]/)
-    .filter((line) => line.trim() !== '');
+    .filter((line) => /^\S/.test(line));
   return (lines.at(-1) ?? '').slice(0, SAID_CHARACTERS);
 };
 
@@ -55,17 +57,17 @@ const ranTo = (out, { file, args, env, cwd }, limitMs) =>
 /**
  * Runs `commands` in turn.
  * @param {{ what: string, log: string, commands: readonly { file: string, args: readonly string[], env?: object, cwd?: string }[],
- *   say?: (line: string) => void, limitMs?: number }} wanted
+ *   say?: (line: string) => void, sayEveryMs?: number }} wanted
  * @throws failure `build_failed` with the end of the log
  */
-export const build = async ({ what, log, commands, say = toStandardError, limitMs = BUILD_LIMIT_MS }) => {
+const build = async ({ what, log, commands, say = toStandardError, sayEveryMs = SAY_EVERY_MS }) => {
   const start = Date.now();
   const out = openSync(log, 'w');
   say(`${what}: building it, once on this machine; this takes minutes (log ${log})`);
-  const timer = setInterval(() => say(`${what}: building for ${sinceText(start)}: ${lastLineOf(log)}`), SAY_EVERY_MS);
+  const timer = setInterval(() => say(`${what}: building for ${sinceText(start)}: ${lastLineOf(log)}`), sayEveryMs);
   try {
     for (const command of commands) {
-      const how = await ranTo(out, command, Math.max(1, start + limitMs - Date.now()));
+      const how = await ranTo(out, command, Math.max(1, start + BUILD_LIMIT_MS - Date.now()));
       if (how === undefined) continue;
       const message = `${what} could not be built: ${command.file} ${how} after ${sinceText(start)}.\n${logExcerpt([log])}\n  next: read the log, then try again.`;
       throw failure('build_failed', message);
@@ -79,18 +81,20 @@ export const build = async ({ what, log, commands, say = toStandardError, limitM
 
 /**
  * The folder `<cache>/<name>` with what was built into it.
- * @param {{ cache: string, name: string, what: string, say?: (line: string) => void,
+ * @param {{ cache: string, name: string, what: string, allowed?: boolean, say?: (line: string) => void, sayEveryMs?: number,
  *   commandsIn: (folder: string) => Promise<readonly object[]>, finish?: (folder: string) => void }} wanted
- *   `commandsIn` says what is run to fill a folder, `finish` leaves in it only what is wanted of it
+ *   `allowed`: false where only what is there already will do; `commandsIn` says what is run to fill a folder; `finish` leaves in it only what is wanted
+ * @throws failure `not_built`, `build_failed`, and what `commandsIn` throws
  */
-export const built = ({ cache, name, what, commandsIn, finish = () => {}, say }) =>
-  fetched({
-    cache,
-    name,
-    limitMs: BUILD_LIMIT_MS,
-    fill: async (folder) => {
-      mkdirSync(cache, { recursive: true });
-      await build({ what, log: join(cache, `${name}.build.log`), commands: await commandsIn(folder), say });
-      finish(folder);
-    },
-  });
+export const built = async ({ cache, name, what, commandsIn, allowed = true, finish = () => {}, say, sayEveryMs }) => {
+  if (!allowed && !existsSync(join(cache, name)))
+    throw failure(
+      'not_built',
+      `${what} is not built on this machine (${join(cache, name)}).\n  build it, once, some minutes: ${BUILD_COMMAND}`,
+    );
+  const fill = async (folder) => {
+    await build({ what, log: join(cache, `${name}.build.log`), commands: await commandsIn(folder), say, sayEveryMs });
+    finish(folder);
+  };
+  return fetched({ cache, name, limitMs: BUILD_LIMIT_MS, fill });
+};

@@ -66,11 +66,13 @@ export interface LocalRegistryOptions extends LocalServerOptions {
 export interface LocalModelServerOptions extends LocalServerOptions {
   /** Folder of what was built. Default: the one that all share. */
   readonly cache?: string;
+  /** False: where it is not built on this machine yet, it is not built now either (`not_built`). Default true. */
+  readonly build?: boolean;
 }
 
 /** What is thrown when a server cannot be had. Its message says what happened, why, and what to do next. */
 export interface ServerFailure extends Error {
-  /** `java_missing`, `java_too_old`, `mvn_missing`, `redis_server_missing`, `go_missing`, `download_failed`, `build_failed`, `port_taken`, `not_answering`, ... */
+  /** `java_missing`, `java_too_old`, `mvn_missing`, `redis_server_missing`, `go_missing`, `download_failed`, `not_built`, `build_failed`, `port_taken`, `not_answering`, ... */
   readonly code: string;
 }
 

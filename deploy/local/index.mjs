@@ -2,7 +2,7 @@
 //
 // I1. An instance keeps its ports and its data over kill(), stop() and start(); close() ends it, and removes the folder if it was made here.
 // I2. None outlives the process that started it, unless that one is itself killed with SIGKILL.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure } from './failure.mjs';
@@ -76,7 +76,8 @@ const instance = async (name, dir, serverIn) => {
   try {
     await startServer(server);
   } catch (error) {
-    // Its folder stays: the message names the log that lies there.
+    // Where it has written a log its folder stays: the message names it.
+    if (own && !server.logs.some((log) => existsSync(log))) rmSync(server.dir, { recursive: true, force: true });
     forget(entry);
     throw error;
   }
@@ -130,16 +131,16 @@ export const startRegistry = ({ dir, port, cache = cacheDir() } = {}) =>
     withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen }))),
   );
 
-export const startOllama = ({ dir, port, cache = cacheDir() } = {}) =>
+const startModels = (name, serverOf, { dir, port, cache = cacheDir(), build = true }) =>
   onFreePort(port, async (chosen) =>
-    withModel(await instance('ollama', dir, (folder) => ollamaServer({ dir: folder, cache, port: chosen }))),
+    Object.assign(withName('url', await instance(name, dir, (folder) => serverOf({ dir: folder, cache, port: chosen, build }))), {
+      model: TINY_NAME,
+    }),
   );
 
-export const startLlama = ({ dir, port, cache = cacheDir() } = {}) =>
-  onFreePort(port, async (chosen) =>
-    withModel(await instance('llama', dir, (folder) => llamaServer({ dir: folder, cache, port: chosen }))),
-  );
+export const startOllama = (options = {}) => startModels('ollama', ollamaServer, options);
+
+export const startLlama = (options = {}) => startModels('llama', llamaServer, options);
 
 /** The address under the name that its clients use; added to the object itself, whose `pid` is read anew each time. */
 const withName = (name, one) => Object.assign(one, { [name]: one.address });
-const withModel = (one) => Object.assign(withName('url', one), { model: TINY_NAME });

@@ -5,16 +5,15 @@ import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { built } from './build.mjs';
 import { failure } from './failure.mjs';
+import { goFor } from './go.mjs';
 import { llamaSource } from './llama.mjs';
 import { httpAnswers } from './probe.mjs';
-import { goFor, programFor } from './programs.mjs';
+import { programFor } from './programs.mjs';
 import { HOST, TINY_NAME } from './settings.mjs';
 import { sha256Of, tinyModel } from './tiny-model.mjs';
 
 export const OLLAMA_VERSION = '0.17.4';
 const MODULE = 'github.com/ollama/ollama';
-/** From this one on, Go fetches by itself the newer one that the module asks for. */
-const LEAST_GO = '1.21';
 const PARALLEL = 4;
 const ASK_LIMIT_MS = 30_000;
 /** Ollama has a template language of its own: this is TINY_TEMPLATE in it. */
@@ -23,10 +22,10 @@ const TEMPLATE = '{{ range .Messages }}<{{ .Role }}>\n{{ .Content }}\n{{ end }}<
 const PARAMETERS = { num_thread: 1, stop: ['<user>'] };
 
 /** @returns {Promise<string>} the program, built where it is not there yet */
-export const ollamaProgram = async ({ cache, env = process.env, say }) => {
+export const ollamaProgram = async ({ cache, env = process.env, allowed }) => {
   const why = 'to build Ollama (once)';
   const commandsIn = async (folder) => {
-    const go = await goFor(LEAST_GO, why, env);
+    const { go, env: goEnv } = await goFor(cache, why, env);
     programFor('g++', why, env);
     // The module comes without the headers of others that it includes; llama.cpp has them.
     const headers = join(await llamaSource(cache, env), 'vendor');
@@ -35,12 +34,12 @@ export const ollamaProgram = async ({ cache, env = process.env, say }) => {
       {
         file: go,
         args: ['install', '-v', `-ldflags=-X=${MODULE}/version.Version=${OLLAMA_VERSION}`, `${MODULE}@v${OLLAMA_VERSION}`],
-        env: { ...env, ...flags, CPATH: [headers, env.CPATH].filter(Boolean).join(delimiter), GOBIN: folder },
+        env: { ...goEnv, ...flags, CPATH: [headers, env.CPATH].filter(Boolean).join(delimiter), GOBIN: folder },
         cwd: folder,
       },
     ];
   };
-  return join(await built({ cache, name: `ollama-${OLLAMA_VERSION}`, what: 'Ollama', commandsIn, say }), 'ollama');
+  return join(await built({ cache, name: `ollama-${OLLAMA_VERSION}`, what: 'Ollama', allowed, commandsIn }), 'ollama');
 };
 
 const asked = async (url, init = {}) => {
@@ -64,9 +63,9 @@ const makeModel = async (url) => {
 
 /**
  * An Ollama in `dir`, for supervise.mjs.
- * @param {{ dir: string, cache: string, port: number, env?: object }} options
+ * @param {{ dir: string, cache: string, port: number, build?: boolean, env?: object }} options `build`: it may be built where it is not there yet
  */
-export const ollamaServer = ({ dir, cache, port, env = process.env }) => {
+export const ollamaServer = ({ dir, cache, port, build = true, env = process.env }) => {
   const [data, log] = [join(dir, 'data'), join(dir, 'out.log')];
   const url = `http://${HOST}:${port}`;
   let program;
@@ -80,7 +79,7 @@ export const ollamaServer = ({ dir, cache, port, env = process.env }) => {
     startLimitMs: 60_000,
     stopLimitMs: 10_000,
     prepare: async () => {
-      program = await ollamaProgram({ cache, env });
+      program = await ollamaProgram({ cache, env, allowed: build });
       mkdirSync(data, { recursive: true });
     },
     command: () => ({
