@@ -5,7 +5,7 @@ export { type Candidate, choose, type Wish } from './choose.js';
 export type { Clock as ModelClock } from './clock.js';
 export { LONGEST_RETRY_AFTER_MS } from './faults.js';
 export * from './gateway.js';
-export { type GatewayLogger, type ModelGatewayOptions, openModelGateway } from './model-gateway.js';
+export { type GatewayLogger, type ModelGatewayOptions, type ModelPolicy, openModelGateway } from './model-gateway.js';
 export * from './runner.js';
 export { fenced } from './scripted/answers.js';
 export { openScripted, type ScriptedOptions } from './scripted/runner.js';

@@ -4,7 +4,18 @@
 // G2. `model_rejected` is never passed on to another model: the request itself is wrong.
 // G3. When nothing is left the last call's fault is thrown; where none was made, `no_model` says of each model why.
 // G4. An abort ends an ask wherever it stands (probe, queue, stream) with the signal's reason, and is not held against the model.
-import { type CallSummary, type Decision, Fault, isFault, type ModelCall, type ModelConfig, type Prices } from '../schemas/index.js';
+import {
+  type AccessConfig,
+  type CallSummary,
+  type Decision,
+  Fault,
+  isFault,
+  type ModelCall,
+  type ModelConfig,
+  type Prices,
+  type RoutingConfig,
+  type Servers,
+} from '../schemas/index.js';
 import { costOf, priceOf } from './accounting.js';
 import { type Availability, type Candidate, choose } from './choose.js';
 import { type Clock, systemClock } from './clock.js';
@@ -25,10 +36,22 @@ export interface GatewayLogger {
   warn(fields: object, message: string): void;
 }
 
+/** What is chosen and priced by, where it can change while this runs. */
+export interface ModelPolicy {
+  /** Recorded with every decision made under it. */
+  readonly version: string;
+  readonly routing: RoutingConfig;
+  readonly access: AccessConfig;
+  readonly prices: Prices;
+  readonly flags: Servers['flags'];
+}
+
 export interface ModelGatewayOptions {
   readonly models: readonly ModelConfig[];
   /** What tokens cost where a model's own entry does not say; none: unknown. */
   readonly prices?: Prices;
+  /** What holds now: asked for each ask. */
+  readonly policy?: () => ModelPolicy;
   /** Folder of servers.yaml: script paths are relative to it. */
   readonly baseDir: string;
   /** Where `api_key_env` is looked up. */

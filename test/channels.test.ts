@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClient, type DatsClient } from '../cli/client/index.js';
 import { configurationOf, type RunningNode, startNode } from '../nodes/index.js';
 import { CASCADE_TYPES } from '../processors/cascade/index.js';
+import { fixed } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { eventOf } from '../processors/testing/index.js';
@@ -231,8 +232,8 @@ describe('the table', () => {
   it('has the deciders receive what they look at', () => {
     const { scheduling } = serversSchema.parse({ version: 1 });
     const consumed = new Set([
-      ...routingDecider({ askModelBelow: 0, modelAvailable: false }).consumes,
-      ...schedulingDecider(scheduling).consumes,
+      ...routingDecider(fixed({ askModelBelow: 0, modelAvailable: false })).consumes,
+      ...schedulingDecider(fixed(scheduling)).consumes,
     ]);
     const flow = FLOWS.find(({ role, verb }) => role === 'deciders' && verb === 'receive')!;
     expect([...flow.messages].sort()).toEqual([...consumed].sort());

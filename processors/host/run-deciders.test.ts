@@ -62,7 +62,7 @@ it('what was taken in and what was appended is told once, after it was committed
     runDeciders(assignment, {
       group: 'core',
       source: '/deciders/core',
-      configVersion: 'test',
+      configVersion: () => 'test',
       now: Date.now,
       deciders: [cancelling as Decider],
       onCommitted: (events, appended) => {
@@ -101,7 +101,7 @@ it('a commit of a timer that is fenced ends the run at once, though no record co
     running = runDeciders(assignment, {
       group: 'core',
       source: '/deciders/core',
-      configVersion: 'test',
+      configVersion: () => 'test',
       now: Date.now,
       deciders: [timing as Decider],
     });

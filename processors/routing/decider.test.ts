@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type DataOf, type DatsEvent, EVENTS, LIFECYCLE, workTopic } from '../../schemas/index.js';
 import { inlineContent } from '../content.js';
 import type { Draft } from '../draft.js';
+import { fixed } from '../policies.js';
 import { eventOf, foldOf, given, SPECIFIED_AT } from '../testing/index.js';
 import { analysisOf, classify } from './classify.js';
 import { routingDecider } from './decider.js';
@@ -13,8 +14,8 @@ const CLEAR = 'Write a Python function slugify(text) that returns a lower-case s
 const UNCLEAR = 'something better maybe';
 const LIMIT = 60_000;
 
-const asking = routingDecider({ askModelBelow: 0.5, modelAvailable: true, answerLimitMs: LIMIT });
-const alone = routingDecider({ askModelBelow: 0.5, modelAvailable: false });
+const asking = routingDecider(fixed({ askModelBelow: 0.5, modelAvailable: true, answerLimitMs: LIMIT }));
+const alone = routingDecider(fixed({ askModelBelow: 0.5, modelAvailable: false }));
 
 const created = (id: string, description: string, more: Partial<DataOf<'dats.task.created'>> = {}) =>
   eventOf('dats.task.created', {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DataOf, serversSchema } from '../../schemas/index.js';
 import { openFold, openRebuild } from '../host/index.js';
+import { fixed } from '../policies.js';
 import { analysis, creation, openWorld, output, SOURCE, type World } from '../testing/pipeline-world.js';
 import { schedulingDecider } from './decider.js';
 
@@ -13,7 +14,7 @@ const policy = (change: Partial<ReturnType<typeof serversSchema.parse>['scheduli
   max_attempts: 3,
   ...change,
 });
-const worldOf = (p = policy()) => openWorld(() => [schedulingDecider(p) as never]);
+const worldOf = (p = policy()) => openWorld(() => [schedulingDecider(fixed(p)) as never]);
 
 const submit = (world: World, id: string, details: Partial<DataOf<'dats.task.created'>> = {}, project = 'p') => {
   world.append('dats.task.created', creation(id, { options: { qa_profile: 'none' }, ...details }), project);
@@ -392,7 +393,11 @@ describe('scheduling under random histories', () => {
         }
         for (const { id } of tasks) expect(world.terminals(id), id).toHaveLength(1);
 
-        const fold = openFold([schedulingDecider(p) as never], [], { source: SOURCE, configVersion: '1', now: () => world.now });
+        const fold = openFold([schedulingDecider(fixed(p)) as never], [], {
+          source: SOURCE,
+          configVersion: () => '1',
+          now: () => world.now,
+        });
         const rebuild = openRebuild(fold, SOURCE);
         for (const record of world.log)
           rebuild.take({ ...record, event: { ...record.headers, data: JSON.parse(String(record.value)) } as never });
