@@ -142,7 +142,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   const starting: Starting = { options, ...stores, models, telemetry, metrics, tracing, slots, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
-  const needs = { log, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
+  const needs = { log, settings, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
   const { url, metricsUrl, health } = await openDoor(starting, needs);
   startSampling(starting);
   logger.info({ roles: describeRoles(roles), url, metrics: metricsUrl }, 'ready');

@@ -12,6 +12,8 @@ import { schedulingDecider } from '../processors/scheduling/index.js';
 import { eventOf } from '../processors/testing/index.js';
 import {
   AUDIT,
+  CONFIG,
+  CONFIG_LOG_KEY,
   type DataOf,
   DLQ,
   EVENTS,
@@ -177,6 +179,11 @@ describe('what a node writes', () => {
       return items.length === poisoned.length && items;
     });
     await client.resolveDeadLetter(letters[0]!.id, 'discard');
+    await fetch(`${node.url}/api/v1/config/flags`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'if-match': '*' },
+      body: JSON.stringify({ hedging: false }),
+    });
     await recover(node, client, { submit, settings: started[0]! });
     records = await eventually('every message of the table', LIMIT_MS, async () => {
       const all = await recordsOf(node.log);
@@ -214,6 +221,7 @@ describe('what a node writes', () => {
       const { node: caller, task_id } = JSON.parse(String(value)) as Record<string, unknown>;
       const groups = Object.keys(GROUP_ROLES);
       if (topic === LIFECYCLE || topic === AUDIT) expect(key).toBe(headers['projectid']);
+      else if (topic === CONFIG) expect(key).toBe(CONFIG_LOG_KEY);
       else if (topic === TELEMETRY) expect(caller === undefined ? groups : [caller]).toContain(key);
       else if (topic !== DLQ) expect(key).toBe(task_id);
     }

@@ -6,6 +6,7 @@ import { attestationRoutes } from './attestations.js';
 import { auditRoutes } from './audit.js';
 import { batchRoutes } from './batch.js';
 import { cascadeRoutes } from './cascades.js';
+import { configRoutes } from './config.js';
 import { dlqRoutes } from './dlq.js';
 import { documentRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
@@ -46,6 +47,7 @@ export const ROUTES: readonly Route[] = [
   ...statsRoutes,
   ...viewRoutes,
   ...agentRoutes,
+  ...configRoutes,
   ...dlqRoutes,
   ...healthRoutes,
   ...metricsRoutes,

@@ -46,7 +46,11 @@ export const valueIn = (key: ConfigKey, { value }: Pick<Change, 'value'>): objec
   value === null ? null : CONFIG_KEYS[key].schema.safeParse(value).data;
 
 /** The newest change of a key whose value fits, among the first `changes`; undefined: the first value holds. */
-const holding = (registry: Registry, key: ConfigKey, changes: number): { readonly change: Change; readonly value: object | null } | undefined => {
+const holding = (
+  registry: Registry,
+  key: ConfigKey,
+  changes: number,
+): { readonly change: Change; readonly value: object | null } | undefined => {
   const versions = registry.keys.get(key) ?? [];
   for (let i = versions.length - 1; i >= 0; i--) {
     const change = versions[i]!;
