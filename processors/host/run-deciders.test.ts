@@ -112,3 +112,39 @@ it('a commit of a timer that is fenced ends the run at once, though no record co
   expect(log.failures).toEqual(['commit:before']);
   await membership.leave();
 });
+
+it('nothing is decided before what is in force is as new as the version that the event names (R4)', async () => {
+  const log = openMemoryLog({ partitions: 1 });
+  await log.append([{ ...created('one'), configversion: 'd+3' } as DatsEvent].map((event) => outgoing(LIFECYCLE, event)));
+  const order: string[] = [];
+  let learn!: () => void;
+  const learned = new Promise<void>((resolve) => {
+    learn = resolve;
+  });
+  let committed!: () => void;
+  const done = new Promise<void>((resolve) => {
+    committed = resolve;
+  });
+  const membership = await log.join('core', [LIFECYCLE], (assignment) =>
+    runDeciders(assignment, {
+      group: 'core',
+      source: '/deciders/core',
+      configVersion: () => 'd+3',
+      known: (configversion) => {
+        order.push(`asked for ${configversion}`);
+        setImmediate(() => {
+          order.push('learned');
+          learn();
+        });
+        return learned;
+      },
+      now: Date.now,
+      deciders: [{ ...cancelling, evolve: () => void order.push('folded') } as Decider],
+      onCommitted: committed,
+    }),
+  );
+  await done;
+  await membership.leave();
+  expect(order.slice(0, 3)).toEqual(['asked for d+3', 'learned', 'folded']);
+  await log.close();
+});

@@ -273,3 +273,26 @@ describe('any history', () => {
     );
   });
 });
+
+describe('settings that change while it runs', () => {
+  const byVersion = (askModelBelow: Readonly<Record<string, number>>) =>
+    routingDecider(
+      {
+        now: () => ({ askModelBelow: 0, modelAvailable: true, answerLimitMs: LIMIT }),
+        under: (version) => ({ askModelBelow: askModelBelow[version]!, modelAvailable: true, answerLimitMs: LIMIT }),
+      },
+      () => ({ generate: 'g', analyse: 'analyse@1.4', decompose: 'd' }),
+    );
+
+  it('have a model asked as they were when the task was submitted, with the prompt that holds now', () => {
+    const decider = byVersion({ old: 0.5, new: 0 });
+    const state = decider.initialState();
+    const said = ['old', 'new'].map((configversion, offset) => {
+      const event = { ...created(configversion, UNCLEAR), configversion };
+      decider.evolve(state, event, offset);
+      return decider.decide(state, event, offset)[0];
+    });
+    expect(said.map((draft) => draft?.type)).toEqual(['dats.work.requested', 'dats.task.analyzed']);
+    expect(version(said[0])).toBe('analyse@1.4');
+  });
+});
