@@ -1,6 +1,6 @@
 // A project's lifecycle as the deciders themselves decide it, with answers drawn from a seed: rejected, failed and missing ones among them. In virtual time.
 import { openFold, type Said } from '../processors/host/index.js';
-import { type Decider, isoOf, sha256Of } from '../processors/index.js';
+import { type Decider, fixed, isoOf, sha256Of } from '../processors/index.js';
 import { type RoutingOptions, routingDecider } from '../processors/routing/index.js';
 import { type SchedulingPolicy, schedulingDecider } from '../processors/scheduling/index.js';
 import {
@@ -115,8 +115,8 @@ export const decideHistory = (seed: number, tasks: number, scheduling: Schedulin
   const random = openRandom(seed);
   const routing: RoutingOptions = { askModelBelow: 0, modelAvailable: false };
   let now = START_MS;
-  const deciders = [routingDecider(routing) as Decider, schedulingDecider(scheduling) as Decider];
-  const fold = openFold(deciders, [], { source: '/deciders/bench', configVersion: 'bench', now: () => now });
+  const deciders = [routingDecider(fixed(routing)) as Decider, schedulingDecider(fixed(scheduling)) as Decider];
+  const fold = openFold(deciders, [], { source: '/deciders/bench', configVersion: () => 'bench', now: () => now });
   const events: DatsEvent[] = [];
   const calendar = new Map<number, Saying[]>();
   let open = tasks;

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deadLettersOf, openFold, rebuildPartition } from '../processors/host/index.js';
-import { materialise, VIEW } from '../processors/index.js';
+import { fixed, materialise, VIEW } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { LIFECYCLE, type Servers } from '../schemas/index.js';
@@ -38,7 +38,10 @@ const fillLog = async (dir: string, tasks: number): Promise<void> => {
 };
 
 const deciders = (config: Servers) =>
-  [routingDecider({ askModelBelow: config.routing.ask_model_below, modelAvailable: false }), schedulingDecider(config.scheduling)] as never;
+  [
+    routingDecider(fixed({ askModelBelow: config.routing.ask_model_below, modelAvailable: false })),
+    schedulingDecider(fixed(config.scheduling)),
+  ] as never;
 
 interface Rebuilt {
   readonly events: number;
@@ -55,7 +58,7 @@ const rebuildStates = async (log: Log, config: Servers): Promise<Rebuilt> => {
   const begin = performance.now();
   const deadLetters = await deadLettersOf(log, GROUP, LIFECYCLE, never);
   for (const { partition, committed, end } of lags) {
-    const fold = openFold(deciders(config), [], { source: SOURCE, configVersion: 'bench', now: Date.now });
+    const fold = openFold(deciders(config), [], { source: SOURCE, configVersion: () => 'bench', now: Date.now });
     const from = { source: SOURCE, deadLetters: deadLetters?.(partition), committed, end };
     events += await rebuildPartition(log, fold, { topic: LIFECYCLE, partition }, from, never);
     states[partition] = fold.changes();

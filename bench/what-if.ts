@@ -71,7 +71,7 @@ export const benchWhatIf = async (tasks: number): Promise<readonly Figure[]> => 
   await log.append([outgoing(LIFECYCLE, eventOf('dats.replay.requested', request))]);
   const config: ReplayConfig = { routing: made.routing, scheduling, models, prices };
   const nobody = { name: 'nobody', kinds: [], run: () => Promise.reject(new Error('no model is called here')) };
-  const effect = replayEffect({ log, config, generate: nobody, check: nobody });
+  const effect = replayEffect({ log, config: () => config, generate: nobody, check: nobody });
   const work = eventOf('dats.work.requested', {
     task_id: REPLAY,
     kind: 'replay',

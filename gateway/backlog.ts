@@ -3,8 +3,8 @@
 // B1. Read from the project view at most every REFRESH_MS, once for all who ask meanwhile, and counted on in between: a submission costs no read of its own.
 // B2. A submission needs the log only: while the views do not answer, what was known last counts on, and a project of which nothing is known has no limit.
 import { type ProjectDoc, projectStatus } from '../processors/index.js';
-import { isFault, type ProjectStatus, type Servers, statusOf, type TaskState } from '../schemas/index.js';
-import type { ViewStore } from '../streams/index.js';
+import { maxRunning } from '../processors/scheduling/index.js';
+import { isFault, type ProjectStatus, statusOf, type TaskState } from '../schemas/index.js';
 import type { GatewayDeps } from './deps.js';
 import { openOutage } from './outage.js';
 
@@ -37,15 +37,14 @@ const openOf = (counts: ProjectStatus['counts']): number => {
 
 /** The project as the API shows it, without its oldest open task; undefined before its first task. */
 export const projectFigures = async (
-  views: ViewStore,
-  config: Servers,
+  { views, config, settings }: Pick<GatewayDeps, 'config' | 'settings' | 'views'>,
   projectId: string,
   nowMs: number,
 ): Promise<ProjectStatus | undefined> => {
   const stored = await views.get<{ readonly doc: ProjectDoc }>('project', projectId);
   if (stored === undefined) return undefined;
-  const maxRunning = config.scheduling.projects[projectId]?.max_running ?? config.scheduling.max_running_per_project;
-  return projectStatus(stored.doc, { nowMs, maxRunning, home: config.node.id, oldestOpen: null });
+  const most = maxRunning(settings.current().scheduling, projectId);
+  return projectStatus(stored.doc, { nowMs, maxRunning: most, home: config.node.id, oldestOpen: null });
 };
 
 export const openTasks = (status: ProjectStatus): number => openOf(status.counts);
@@ -55,7 +54,8 @@ export interface Backlog {
   of(projectId: string): Promise<ProjectLoad> | ProjectLoad;
 }
 
-export const createBacklog = ({ views, config, now, logger }: Pick<GatewayDeps, 'config' | 'logger' | 'now' | 'views'>): Backlog => {
+export const createBacklog = (deps: Pick<GatewayDeps, 'config' | 'logger' | 'now' | 'settings' | 'views'>): Backlog => {
+  const { now, logger } = deps;
   const projects = new Map<string, ProjectLoad>();
   const reading = new Map<string, Promise<ProjectLoad>>();
   const outage = openOutage(logger, 'view store', 'submissions go on, with the open tasks of a project as they were known last');
@@ -71,7 +71,7 @@ export const createBacklog = ({ views, config, now, logger }: Pick<GatewayDeps, 
   };
   const read = async (projectId: string): Promise<ProjectLoad> => {
     try {
-      const figures = await projectFigures(views, config, projectId, now());
+      const figures = await projectFigures(deps, projectId, now());
       outage.worked();
       const open = figures === undefined ? 0 : openTasks(figures);
       return keep(projectId, { open, typicalMs: figures?.duration_p50_ms ?? null, known: true, staleAt: now() + REFRESH_MS });

@@ -36,7 +36,7 @@ export const cancelTask = async (
     eventId: newId(),
     requester,
     now: deps.now(),
-    configVersion: deps.configVersion,
+    configVersion: deps.settings.current().version,
   });
   await deps.log.append([outgoing(LIFECYCLE, event)]);
   const wait = AbortSignal.any([AbortSignal.timeout(services.cancelWaitMs), services.closing]);

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
 import type { Signer } from '../processors/attestation/index.js';
 import type { Agents, ArtifactStore } from '../processors/index.js';
+import type { Settings } from '../processors/settings/index.js';
 import type { Servers } from '../schemas/index.js';
 import type { Analytics, LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
 import type { StatsQuestion } from './analytics/index.js';
@@ -77,8 +78,8 @@ export interface Spending {
 
 export interface GatewayDeps {
   readonly config: Servers;
-  /** `servers.yaml`'s digest: the configversion of events. */
-  readonly configVersion: string;
+  /** What holds of what can be changed while this runs. */
+  readonly settings: Settings;
   readonly log: Log;
   readonly views: ViewStore;
   readonly artifacts: ArtifactStore;

@@ -156,7 +156,7 @@ interface Shot {
 }
 
 const shotsAt = ({ path, method, operation }: ReturnType<typeof operations>[number]): fc.Arbitrary<Shot> => {
-  const inPath = fc.oneof(fc.constantFrom('p', 'x'), fc.string({ minLength: 1, maxLength: 80, unit: 'binary' }));
+  const inPath = fc.oneof(fc.constantFrom('p', 'x', 'flags'), fc.string({ minLength: 1, maxLength: 80, unit: 'binary' }));
   const query = fc.record(
     Object.fromEntries(
       operation.parameters
@@ -179,8 +179,10 @@ const shotsAt = ({ path, method, operation }: ReturnType<typeof operations>[numb
   return fc.tuple(inPath, query, body, type, key, resume).map(([segment, params, text, contentType, idempotencyKey, lastEventId]) => {
     const search = new URLSearchParams(params as Record<string, string>).toString();
     const headers: Record<string, string> = {};
-    if (method === 'POST') headers['content-type'] = contentType;
+    if (method !== 'GET') headers['content-type'] = contentType;
     if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
+    // Of few requests, some should get so far as to change something.
+    if (method === 'PUT') headers['if-match'] = idempotencyKey ?? '*';
     if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
     const encoded = encodeURIComponent(segment.replace(/\p{Surrogate}/gu, '?')).replace(/^\.{1,2}$/, '%2E%2E');
     const target = `${path.replace(/\{\w+\}/g, () => encoded)}${search === '' ? '' : `?${search}`}`;

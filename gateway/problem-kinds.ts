@@ -79,6 +79,16 @@ export const PROBLEMS = {
       'The event is there, but newer than the newest signed checkpoint: one is signed at the latest audit.every_s seconds after the first event that none covers. Try again after Retry-After.',
     retryAfterS: 5,
   },
+  config_key_not_found: {
+    status: 404,
+    title: 'Setting not found',
+    explain: 'There is no setting of this name. GET /api/v1/config lists them.',
+  },
+  config_version_not_found: {
+    status: 404,
+    title: 'Version not found',
+    explain: 'The setting has no such version yet. GET /api/v1/config/{key}/versions lists those it has.',
+  },
   stats_not_found: { status: 404, title: 'Question not found', explain: 'There is no such statistic. GET /api/v1/stats lists them.' },
   method_not_allowed: {
     status: 405,
@@ -123,6 +133,12 @@ export const PROBLEMS = {
     explain:
       'A file of deploy/clickhouse was applied in another form before. Put the change into a new file, or make all tables anew: POST /api/v1/views/rebuild.',
   },
+  precondition_failed: {
+    status: 412,
+    title: 'Changed meanwhile',
+    explain:
+      'Another change was first. Read the setting again, make the change from its newest value, and send it with the new ETag in If-Match.',
+  },
   body_too_large: {
     status: 413,
     title: 'Body too large',
@@ -155,6 +171,12 @@ export const PROBLEMS = {
     title: 'Query above its limits',
     explain:
       'It took more time, memory or rows than analytics.query of servers.yaml allows. Ask for less: a LIMIT, a shorter span of time, one project; or aggregate.',
+  },
+  precondition_required: {
+    status: 428,
+    title: 'If-Match needed',
+    explain:
+      'A change names the version that it was made from, so that nobody overwrites what he has not seen: If-Match with the ETag of GET. `If-Match: *` takes whatever is there.',
   },
   too_many_open_tasks: {
     status: 429,

@@ -7,6 +7,7 @@
 
 import type { z } from 'zod';
 import { inlineContent, storeText } from '../processors/index.js';
+import { maxRunning } from '../processors/scheduling/index.js';
 import {
   type ArtifactRef,
   type acceptedSchema,
@@ -82,7 +83,7 @@ export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog,
 
   const estimate = (body: SubmitTask, at: number, typicalMs: number | null, position: number): string | null => {
     if (typicalMs === null) return deps.agents.estimate(body).estimated_completion;
-    const lanes = config.scheduling.projects[body.project_id]?.max_running ?? config.scheduling.max_running_per_project;
+    const lanes = maxRunning(deps.settings.current().scheduling, body.project_id);
     return new Date(at + typicalMs * (1 + Math.floor(position / lanes))).toISOString();
   };
 
@@ -120,7 +121,7 @@ export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog,
         dependsOn,
         requester,
         now: at,
-        configVersion: deps.configVersion,
+        configVersion: deps.settings.current().version,
       });
       return { event, position, estimatedCompletion: estimate(body, at, load.typicalMs, before) };
     } catch (error) {

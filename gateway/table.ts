@@ -4,7 +4,7 @@ import type { RequestTrace } from './middleware/trace.js';
 import type { ProblemCode, SuccessStatus } from './problem.js';
 import type { Services } from './services.js';
 
-export type Method = 'GET' | 'POST';
+export type Method = 'GET' | 'POST' | 'PUT';
 export type Tag =
   | 'tasks'
   | 'projects'
@@ -15,6 +15,7 @@ export type Tag =
   | 'openai'
   | 'dead letters'
   | 'history'
+  | 'configuration'
   | 'health'
   | 'documents';
 

@@ -3,12 +3,14 @@ import type { DependencyHealth } from '../gateway/index.js';
 import type { ModelGateway } from '../models/index.js';
 import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
+import type { Settings } from '../processors/settings/index.js';
 import { LIFECYCLE, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import { type Analytics, type Log, type ViewStore, within } from '../streams/index.js';
 import type { Roles } from './roles.js';
 
 export interface HealthDeps {
   readonly log: Log;
+  readonly settings: Settings;
   readonly views: ViewStore;
   readonly models: ModelGateway;
   readonly analytics: Analytics | undefined;
@@ -45,7 +47,7 @@ const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: stri
 
 /** @param limitMs how long each may take; default: as long as it takes by itself */
 export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promise<readonly DependencyHealth[]> => {
-  const { log, views, models, analytics, sandbox, groups, config } = deps;
+  const { log, settings, views, models, analytics, sandbox, groups, config } = deps;
   const timed = timedWithin(limitMs);
   const registryUrl = config.log.kind === 'kafka' ? config.log.kafka.registry_url : undefined;
   /** Every partition has an owner somewhere, in this process or another. */
@@ -65,6 +67,11 @@ export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promis
       await views.checkpoint('lifecycle', 0);
       return views.health?.() ?? { ok: true };
     }),
+    timed('settings', true, async () =>
+      settings.isReady()
+        ? { ok: true, detail: `version ${settings.current().version}` }
+        : { ok: false, detail: 'dats.config has not been read yet: until then nothing is decided here' },
+    ),
     ...(registryUrl === undefined ? [] : [timed('registry', false, () => registryHealth(registryUrl))]),
     timed('deciders', false, () => owned(groups.deciders, [LIFECYCLE], 'deciders')),
     timed('materialisation', false, () => owned(groups.views, [LIFECYCLE], 'deciders')),

@@ -87,7 +87,7 @@ describe('from the model to the reader', () => {
       interrupts: newInterrupts(),
       node: 'n',
       worker: 'n:1',
-      configVersion: '1',
+      configVersion: () => '1',
       now: Date.now,
       takeCalls: () => [],
       speak: livePublisher(world.live),

@@ -6,7 +6,7 @@ import { createAgents } from '../processors/routing/index.js';
 import { LIFECYCLE, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import { ANSWER_MS, type HealthDeps, healthOf } from './health.js';
 import { serveMetrics } from './metrics/index.js';
-import { GROUPS, routingOf, type Starting } from './starting.js';
+import { GROUPS, routingOf, type Starting, settingsFor } from './starting.js';
 import { readStats } from './stats-files.js';
 import { VERSION } from './version.js';
 
@@ -35,15 +35,20 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
   });
 
 const appOf = async ({ options, ...parts }: Starting, health: Door['health']) => {
-  const { config, configVersion, roles, now, logger } = options;
-  const { log, views, artifacts, models, limiter, live, metrics, tracing, analytics, key } = parts;
+  const { config, roles, now, logger } = options;
+  const { log, settings, views, artifacts, models, limiter, live, metrics, tracing, analytics, key } = parts;
   return createApp({
     config,
-    configVersion,
+    settings,
     log,
     views,
     artifacts,
-    agents: createAgents({ models, options: routingOf(config), now }),
+    agents: createAgents({
+      models,
+      options: () => routingOf(config)(settings.current()),
+      ...settingsFor(settings),
+      now,
+    }),
     models,
     health,
     metrics: metrics.scrape,

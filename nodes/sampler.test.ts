@@ -41,7 +41,7 @@ const start = (over: Partial<SamplerOptions> = {}): Sampler => {
     node: 'n1',
     version: '1.2.3',
     roles: 'gateway, workers:small',
-    configVersion: 'c1',
+    configVersion: () => 'c1',
     now: clock.now,
     runningWork: () => 7,
     onProblem: (error) => problems.push(error),

@@ -18,7 +18,7 @@ export interface SamplerOptions {
   readonly version: string;
   /** What this process does, as `describeRoles` says it. */
   readonly roles: string;
-  readonly configVersion: string;
+  readonly configVersion: () => string;
   readonly now: () => number;
   /** Work items that run in this process now. */
   readonly runningWork: () => number;

@@ -6,18 +6,36 @@ import { type Decider, HISTORY_TOPICS, ingestHistory, materialise, openLoad } fr
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
-import { GROUPS, routingOf, type Starting } from './starting.js';
+import { GROUPS, policiesOf, routingOf, type Starting, settingsFor } from './starting.js';
 
 /** The audit takes what has come in so long at once; milliseconds. */
 const AUDIT_PAUSE_MS = 250;
 
-export const startDeciders = async ({ options, log, views, metrics, analytics, tracing, key, problem, serve }: Starting): Promise<void> => {
-  const { config, configVersion, now } = options;
-  const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
+export const startDeciders = async ({
+  options,
+  log,
+  settings,
+  views,
+  metrics,
+  analytics,
+  tracing,
+  key,
+  problem,
+  serve,
+}: Starting): Promise<void> => {
+  const { config, now } = options;
+  const { configVersion, promptVersions, known } = settingsFor(settings);
+  const routing = routingDecider(policiesOf(settings, routingOf(config)), promptVersions);
+  const scheduling = schedulingDecider(
+    policiesOf(settings, (effective) => effective.scheduling),
+    promptVersions,
+  );
+  const deciders: readonly Decider[] = [routing as Decider, scheduling as Decider];
   const run = {
     group: GROUPS.deciders,
     source: `/deciders/${GROUPS.deciders}`,
     configVersion,
+    known,
     now,
     deciders,
     onProblem: problem('deciders'),

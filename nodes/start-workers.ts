@@ -10,14 +10,15 @@ import { analyseEffect, decomposeEffect } from '../processors/routing/index.js';
 import { type Lane, workTopic } from '../schemas/index.js';
 import { followInterrupts } from './interrupt-tail.js';
 import { livePublisher } from './live-publisher.js';
-import { GROUPS, routingOf, type Starting } from './starting.js';
+import { GROUPS, routingOf, type Starting, settingsFor } from './starting.js';
 
 /** How long running work may go on when the node stops, in milliseconds. */
 const DRAIN_MS = 5_000;
 
 export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
-  const { options, log, live, models, artifacts, telemetry, metrics, slots, problem, serve, atEnd } = starting;
-  const { config, configVersion, env, now, roles } = options;
+  const { options, log, settings, live, models, artifacts, telemetry, metrics, slots, problem, serve, atEnd } = starting;
+  const { config, env, now, roles } = options;
+  const { configVersion, promptVersions, known, prompts } = settingsFor(settings);
   const node = config.node.id;
   const sandbox = await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env });
   const interrupts = newInterrupts();
@@ -32,22 +33,26 @@ export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
   const { timeout_s, memory_bytes, processes, output_bytes, disk_bytes } = config.sandbox;
   const limits = { timeout_ms: timeout_s * 1000, memory_bytes, processes, output_bytes, disk_bytes };
   const generate = generateEffect();
-  const { scheduling, models: configured, prices } = config;
   const replay = replayEffect({
     log,
-    config: { routing: routingOf(config), scheduling, models: configured, prices },
+    config: () => {
+      const effective = settings.current();
+      const { scheduling, prices } = effective;
+      return { routing: routingOf(config)(effective), scheduling, models: config.models, prices, prompts: promptVersions() };
+    },
     generate,
     check: qaEffect,
   });
   const shared = {
     group: GROUPS.workers,
     effects: [generate, qaEffect, analyseEffect(), decomposeEffect(), revalidateEffect, redoEffect, replay],
-    ports: { models, artifacts, checks: { sandbox, limits } },
+    ports: { models, artifacts, checks: { sandbox, limits }, prompts },
     log,
     interrupts,
     node,
     worker: `${node}:${process.pid}`,
     configVersion,
+    known,
     now,
     takeCalls: telemetry.take,
     speak: livePublisher(live),

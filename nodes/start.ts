@@ -17,10 +17,11 @@ import { openMetrics } from './metrics/index.js';
 import { openDoor } from './open-door.js';
 import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
 import { startSampler } from './sampler.js';
+import { isReadyFor, openNodeSettings } from './settings.js';
 import { openSigningKey } from './signing-key.js';
 import { startDeciders } from './start-deciders.js';
 import { startWorkers } from './start-workers.js';
-import { type AtEnd, GROUPS, type Starting } from './starting.js';
+import { type AtEnd, GROUPS, type Starting, settingsFor } from './starting.js';
 import { openStorage } from './storage.js';
 import { openTelemetrySink } from './telemetry.js';
 import { idsOf, openTracing } from './tracing.js';
@@ -28,7 +29,7 @@ import { VERSION } from './version.js';
 
 export interface NodeOptions {
   readonly config: Servers;
-  /** Digest of the configuration: the `configversion` of events. */
+  /** Digest of the configuration: the `configversion` of events until a setting is changed. */
   readonly configVersion: string;
   /** What relative paths of the configuration are relative to. */
   readonly baseDir: string;
@@ -54,15 +55,15 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
-const startSampling = ({ options, log, slots, problem, atEnd }: Starting): void => {
-  const { config, configVersion, now, roles } = options;
+const startSampling = ({ options, log, settings, slots, problem, atEnd }: Starting): void => {
+  const { config, now, roles } = options;
   const sampler = startSampler({
     log,
     everyS: config.telemetry.sample_s,
     node: config.node.id,
     version: VERSION,
     roles: describeRoles(roles),
-    configVersion,
+    configVersion: settingsFor(settings).configVersion,
     now,
     runningWork: () => [...slots.values()].reduce((sum, { taken }) => sum + taken, 0),
     onProblem: problem('sampler'),
@@ -88,7 +89,7 @@ export const startNode = async (request: NodeOptions): Promise<RunningNode> => {
 
 const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<RunningNode, 'stop'>> => {
   const { config, configVersion, baseDir, roles = ALL_ROLES, env = process.env, logger = silentLogger(), now = Date.now } = request;
-  const options = { config, configVersion, baseDir, roles, env, logger, now };
+  const options = { config, baseDir, roles, env, logger, now };
   const metrics = await openMetrics({ version: VERSION, node: config.node.id, roles: describeRoles(roles) });
   const problem: Starting['problem'] = (where) => (error, record) => {
     metrics.problem(where, error);
@@ -96,20 +97,30 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   };
   const { log, views, limiter, live, close } = await openStorage({ config, env, onProblem: problem('storage') });
   atEnd(close);
+  const settings = await openNodeSettings({ log, config, digest: configVersion, logger, onProblem: problem('settings') });
+  atEnd(() => settings.close());
   const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
   const key = await openSigningKey({ dataDir: config.node.data_dir, keyFile: config.audit.key_file, name: config.audit.origin });
   const analytics = await openAnalytics(config, env);
   if (analytics !== undefined) atEnd(() => analytics.store.close());
   const tracing = await openTracing({ config, env, onProblem: problem('traces') });
   if (tracing !== undefined) atEnd(tracing.close);
-  const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
+  const telemetry = openTelemetrySink({
+    log,
+    node: config.node.id,
+    configVersion: settingsFor(settings).configVersion,
+    now,
+    onProblem: problem('telemetry'),
+  });
   const gpus = config.models.some(({ gpu }) => gpu !== undefined) ? watchGpus() : undefined;
   if (gpus !== undefined) atEnd(async () => gpus.close());
   const opened = await openModelGateway({
     models: config.models,
     prices: config.prices,
+    policy: () => settings.current(),
     baseDir,
     env,
+    logger,
     node: config.node.id,
     onCall: (call) => {
       metrics.onCall(call);
@@ -124,17 +135,19 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   const failed = new Promise<unknown>((resolve) => {
     fail = resolve;
   });
-  const serve: Starting['serve'] = async (...args) => {
-    const membership = await log.join(...args);
+  const serve: Starting['serve'] = async (group, topics, onAssigned) => {
+    const membership = await log.join(group, topics, async (assignment) => {
+      if (await isReadyFor(settings, assignment.revoked)) await onAssigned(assignment);
+    });
     membership.done.catch(fail);
     atEnd(() => membership.leave().catch(problem('leave')));
   };
   const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
-  const stores = { log, views, limiter, live, artifacts, analytics, key };
+  const stores = { log, settings, views, limiter, live, artifacts, analytics, key };
   const starting: Starting = { options, ...stores, models, telemetry, metrics, tracing, slots, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
-  const needs = { log, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
+  const needs = { log, settings, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
   const { url, metricsUrl, health } = await openDoor(starting, needs);
   startSampling(starting);
   logger.info({ roles: describeRoles(roles), url, metrics: metricsUrl }, 'ready');

@@ -1,8 +1,9 @@
 // What the parts of a node have in common while it is put together.
 import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
-import type { ArtifactStore } from '../processors/index.js';
-import type { Lane, Servers } from '../schemas/index.js';
+import { type ArtifactStore, type Policies, promptVersionsOf } from '../processors/index.js';
+import type { Effective, Settings } from '../processors/settings/index.js';
+import type { Lane, PromptName, Servers } from '../schemas/index.js';
 import type { LiveText, Log, RateLimiter, Recorded, ViewStore } from '../streams/index.js';
 import type { Slots } from '../streams/runtime/index.js';
 import type { NodeAnalytics } from './analytics.js';
@@ -25,7 +26,6 @@ export const GROUPS = {
 
 export interface StartOptions {
   readonly config: Servers;
-  readonly configVersion: string;
   readonly baseDir: string;
   readonly roles: Roles;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -39,6 +39,8 @@ export type AtEnd = (close: () => Promise<unknown>) => void;
 export interface Starting {
   readonly options: StartOptions;
   readonly log: Log;
+  /** What can be changed while this runs: ask it each time, never keep what it said. */
+  readonly settings: Settings;
   readonly views: ViewStore;
   readonly limiter: RateLimiter;
   readonly live: LiveText;
@@ -58,8 +60,24 @@ export interface Starting {
   readonly atEnd: AtEnd;
 }
 
-/** What routing knows of the models. */
-export const routingOf = (config: Servers) => ({
-  askModelBelow: config.routing.ask_model_below,
-  modelAvailable: config.models.some((model) => model.runner !== 'scripted'),
+/** What is in force, as routing reads it. */
+export const routingOf =
+  ({ models }: Servers) =>
+  ({ routing }: Effective) => ({
+    askModelBelow: routing.ask_model_below,
+    modelAvailable: models.some((model) => model.runner !== 'scripted'),
+  });
+
+/** A part of the settings as deciders ask for it. */
+export const policiesOf = <P>(settings: Settings, part: (effective: Effective) => P): Policies<P> => ({
+  now: () => part(settings.current()),
+  under: (configversion) => part(settings.under(configversion)),
+});
+
+/** What most parts of a process need of the settings. */
+export const settingsFor = (settings: Settings) => ({
+  configVersion: () => settings.current().version,
+  promptVersions: () => promptVersionsOf(settings.current().prompts),
+  known: (configversion: string, signal: AbortSignal) => settings.known(configversion, signal),
+  prompts: (name: PromptName, version: number) => settings.promptOf(name, version),
 });

@@ -17,14 +17,14 @@ export interface TelemetrySink {
 export interface TelemetryOptions {
   readonly log: Log;
   readonly node: string;
-  readonly configVersion: string;
+  readonly configVersion: () => string;
   readonly now: () => number;
   readonly onProblem: (error: unknown) => void;
 }
 
 /** What a node says of itself, for no task, as a record of the telemetry topic. */
 export const telemetryOf = ({ node, configVersion, now }: Omit<TelemetryOptions, 'log' | 'onProblem'>, draft: Draft): Outgoing => {
-  const by = { source: `/nodes/${node}`, actor: node, configversion: configVersion, time: new Date(now()).toISOString() };
+  const by = { source: `/nodes/${node}`, actor: node, configversion: configVersion(), time: new Date(now()).toISOString() };
   return outgoing(TELEMETRY, stamp({ ...draft, chain: { projectid: 'default', correlationid: newId() } }, by), node);
 };
 

@@ -8,12 +8,15 @@ import type { ModelGateway } from '../models/index.js';
 import type { DatsEvent, EventOf, Fault, Work } from '../schemas/index.js';
 import type { ArtifactStore } from './artifact-store.js';
 import type { Draft } from './draft.js';
+import type { PromptSource } from './prompt-versions.js';
 import type { CheckPorts } from './qa/check.js';
 
 export interface EffectPorts {
   readonly models: ModelGateway;
   readonly artifacts: ArtifactStore;
   readonly checks: CheckPorts;
+  /** System messages that were changed; absent: none was. */
+  readonly prompts?: PromptSource;
 }
 
 /** How many pieces of text one run of an effect may say: a run's first number is a multiple of it, so that a reader knows where a text begins. */

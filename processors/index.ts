@@ -6,4 +6,6 @@ export * from './draft.js';
 export * from './effect.js';
 export * from './iso-time.js';
 export * from './materialisation/index.js';
+export * from './policies.js';
+export * from './prompt-versions.js';
 export * from './task-spec.js';

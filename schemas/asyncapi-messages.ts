@@ -8,7 +8,7 @@ import { LETTER, LETTER_MEANINGS } from './dead-letter.js';
 import { EXAMPLES } from './examples.js';
 import { envelopeSchema, eventSchemas, inDraft07 } from './json-schema.js';
 import { EVENTS, type EventType } from './registry.js';
-import { TELEMETRY } from './topics.js';
+import { CONFIG, CONFIG_LOG_KEY, TELEMETRY } from './topics.js';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -51,17 +51,19 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.replay.completed': 'The end of a replay, and its report',
   'dats.replay.failed': 'The end of a replay that could not be made',
   'dats.audit.checkpoint': 'A signed checkpoint of the Merkle tree over a project',
+  'dats.config.changed': 'Somebody wants a setting to be changed; it counts where the setting is still the version that it replaces',
   'dats.work.requested': 'A piece of work for the workers of a lane',
   'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
   'dats.node.sampled': 'How a process and its machine are: CPU, memory, running work',
   'dats.ops.alert': 'Something an operator should know',
 };
 
-type KeyOf = 'project' | 'task' | 'emitter' | 'original';
+type KeyOf = 'project' | 'task' | 'emitter' | 'config' | 'original';
 const KEYS: Readonly<Record<KeyOf, string>> = {
   project: 'The project id: all events of a project are in one partition, in order.',
   task: 'The task id.',
   emitter: 'The id of the node that called the model or was sampled, or the consumer group that the alert is about.',
+  config: `Always "${CONFIG_LOG_KEY}": all changes are in one partition, in order.`,
   original: 'The key of the record that failed.',
 };
 
@@ -92,8 +94,11 @@ const bare = ({ $id: _id, $schema: _dialect, ...schema }: Json): Json => sorted(
 
 const keyBinding = (keyOf: KeyOf): Json => ({ key: text(KEYS[keyOf]), bindingVersion: KAFKA_BINDING_VERSION });
 
-const keyOf = (type: EventType): KeyOf =>
-  type === 'dats.work.requested' ? 'task' : eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
+const keyOf = (type: EventType): KeyOf => {
+  if (type === 'dats.work.requested') return 'task';
+  if (eventTypesOn(CONFIG).includes(type)) return 'config';
+  return eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
+};
 
 interface Fixture {
   readonly headers: Readonly<Record<string, string>>;

@@ -3,7 +3,7 @@
 // C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
 // sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
 import { EVENTS, type EventType, TASK_TYPES } from './registry.js';
-import { AUDIT, DLQ, LIFECYCLE, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
+import { AUDIT, CONFIG, DLQ, LIFECYCLE, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
 
 export const ROLES = ['gateway', 'deciders', 'views', 'workers'] as const;
 export type Role = (typeof ROLES)[number];
@@ -137,6 +137,14 @@ export const FLOWS: readonly Flow[] = [
     role: 'gateway',
     action: 'send',
     verb: 'send',
+    topics: [CONFIG],
+    messages: ['dats.config.changed'],
+    summary: 'What is to be changed while the system runs',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
     topics: [DLQ],
     messages: ['dats.dead-letter.resolution'],
     summary: 'What became of a dead letter',
@@ -164,6 +172,14 @@ export const FLOWS: readonly Flow[] = [
     topics: [AUDIT],
     messages: ['dats.audit.checkpoint'],
     summary: 'For proofs, when they are asked for',
+  },
+  {
+    role: 'gateway',
+    action: 'receive',
+    verb: 'follow',
+    topics: [CONFIG],
+    messages: ['dats.config.changed'],
+    summary: 'What the configuration in force is folded from; every process reads everything',
   },
   {
     role: 'deciders',
@@ -199,6 +215,14 @@ export const FLOWS: readonly Flow[] = [
     topics: [DLQ],
     messages: ['dats.dead-letter'],
     summary: 'Which records were refused, when the state is rebuilt from the log',
+  },
+  {
+    role: 'deciders',
+    action: 'receive',
+    verb: 'follow',
+    topics: [CONFIG],
+    messages: ['dats.config.changed'],
+    summary: 'What the configuration in force is folded from; every process reads everything',
   },
   { role: 'deciders', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: DECIDED, summary: 'Decisions' },
   {
@@ -279,6 +303,14 @@ export const FLOWS: readonly Flow[] = [
     topics: [LIFECYCLE],
     messages: LIFECYCLE_TYPES,
     summary: 'What ends running work, from the tail; and, by offset, what a work item refers to',
+  },
+  {
+    role: 'workers',
+    action: 'receive',
+    verb: 'follow',
+    topics: [CONFIG],
+    messages: ['dats.config.changed'],
+    summary: 'What the configuration in force is folded from; every process reads everything',
   },
   { role: 'workers', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: WORKED, summary: 'What came of the work' },
   {

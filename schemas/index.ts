@@ -7,6 +7,8 @@ export * from './audit-api.js';
 export * from './cascade.js';
 export * from './cascade-api.js';
 export * from './channels.js';
+export * from './config.js';
+export * from './config-api.js';
 export * from './content.js';
 export * from './dead-letter.js';
 export * from './envelope.js';

@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { areAttributes } from './attributes-check.js';
 import * as audit from './audit.js';
 import * as cascade from './cascade.js';
+import { configChanged } from './config.js';
 import { attributesSchema, type Envelope } from './envelope.js';
 import { Fault } from './fault.js';
 import * as qa from './qa.js';
@@ -55,6 +56,7 @@ export const EVENTS = {
   'dats.replay.completed': { 1: replay.replayCompleted },
   'dats.replay.failed': { 1: replay.replayFailed },
   'dats.audit.checkpoint': { 1: audit.auditCheckpoint },
+  'dats.config.changed': { 1: configChanged },
   'dats.work.requested': { 1: workRequestedV1, 2: workRequestedV2, 3: workRequested },
   'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalledV2, 3: telemetry.modelCalled },
   'dats.node.sampled': { 1: telemetry.nodeSampled },

@@ -6,11 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClient, type DatsClient } from '../cli/client/index.js';
 import { configurationOf, type RunningNode, startNode } from '../nodes/index.js';
 import { CASCADE_TYPES } from '../processors/cascade/index.js';
+import { fixed } from '../processors/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { eventOf } from '../processors/testing/index.js';
 import {
   AUDIT,
+  CONFIG,
+  CONFIG_LOG_KEY,
   type DataOf,
   DLQ,
   EVENTS,
@@ -176,6 +179,11 @@ describe('what a node writes', () => {
       return items.length === poisoned.length && items;
     });
     await client.resolveDeadLetter(letters[0]!.id, 'discard');
+    await fetch(`${node.url}/api/v1/config/flags`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'if-match': '*' },
+      body: JSON.stringify({ hedging: false }),
+    });
     await recover(node, client, { submit, settings: started[0]! });
     records = await eventually('every message of the table', LIMIT_MS, async () => {
       const all = await recordsOf(node.log);
@@ -213,6 +221,7 @@ describe('what a node writes', () => {
       const { node: caller, task_id } = JSON.parse(String(value)) as Record<string, unknown>;
       const groups = Object.keys(GROUP_ROLES);
       if (topic === LIFECYCLE || topic === AUDIT) expect(key).toBe(headers['projectid']);
+      else if (topic === CONFIG) expect(key).toBe(CONFIG_LOG_KEY);
       else if (topic === TELEMETRY) expect(caller === undefined ? groups : [caller]).toContain(key);
       else if (topic !== DLQ) expect(key).toBe(task_id);
     }
@@ -231,8 +240,8 @@ describe('the table', () => {
   it('has the deciders receive what they look at', () => {
     const { scheduling } = serversSchema.parse({ version: 1 });
     const consumed = new Set([
-      ...routingDecider({ askModelBelow: 0, modelAvailable: false }).consumes,
-      ...schedulingDecider(scheduling).consumes,
+      ...routingDecider(fixed({ askModelBelow: 0, modelAvailable: false })).consumes,
+      ...schedulingDecider(fixed(scheduling)).consumes,
     ]);
     const flow = FLOWS.find(({ role, verb }) => role === 'deciders' && verb === 'receive')!;
     expect([...flow.messages].sort()).toEqual([...consumed].sort());

@@ -20,6 +20,7 @@ import {
 import type { CancelAnswer, DeadLetter, HealthReport, ModelRow } from './answers.js';
 import { auditOf } from './audit.js';
 import { cascadesOf } from './cascades.js';
+import { configOf } from './config.js';
 import { type FollowOptions, follow, type Open } from './events.js';
 import { historyOf } from './history.js';
 import { type HttpOptions, openHttp } from './http.js';
@@ -271,6 +272,7 @@ export const createClient = (options: ClientOptions) => {
     ...historyOf(http),
     ...cascadesOf(http, streamed, pause),
     ...auditOf(http),
+    ...configOf(http),
     health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
   };
 };

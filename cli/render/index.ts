@@ -1,6 +1,7 @@
 export * from './audit.js';
 export * from './cascade.js';
 export * from './colours.js';
+export * from './config.js';
 export * from './event-line.js';
 export * from './history.js';
 export * from './progress.js';

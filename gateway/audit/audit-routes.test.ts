@@ -87,7 +87,7 @@ const recordsOf = async (topic: typeof LIFECYCLE | typeof AUDIT): Promise<Record
 const audited = async (events: readonly Outgoing[], size: number, everyEvents = size): Promise<void> => {
   await log.append(events);
   member = await log.join('audit', [LIFECYCLE], (assignment) =>
-    auditHistory(assignment, { key: KEY, partitions: PARTITIONS, configVersion: '1', everyEvents, everyMs: 1_000_000 }),
+    auditHistory(assignment, { key: KEY, partitions: PARTITIONS, configVersion: () => '1', everyEvents, everyMs: 1_000_000 }),
   );
   while ((await recordsOf(AUDIT)).length < Math.floor(size / everyEvents)) await new Promise((resolve) => setImmediate(resolve));
 };

@@ -92,7 +92,7 @@ export const rollBack = async (
 const planNow = ({ deps }: Services, aim: Aim, body: RollbackBody): RollbackPlan => {
   const { project, target } = aim;
   checkTarget(project, target);
-  return plannedFrom(project, aim, planOf(project, target, body.tasks, project.lastOffset), deps.configVersion);
+  return plannedFrom(project, aim, planOf(project, target, body.tasks, project.lastOffset), deps.settings.current().version);
 };
 
 const begin = async (

@@ -33,7 +33,7 @@ export const saidEvent = <T extends EventType>(
     correlationid: requester.correlationId,
     traceparent: traceparentOf(requester.traceparent, eventId),
     actor: by,
-    configversion: deps.configVersion,
+    configversion: deps.settings.current().version,
     data,
   }) as unknown as DatsEvent;
 

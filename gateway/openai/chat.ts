@@ -66,7 +66,7 @@ const whole = async (asked: Asked): Promise<Answer> => {
   try {
     const answer = await ask(asked, {}, signal);
     const decision = answer.decision ?? trail.decision;
-    const { configVersion } = services.deps;
+    const configVersion = services.deps.settings.current().version;
     const made = json(STATUS.ok, completionOf(headingOf(asked), answer, onlyFirst(asked)));
     const { correlationId } = call;
     const chosen = { correlationId, wish, model: answer.model, decision, calls: trail.ended.length, configVersion };
@@ -151,7 +151,7 @@ const streamed = async (asked: Asked): Promise<Answer> => {
   const chosen = { correlationId: call.correlationId, wish, model, decision: trail.decision, calls };
   return {
     status: STATUS.ok,
-    headers: { ...SSE_HEADERS, ...headersOf({ ...chosen, configVersion: services.deps.configVersion }) },
+    headers: { ...SSE_HEADERS, ...headersOf({ ...chosen, configVersion: services.deps.settings.current().version }) },
     body: eventStream(
       (signal) => {
         signal.addEventListener('abort', leave, { once: true });

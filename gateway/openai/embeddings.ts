@@ -81,7 +81,14 @@ const embed = async (call: Call<unknown, unknown, EmbeddingRequest>, { deps }: S
       usage: { prompt_tokens: made.input_tokens, total_tokens: made.input_tokens },
     });
     const decision = made.decision ?? trail.decision;
-    const chosen = { correlationId, wish, model: made.model, decision, calls: trail.ended.length, configVersion: deps.configVersion };
+    const chosen = {
+      correlationId,
+      wish,
+      model: made.model,
+      decision,
+      calls: trail.ended.length,
+      configVersion: deps.settings.current().version,
+    };
     Object.assign(answer.headers, headersOf(chosen));
     return answer;
   } catch (error) {

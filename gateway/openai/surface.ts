@@ -1,5 +1,5 @@
 // The OpenAI-compatible surface as the route table knows it: is it there, and how its errors look.
-import type { Servers } from '../../schemas/index.js';
+import type { GatewayDeps } from '../deps.js';
 import type { Services } from '../services.js';
 import type { Surface } from '../table.js';
 import { documentedErrors, type OpenAiErrorCode, refusal, refuseWith } from './errors.js';
@@ -7,7 +7,7 @@ import { documentedErrors, type OpenAiErrorCode, refusal, refuseWith } from './e
 export const PREFIX = '/v1/';
 
 /** Whether this API is there now: asked at every request, so that a flag that changes while the process runs is seen. */
-export const isEndpointOn = ({ config }: { readonly config: Pick<Servers, 'flags'> }): boolean => config.flags.openai_endpoint;
+export const isEndpointOn = ({ settings }: Pick<GatewayDeps, 'settings'>): boolean => settings.current().flags.openai_endpoint;
 
 /** @throws Fault `endpoint_off` */
 export const admit = ({ deps }: Pick<Services, 'deps'>): void => {

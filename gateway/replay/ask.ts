@@ -12,7 +12,7 @@ import { invalid, type Misfit, refuse } from '../problem.js';
 import { type HeldReplay, replaysOf } from './replays.js';
 import { digestOf, type ReplayBody, type ReplayRequest, recordsOf, replayIdOf, requestOf } from './request.js';
 
-type Deps = Pick<GatewayDeps, 'log' | 'artifacts' | 'config' | 'configVersion' | 'now'>;
+type Deps = Pick<GatewayDeps, 'log' | 'artifacts' | 'config' | 'settings' | 'now'>;
 
 /** Models that would have to answer, and are not configured. */
 const misfitsOf = ({ config }: Deps, { grade, changes }: ReplayBody): readonly Misfit[] => {
@@ -64,7 +64,7 @@ export const askReplay = async (deps: Deps, body: ReplayBody, requester: Request
 };
 
 const askOnce = async (deps: Deps, body: ReplayBody, requester: Requester, replayId: string, key: string | undefined): Promise<Asked> => {
-  const { log, now, configVersion } = deps;
+  const { log, now, settings } = deps;
   const { project_id: projectId } = body;
   // Before it is looked whether the replay is there: a request that another process appends meanwhile then stands behind, where the work item looks for it.
   const { end } = await log.range(LIFECYCLE, partitionOf(projectId, log.partitions(LIFECYCLE)));
@@ -75,7 +75,7 @@ const askOnce = async (deps: Deps, body: ReplayBody, requester: Requester, repla
     return { accepted: acceptedOf(projectId, known.row), replayed: true };
   }
   const request = await requestOf(log, body, replayId, now(), key);
-  await log.append(recordsOf({ projectId, request, requester, end, now: now(), configVersion }));
+  await log.append(recordsOf({ projectId, request, requester, end, now: now(), configVersion: settings.current().version }));
   return { accepted: acceptedOf(projectId, request), replayed: false };
 };
 

@@ -6,6 +6,8 @@ import { json, route } from '../table.js';
 export const healthSchema = z.object({
   status: z.enum(['ok', 'degraded', 'down']),
   version: z.string(),
+  /** What decisions are made under in this process. */
+  config_version: z.string(),
   dependencies: z.array(
     z.object({
       name: z.string(),
@@ -62,7 +64,13 @@ const details = route({
   handle: async (_call, { deps, tail }) => {
     const dependencies = await deps.health();
     const status = dependencies.some((one) => one.required && !one.ok) ? 'down' : dependencies.some((one) => !one.ok) ? 'degraded' : 'ok';
-    return json(STATUS.ok, { status, version: deps.version, dependencies, streams: { open: tail.followers() } });
+    return json(STATUS.ok, {
+      status,
+      version: deps.version,
+      config_version: deps.settings.current().version,
+      dependencies,
+      streams: { open: tail.followers() },
+    });
   },
 });
 

@@ -7,6 +7,7 @@ import { attestationRoutes } from './attestations.js';
 import { auditRoutes } from './audit.js';
 import { batchRoutes } from './batch.js';
 import { cascadeRoutes } from './cascades.js';
+import { configRoutes } from './config.js';
 import { dlqRoutes } from './dlq.js';
 import { documentRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
@@ -48,6 +49,7 @@ export const ROUTES: readonly Route[] = [
   ...viewRoutes,
   ...agentRoutes,
   ...openAiRoutes,
+  ...configRoutes,
   ...dlqRoutes,
   ...healthRoutes,
   ...metricsRoutes,

@@ -45,7 +45,7 @@ const status = route({
   handle: async (call, { deps }) => {
     const { project_id } = call.params;
     const behind = await caughtUp(deps, project_id);
-    const figures = await projectFigures(deps.views, deps.config, project_id, deps.now());
+    const figures = await projectFigures(deps, project_id, deps.now());
     if (figures === undefined) {
       if (behind > 0 || (await caughtUp(deps, project_id)) > 0)
         throw refuse(

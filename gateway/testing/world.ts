@@ -6,6 +6,7 @@ import { testSigner } from '../../processors/attestation/testing/signer.js';
 import { KEY } from '../../processors/audit/testing/histories.js';
 import type { Agents } from '../../processors/index.js';
 import { materialise, VIEW } from '../../processors/index.js';
+import { type Base, builtInPrompts, openSettings } from '../../processors/settings/index.js';
 import { memoryArtifactStore } from '../../processors/testing/index.js';
 import {
   type DataOf,
@@ -141,9 +142,11 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
   const limiter = options.limiter ?? openMemoryRateLimiter();
   const health: DependencyHealth[] = [{ name: 'log', ok: true, required: true }];
   const stop = new AbortController();
+  const base: Base = { digest: 'c0ffee', servers: config, prompts: builtInPrompts };
+  const settings = openSettings({ log, base, onProblem: () => undefined });
   const deps: GatewayDeps = {
     config,
-    configVersion: 'c0ffee',
+    settings,
     log,
     views: options.views?.(views) ?? views,
     live: options.live?.(live) ?? live,
@@ -204,6 +207,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     close: async () => {
       stop.abort();
       app.close();
+      await settings.close();
       await materialiser.leave();
       await inner.close();
       await views.close();

@@ -62,7 +62,7 @@ const reportOf = async (log: Log, project: string) => {
 const optionsOf = (changes: Partial<AuditOptions> = {}): AuditOptions => ({
   key: KEY,
   partitions: PARTITIONS,
-  configVersion: '1',
+  configVersion: () => '1',
   everyEvents: 10,
   everyMs: 10_000,
   timers: new ManualTimers(),

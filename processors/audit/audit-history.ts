@@ -20,7 +20,7 @@ export interface AuditOptions {
   readonly key: SigningKey;
   /** Of the lifecycle topic: what tells where a project lives. */
   readonly partitions: number;
-  readonly configVersion: string;
+  readonly configVersion: () => string;
   /** A checkpoint of a project after so many events, */
   readonly everyEvents: number;
   /** and so long after the first event that none covers, in milliseconds. */
@@ -155,7 +155,8 @@ class Auditor {
   }
 
   #cut(project: string): void {
-    const { key, configVersion } = this.#options;
+    const { key } = this.#options;
+    const configVersion = this.#options.configVersion();
     const cut = this.#books.cut(project);
     this.#checkpoints.push(checkpointRecord(cut, { key, configVersion, partition: this.#assignment.partition }, this.#timers.now()));
     this.#said.push({ project, size: cut.tree.size, leaves: cut.leaves.length });

@@ -33,7 +33,7 @@ const start = async (log: Log, views: ViewStore, problems: Fault[] = []) => {
     log,
     views,
     policy: POLICY,
-    configVersion: '1',
+    configVersion: () => '1',
     now: Date.now,
     onProblem: (fault) => void problems.push(fault),
   };
@@ -138,7 +138,7 @@ describe('a log that is away when a partition is taken over', () => {
       log: flaky,
       views: openMemoryViewStore(),
       policy: POLICY,
-      configVersion: '1',
+      configVersion: () => '1',
       now: Date.now,
       onProblem: ({ code }) => void problems.push(code),
     };
@@ -171,7 +171,7 @@ describe('many projects at once', () => {
       log,
       views: openMemoryViewStore(),
       policy: POLICY,
-      configVersion: '1',
+      configVersion: () => '1',
       now: Date.now,
       onProblem: () => undefined,
     };
@@ -204,7 +204,7 @@ describe('a step whose commit is fenced', () => {
       log,
       views: openMemoryViewStore(),
       policy: POLICY,
-      configVersion: '1',
+      configVersion: () => '1',
       now: Date.now,
       onProblem: () => undefined,
     };

@@ -27,7 +27,7 @@ export interface CascadeRun {
   readonly log: Pick<Log, 'read' | 'range'>;
   readonly views: ViewStore;
   readonly policy: CascadePolicy;
-  readonly configVersion: string;
+  readonly configVersion: () => string;
   readonly now: () => number;
   readonly onProblem: (fault: Fault) => void;
 }
@@ -165,6 +165,6 @@ const goOn = (world: PartitionWorld, run: CascadeRun, asked: Asked): readonly Ou
 };
 
 const toRecord = (draft: Draft, run: CascadeRun, now: number, cause?: DatsEvent): Outgoing => {
-  const event = stamp(draft, { source: CASCADE_SOURCE, actor: ACTOR, configversion: run.configVersion, time: isoOf(now), cause });
+  const event = stamp(draft, { source: CASCADE_SOURCE, actor: ACTOR, configversion: run.configVersion(), time: isoOf(now), cause });
   return outgoing(draft.topic, event, draft.key ?? event.projectid);
 };

@@ -305,3 +305,35 @@ describe('the notice that it started', () => {
     expect(timers()).toBe(before);
   });
 });
+
+describe('a system message that was changed', () => {
+  const answering = () => modelsThat(() => ANSWER);
+  const promptOf = (version: string) => ({ ...work({}, { prompt_version: version }) });
+
+  it('is the one that the work item names, and no other', async () => {
+    const asked: unknown[] = [];
+    const source = (name: string, change: number): string | undefined => {
+      asked.push([name, change]);
+      return change === 2 ? 'Answer with files.' : 'newer';
+    };
+    const models = answering();
+    const context = effectContextOf({ 0: created() });
+    const drafts = await generateEffect().run(promptOf('generate@1.2'), { ...ports(models), prompts: source }, context);
+    const { prompt_version, prompt_sha256 } = output(drafts.at(-1)!);
+    expect(asked).toEqual([['generate', 2]]);
+    expect(models.asked[0]!.messages[0]).toEqual({ role: 'system', content: 'Answer with files.' });
+    expect(prompt_version).toBe('generate@1.2');
+    expect(prompt_sha256).not.toBe(output((await run(answering())).outcome).prompt_sha256);
+  });
+
+  it('that is not known here is waited for by the runtime, not replaced', async () => {
+    const models = answering();
+    const going = generateEffect().run(
+      promptOf('generate@1.9'),
+      { ...ports(models), prompts: () => undefined },
+      effectContextOf({ 0: created() }),
+    );
+    await expect(going).rejects.toMatchObject({ kind: 'retryable', code: 'prompt_unknown' });
+    expect(models.asked).toEqual([]);
+  });
+});

@@ -20,12 +20,13 @@ import type { ArtifactStore } from '../artifact-store.js';
 import { inlineContent, referenceText } from '../content.js';
 import { type Draft, say } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
+import { type NamedPrompt, promptNamed } from '../prompt-versions.js';
 import { classify, signalsOf, titleOf } from '../routing/index.js';
 import { traceparentWithin } from '../traces/index.js';
 import { type AnswerResult, filesIn } from './answer.js';
 import type { TextFile } from './fence.js';
 import { type GenerationMaterial, materialFor, type TaskOwner } from './material.js';
-import { PROMPT_BUDGET_TOKENS, type Prompt, promptOf } from './prompt.js';
+import { GENERATE_SYSTEM, PROMPT_BUDGET_TOKENS, type Prompt, promptOf } from './prompt.js';
 import { startNotice } from './start-notice.js';
 
 export interface GenerationOptions {
@@ -74,7 +75,7 @@ interface Prepared {
   readonly owner: TaskOwner | undefined;
 }
 
-const prepare = (material: GenerationMaterial, options: GenerationOptions): Prepared => {
+const prepare = (material: GenerationMaterial, named: NamedPrompt, options: GenerationOptions): Prepared => {
   const { spec, description, files, inputs, previous } = material;
   const tests = spec.tests;
   const { mode, language } = classify(
@@ -98,6 +99,7 @@ const prepare = (material: GenerationMaterial, options: GenerationOptions): Prep
   const prompt = promptOf(
     { description, mode, language, files, inputs, tests: judged, previous },
     options.promptBudgetTokens ?? PROMPT_BUDGET_TOKENS,
+    named,
   );
   return { prompt, language, title: titleOf(description), owner: material.owner };
 };
@@ -212,7 +214,8 @@ export const generateEffect = (options: GenerationOptions = {}): Effect => ({
     if (context.signal.aborted) throw context.signal.reason;
     const notice = startNotice(startedOf(work, context), context);
     try {
-      const prepared = prepare(await materialFor(work, ports.artifacts, context), options);
+      const named = promptNamed('generate', work.data.prompt_version, GENERATE_SYSTEM, ports.prompts);
+      const prepared = prepare(await materialFor(work, ports.artifacts, context), named, options);
       const outcome = await outcomeOf(work, ports, context, prepared, samplingFor(work.data.attempt, options));
       if (context.signal.aborted) throw context.signal.reason;
       return [...(await notice.settle()), outcome];

@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { type DataOf, serversSchema } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
+import { fixed } from '../policies.js';
 import { routingDecider } from '../routing/index.js';
 import { schedulingDecider } from '../scheduling/index.js';
 import { creation, openWorld, output } from '../testing/pipeline-world.js';
 
 const policy = serversSchema.parse({ version: 1 }).scheduling;
 const openPipeline = () =>
-  openWorld(() => [routingDecider({ askModelBelow: 0, modelAvailable: false }) as Decider, schedulingDecider(policy) as Decider]);
+  openWorld(() => [
+    routingDecider(fixed({ askModelBelow: 0, modelAvailable: false })) as Decider,
+    schedulingDecider(fixed(policy)) as Decider,
+  ]);
 const text = { sha256: '0'.repeat(64), bytes: 30, content: 'Write a Python function add(a, b)' };
 
 describe('deciders that share a partition', () => {

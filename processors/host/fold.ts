@@ -15,7 +15,8 @@ const MAX_ANSWERS = 100_000;
 export interface FoldOptions {
   /** `/deciders/<group>`: the source of what these deciders say. */
   readonly source: string;
-  readonly configVersion: string;
+  /** What is in force now. */
+  readonly configVersion: () => string;
   readonly now: () => number;
 }
 
@@ -64,7 +65,7 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     const whole: Stamp = {
       source: options.source,
       actor: part.decider.name,
-      configversion: options.configVersion,
+      configversion: options.configVersion(),
       time: by.time,
       cause: by.cause,
       afteroffset: by.afteroffset,

@@ -62,7 +62,7 @@ it('what was taken in and what was appended is told once, after it was committed
     runDeciders(assignment, {
       group: 'core',
       source: '/deciders/core',
-      configVersion: 'test',
+      configVersion: () => 'test',
       now: Date.now,
       deciders: [cancelling as Decider],
       onCommitted: (events, appended) => {
@@ -101,7 +101,7 @@ it('a commit of a timer that is fenced ends the run at once, though no record co
     running = runDeciders(assignment, {
       group: 'core',
       source: '/deciders/core',
-      configVersion: 'test',
+      configVersion: () => 'test',
       now: Date.now,
       deciders: [timing as Decider],
     });
@@ -111,4 +111,40 @@ it('a commit of a timer that is fenced ends the run at once, though no record co
   await running;
   expect(log.failures).toEqual(['commit:before']);
   await membership.leave();
+});
+
+it('nothing is decided before what is in force is as new as the version that the event names (R4)', async () => {
+  const log = openMemoryLog({ partitions: 1 });
+  await log.append([{ ...created('one'), configversion: 'd+3' } as DatsEvent].map((event) => outgoing(LIFECYCLE, event)));
+  const order: string[] = [];
+  let learn!: () => void;
+  const learned = new Promise<void>((resolve) => {
+    learn = resolve;
+  });
+  let committed!: () => void;
+  const done = new Promise<void>((resolve) => {
+    committed = resolve;
+  });
+  const membership = await log.join('core', [LIFECYCLE], (assignment) =>
+    runDeciders(assignment, {
+      group: 'core',
+      source: '/deciders/core',
+      configVersion: () => 'd+3',
+      known: (configversion) => {
+        order.push(`asked for ${configversion}`);
+        setImmediate(() => {
+          order.push('learned');
+          learn();
+        });
+        return learned;
+      },
+      now: Date.now,
+      deciders: [{ ...cancelling, evolve: () => void order.push('folded') } as Decider],
+      onCommitted: committed,
+    }),
+  );
+  await done;
+  await membership.leave();
+  expect(order.slice(0, 3)).toEqual(['asked for d+3', 'learned', 'folded']);
+  await log.close();
 });

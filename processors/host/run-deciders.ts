@@ -3,6 +3,7 @@
 // R1. Nothing is visible before its commit: a crash anywhere repeats the batch from the last commit, with the same decisions.
 // R2. A record that is no event, or that a decider cannot take, becomes a dead letter in its turn; the partition goes on.
 // R3. A commit that fails for want of room or connection is tried again until it succeeds or the partition is revoked; nothing more is read meanwhile.
+// R4. Nothing is decided under older settings than the event that it answers was said under.
 import { type DatsEvent, EVENTS, Fault, isFault, toFault } from '../../schemas/index.js';
 import { type Assignment, type Commit, eventOf, type Outgoing, outgoing, pause, type Recorded } from '../../streams/index.js';
 import { deadLetter, deadLetterAlert } from '../../streams/runtime/index.js';
@@ -13,6 +14,8 @@ import { race, type Step } from './next-step.js';
 export interface DeciderRun extends FoldOptions {
   readonly group: string;
   readonly deciders: readonly Decider[];
+  /** Waits until what is in force here is no older than the version that an event names; undefined: it is. Absent: nothing ever changes. */
+  readonly known?: (configversion: string, signal: AbortSignal) => Promise<void> | undefined;
   /** Records a commit takes at most. */
   readonly maxBatch?: number;
   /** Told of failures that are being retried or turned into dead letters. */
@@ -41,6 +44,7 @@ export const runDeciders = async (assignment: Assignment, run: DeciderRun): Prom
     for (;;) {
       const step = await steps.next(fold.nextDue());
       if (step.kind === 'end') return;
+      if (step.kind === 'records') await asKnownTo(run, step.records, assignment.revoked);
       let outputs: Outgoing[];
       const taken: DatsEvent[] = [];
       try {
@@ -65,6 +69,18 @@ export const runDeciders = async (assignment: Assignment, run: DeciderRun): Prom
     // A read that waits for a record would hold up the return.
     over.abort();
     await batches.return?.();
+  }
+};
+
+/** R4. */
+const asKnownTo = async ({ known }: DeciderRun, records: readonly Recorded[], signal: AbortSignal): Promise<void> => {
+  if (known === undefined) return;
+  let last: string | undefined;
+  for (const { headers } of records) {
+    const { configversion } = headers;
+    if (configversion === undefined || configversion === last) continue;
+    last = configversion;
+    await known(configversion, signal);
   }
 };
 

@@ -60,7 +60,7 @@ const serve = async (
     interrupts,
     node: 'node',
     worker: 'node:1',
-    configVersion: '1',
+    configVersion: () => '1',
     now: () => NOW,
     takeCalls: () => [],
     speak,

@@ -3,7 +3,8 @@
 // W1. A work item's outcome is recorded once, in the commit that marks the item done. W2. An effect that fails for good says so on the log
 // (`dats.task.attempt.failed`), so that scheduling decides; only what is no work item at all becomes a dead letter.
 // W3. What ended meanwhile is not begun, and is stopped when it runs. W4. What a model says while it generates goes to live watchers, numbered so that
-// a later run of the same attempt, here or in another process, never repeats a number; the speech ends with its run, however that ends.
+// a later run of the same attempt, here or in another process, never repeats a number; the speech ends with its run, however that ends. W5. Work is done
+// under no older settings than it was asked for under.
 import {
   type DataOf,
   type DatsEvent,
@@ -33,7 +34,10 @@ export interface EffectRun {
   readonly interrupts: Interrupts;
   readonly node: string;
   readonly worker: string;
-  readonly configVersion: string;
+  /** What is in force now. */
+  readonly configVersion: () => string;
+  /** Waits until what is in force here is no older than the version that an event names; undefined: it is. Absent: nothing ever changes. */
+  readonly known?: (configversion: string, signal: AbortSignal) => Promise<void> | undefined;
   readonly now: () => number;
   /** Model calls made for a task since the last call: recorded with its outcome. */
   readonly takeCalls: (taskId: string) => readonly Draft[];
@@ -92,6 +96,7 @@ const runOne = async (effect: Effect, work: WorkEventRecord, context: WorkContex
   if (!ended) return [];
   const speech = kind === 'generate' ? run.speak(task_id, attempt, firstSeqOf(context)) : undefined;
   try {
+    await run.known?.(work.configversion, context.signal);
     const drafts = await effect.run(work, run.ports, contextOf(work, context, { run, record, speech }));
     return record([...drafts, ...run.takeCalls(task_id)]);
   } catch (error) {
@@ -147,7 +152,7 @@ const toRecord = (draft: Draft, index: number, effect: Effect, work: WorkEventRe
   const by = {
     source: `/effects/${effect.name}`,
     actor: run.worker,
-    configversion: run.configVersion,
+    configversion: run.configVersion(),
     time: isoOf(run.now()),
     cause: work,
     afteroffset: undefined,

@@ -1,5 +1,6 @@
 // When two calls are the same: the same task and attempt, prompt, model or tier, inputs, and the same reasons for trying again. Sampling follows from the attempt.
 import type { DatsEvent, EventOf, Work } from '../../schemas/index.js';
+import { builtInOf } from '../prompt-versions.js';
 import type { AttemptRecord } from './record.js';
 
 type Call = Pick<Work, 'tier' | 'model' | 'prompt_version'> & { readonly inputs: string; readonly previous: string | undefined };
@@ -15,9 +16,12 @@ export const reasonOf = (event: EventOf<'dats.task.rejected' | 'dats.task.attemp
 const answeredBy = ({ outcome, model }: AttemptRecord): string | undefined =>
   outcome?.event.type === 'dats.task.output.created' ? outcome.event.data.model : model;
 
-/** A call that names a model is answered by that one, whatever the tier; one that names none is its tier's. */
+/**
+ * A call that names a model is answered by that one, whatever the tier; one that names none is its tier's. A system message that was changed since makes no other
+ * call: a replay asks what else would have been decided, and another prompt is a change of its own (`changes.prompt`).
+ */
 export const isSameCall = (record: AttemptRecord, call: Call): boolean =>
-  record.promptVersion === call.prompt_version &&
+  builtInOf(record.promptVersion) === builtInOf(call.prompt_version) &&
   (call.model === undefined ? record.model === undefined && record.tier === call.tier : answeredBy(record) === call.model) &&
   record.inputs === call.inputs &&
   record.previous === call.previous;

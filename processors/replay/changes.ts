@@ -4,6 +4,8 @@
 // give it, never what its parent got by a rule. N3. A rule looks at the recorded analysis.
 import type { DataOf, DatsEvent, EventOf, ReplayChanges, ReplayRule } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
+import { fixed } from '../policies.js';
+import type { PromptVersions } from '../prompt-versions.js';
 import { type SchedulingPolicy, schedulingDecider } from '../scheduling/index.js';
 import type { SchedulingState } from '../scheduling/state.js';
 import type { TaskRecord } from './record.js';
@@ -57,8 +59,9 @@ export const changedScheduling = (
   policy: SchedulingPolicy,
   changes: ReplayChanges,
   tasks: ReadonlyMap<string, TaskRecord>,
+  prompts: PromptVersions,
 ): Decider<SchedulingState> => {
-  const real = schedulingDecider(policy);
+  const real = schedulingDecider(fixed(policy), () => prompts);
   const told = (event: DatsEvent): DatsEvent => {
     if (event.type === 'dats.task.created')
       return changedCreation(changes, event, tasks.get(event.data.task_id), tasks.get(event.data.parent_id ?? ''));

@@ -3,6 +3,7 @@
 // P1. With grade `policy` the same history and the same request give the same report, byte for byte. P2. The baseline is the candidate without changes: both come
 // out of the same simulation, so that what it gets wrong it gets wrong in both.
 import type { DataOf, ModelConfig, Prices, ReplayLane, ReplayReport } from '../../schemas/index.js';
+import { BUILT_IN_PROMPTS, type PromptVersions } from '../prompt-versions.js';
 import type { RoutingOptions } from '../routing/index.js';
 import type { SchedulingPolicy } from '../scheduling/index.js';
 import type { Breather } from './breather.js';
@@ -21,6 +22,8 @@ export type ReplayRequest = DataOf<'dats.replay.requested'>;
 export interface ReplayConfig {
   readonly routing: RoutingOptions;
   readonly scheduling: SchedulingPolicy;
+  /** Default: what is built in. */
+  readonly prompts?: PromptVersions;
   readonly models: readonly ModelConfig[];
   readonly prices: Prices;
 }
@@ -54,6 +57,7 @@ export const compare = async (comparison: Comparison): Promise<ReplayReport> => 
       statistics,
       routing: config.routing,
       scheduling: config.scheduling,
+      prompts: config.prompts ?? BUILT_IN_PROMPTS,
       changes: name === 'baseline' ? {} : request.changes,
       firstOffset,
       ...(name === 'candidate' && live !== undefined ? { live } : {}),

@@ -110,7 +110,7 @@ const ask = (request: Request) => log.append([outgoing(LIFECYCLE, eventOf('dats.
 const effectWith = (effects: { generate?: Effect; check?: Effect } = {}): Effect =>
   replayEffect({
     log: readOnly(log),
-    config: { routing: made.routing, scheduling: made.scheduling, ...pricesConfig },
+    config: () => ({ routing: made.routing, scheduling: made.scheduling, ...pricesConfig }),
     generate: effects.generate ?? never,
     check: effects.check ?? never,
   });
@@ -399,7 +399,7 @@ describe('grade "generation"', () => {
     const withoutGet = { ...readOnly(log), get: () => Promise.reject(new Fault('retryable', 'log_unavailable', 'away')) };
     const config = { routing: made.routing, scheduling: made.scheduling, ...pricesConfig };
     const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
-    const effect = replayEffect({ log: withoutGet, config, generate: generateEffect(), check });
+    const effect = replayEffect({ log: withoutGet, config: () => config, generate: generateEffect(), check });
     expect((await reportIn(await effect.run(workOf('r1'), ports(models), contextOf()))).counters.candidate.missed).toBeGreaterThan(0);
   });
 });

@@ -16,7 +16,8 @@ import { type FoundReplay, findReplay, type ReadableLog, readHistory } from './r
 
 export interface ReplayEffectDeps {
   readonly log: ReadableLog;
-  readonly config: ReplayConfig;
+  /** What is in force when a replay begins. */
+  readonly config: () => ReplayConfig;
   /** What makes and checks outputs of grade `generation`. */
   readonly generate: Effect;
   readonly check: Effect;
@@ -58,7 +59,8 @@ const reportOf = async (
   context: EffectContext,
   found: FoundReplay,
 ): Promise<ReplayReport> => {
-  const { log, config } = deps;
+  const { log } = deps;
+  const config = deps.config();
   const { projectid: project } = work;
   const request = found.request.data;
   const shadow = shadowOf(project, request.replay_id);

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ReplayChanges, ReplaySlice } from '../../schemas/index.js';
+import { BUILT_IN_PROMPTS } from '../prompt-versions.js';
 import { profileOf } from '../qa/profile.js';
 import { openBreather } from './breather.js';
 import { compare } from './compare.js';
@@ -34,6 +35,7 @@ const laneOf = async (made: MadeHistory, changes: ReplayChanges, slice: ReplaySl
     statistics,
     routing: made.routing,
     scheduling: made.scheduling,
+    prompts: BUILT_IN_PROMPTS,
     changes,
     firstOffset: made.records.length + 1,
     breather: openBreather(never),

@@ -15,6 +15,8 @@ import {
 } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
 import { type Fold, type Said as FoldSaid, openFold } from '../host/fold.js';
+import { fixed } from '../policies.js';
+import type { PromptVersions } from '../prompt-versions.js';
 import { type RoutingOptions, routingDecider } from '../routing/index.js';
 import type { SchedulingPolicy } from '../scheduling/index.js';
 import { isBefore, openAgenda } from './agenda.js';
@@ -39,6 +41,7 @@ export interface LaneOptions {
   readonly statistics: Statistics;
   readonly routing: RoutingOptions;
   readonly scheduling: SchedulingPolicy;
+  readonly prompts: PromptVersions;
   readonly changes: ReplayChanges;
   /** Offsets of the lane begin here: above every real one. */
   readonly firstOffset: number;
@@ -78,10 +81,10 @@ export const runLane = async (options: LaneOptions): Promise<Lane> => {
   let awaited: Promise<void>[] = [];
 
   const deciders = [
-    routingDecider(routing) as Decider,
-    changedScheduling(policyFor(options.scheduling, project, shadow, changes), changes, tasks) as Decider,
+    routingDecider(fixed(routing), () => options.prompts) as Decider,
+    changedScheduling(policyFor(options.scheduling, project, shadow, changes), changes, tasks, options.prompts) as Decider,
   ];
-  const fold: Fold = openFold(deciders, [], { source: SOURCE, configVersion: 'replay', now: () => clock });
+  const fold: Fold = openFold(deciders, [], { source: SOURCE, configVersion: () => 'replay', now: () => clock });
   const oracle = openOracle({
     tasks,
     statistics,

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Fault } from '../../schemas/index.js';
 import type { Fold } from '../host/fold.js';
+import { BUILT_IN_PROMPTS } from '../prompt-versions.js';
 import { openBreather } from './breather.js';
 import { openHistory } from './history.js';
 import { runLane } from './lane.js';
@@ -34,7 +35,18 @@ const run = async (changed: typeof change) => {
   change = changed;
   const statistics = await statisticsOf(history.tasks.values(), openBreather(never));
   const { routing, scheduling } = made;
-  const lane = { project: 'p', shadow: 's', history, observed, statistics, routing, scheduling, changes: {}, firstOffset: 1_000 };
+  const lane = {
+    project: 'p',
+    shadow: 's',
+    history,
+    observed,
+    statistics,
+    routing,
+    scheduling,
+    prompts: BUILT_IN_PROMPTS,
+    changes: {},
+    firstOffset: 1_000,
+  };
   return runLane({ ...lane, breather: openBreather(never), onProgress: async () => {} });
 };
 

@@ -2,15 +2,19 @@
 import type { ModelGateway } from '../../models/index.js';
 import { type AnalyzeBody, Fault } from '../../schemas/index.js';
 import type { Agents } from '../agents.js';
-import { analyseWith } from './analyse-effect.js';
+import { BUILT_IN_PROMPTS, type PromptSource, type PromptVersions, promptNamed } from '../prompt-versions.js';
+import { ANALYSE_SYSTEM, analyseWith } from './analyse-effect.js';
 import { analysisOf, classify } from './classify.js';
 import type { RoutingOptions } from './decider.js';
-import { planWith } from './decompose-effect.js';
+import { DECOMPOSE_SYSTEM, planWith } from './decompose-effect.js';
 import { type Material, signalsOf } from './signals.js';
 
 export interface AgentsDeps {
   readonly models: ModelGateway;
-  readonly options: RoutingOptions;
+  readonly options: () => RoutingOptions;
+  /** The versions that hold, and what changed ones say; absent: what is built in. */
+  readonly promptVersions?: () => PromptVersions;
+  readonly prompts?: PromptSource;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -23,17 +27,25 @@ const materialOf = (body: AnalyzeBody): Material => ({
   options: body.options,
 });
 
-export const createAgents = ({ models, options, now }: AgentsDeps): Agents => {
-  const throughput = options.throughput === undefined ? {} : { throughput: options.throughput };
+export const createAgents = ({
+  models,
+  options: optionsNow,
+  promptVersions = () => BUILT_IN_PROMPTS,
+  prompts,
+  now,
+}: AgentsDeps): Agents => {
   return {
     analyze: async (body, signal) => {
+      const options = optionsNow();
       const material = materialOf(body);
       const features = signalsOf(material);
       const made = classify(features);
       const pinned = body.options.tier !== undefined || body.options.model !== undefined;
       if (pinned || !options.modelAvailable || made.confidence >= options.askModelBelow)
         return analysisOf(made, features, now(), undefined, options.throughput);
-      return analyseWith(models, { material, at: now(), ...throughput }, signal);
+      const prompt = promptNamed('analyse', promptVersions().analyse, ANALYSE_SYSTEM, prompts);
+      const throughput = options.throughput === undefined ? {} : { throughput: options.throughput };
+      return analyseWith(models, { material, at: now(), prompt, ...throughput }, signal);
     },
 
     decompose: async (body, signal) => {
@@ -46,6 +58,7 @@ export const createAgents = ({ models, options, now }: AgentsDeps): Agents => {
           hasTests: false,
           tier,
           domain,
+          prompt: promptNamed('decompose', promptVersions().decompose, DECOMPOSE_SYSTEM, prompts),
           ...(body.options.model === undefined ? {} : { model: body.options.model }),
         },
         signal,
@@ -65,7 +78,7 @@ export const createAgents = ({ models, options, now }: AgentsDeps): Agents => {
         features,
         now(),
         undefined,
-        options.throughput,
+        optionsNow().throughput,
       );
       return { tier, complexity, confidence, estimated_tokens, estimated_duration_ms, estimated_completion };
     },

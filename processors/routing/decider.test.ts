@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type DataOf, type DatsEvent, EVENTS, LIFECYCLE, workTopic } from '../../schemas/index.js';
 import { inlineContent } from '../content.js';
 import type { Draft } from '../draft.js';
+import { fixed } from '../policies.js';
 import { eventOf, foldOf, given, SPECIFIED_AT } from '../testing/index.js';
 import { analysisOf, classify } from './classify.js';
 import { routingDecider } from './decider.js';
@@ -13,8 +14,8 @@ const CLEAR = 'Write a Python function slugify(text) that returns a lower-case s
 const UNCLEAR = 'something better maybe';
 const LIMIT = 60_000;
 
-const asking = routingDecider({ askModelBelow: 0.5, modelAvailable: true, answerLimitMs: LIMIT });
-const alone = routingDecider({ askModelBelow: 0.5, modelAvailable: false });
+const asking = routingDecider(fixed({ askModelBelow: 0.5, modelAvailable: true, answerLimitMs: LIMIT }));
+const alone = routingDecider(fixed({ askModelBelow: 0.5, modelAvailable: false }));
 
 const created = (id: string, description: string, more: Partial<DataOf<'dats.task.created'>> = {}) =>
   eventOf('dats.task.created', {
@@ -270,5 +271,28 @@ describe('any history', () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('settings that change while it runs', () => {
+  const byVersion = (askModelBelow: Readonly<Record<string, number>>) =>
+    routingDecider(
+      {
+        now: () => ({ askModelBelow: 0, modelAvailable: true, answerLimitMs: LIMIT }),
+        under: (version) => ({ askModelBelow: askModelBelow[version]!, modelAvailable: true, answerLimitMs: LIMIT }),
+      },
+      () => ({ generate: 'g', analyse: 'analyse@1.4', decompose: 'd' }),
+    );
+
+  it('have a model asked as they were when the task was submitted, with the prompt that holds now', () => {
+    const decider = byVersion({ old: 0.5, new: 0 });
+    const state = decider.initialState();
+    const said = ['old', 'new'].map((configversion, offset) => {
+      const event = { ...created(configversion, UNCLEAR), configversion };
+      decider.evolve(state, event, offset);
+      return decider.decide(state, event, offset)[0];
+    });
+    expect(said.map((draft) => draft?.type)).toEqual(['dats.work.requested', 'dats.task.analyzed']);
+    expect(version(said[0])).toBe('analyse@1.4');
   });
 });

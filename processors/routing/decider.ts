@@ -2,15 +2,18 @@
 //
 // R1. No task gets stuck here: when asking a model fails or takes longer than `answerLimitMs`, the cheap signals (or the lists of the description) decide.
 // R2. Of answers the first counts; later ones are answered with nothing. R3. An entry only while an answer or a plan is awaited: most tasks have
-// none. So a creation that is repeated afterwards is analysed again; scheduling takes the first analysis of a task only.
+// none. So a creation that is repeated afterwards is analysed again; scheduling takes the first analysis of a task only. R4. Whether a model is asked follows
+// from the policy that the creation names, so that the fold comes out the same whenever it is made.
 // A transition is found by `evolve` and kept for the `decide` that follows; it is no part of the entries, because nothing survives on it.
 import { type DatsEvent, type EventOf, type EventType, TERMINAL_TYPES, type Work, workTopic } from '../../schemas/index.js';
 import type { Decider, StateEntries } from '../decider.js';
 import { type Chain, type Draft, inChain, say, sayOn } from '../draft.js';
 import { isoOf, millisOf } from '../iso-time.js';
+import type { Policies } from '../policies.js';
+import { BUILT_IN_PROMPTS, type PromptVersions } from '../prompt-versions.js';
 import { analysisOf, type Classification, classify } from './classify.js';
 import type { Throughput } from './estimate.js';
-import { ANALYSE_PROMPT, DECOMPOSE_PROMPT, LIST_PLAN } from './prompt-versions.js';
+import { LIST_PLAN } from './list-plan.js';
 import { type Features, materialOf, signalsOf } from './signals.js';
 
 export interface RoutingOptions {
@@ -111,11 +114,15 @@ const workOf = (
 const chainOf = ({ projectid, correlationid, traceparent }: DatsEvent): Chain =>
   traceparent === undefined ? { projectid, correlationid } : { projectid, correlationid, traceparent };
 
-export const routingDecider = (options: RoutingOptions): Decider<RoutingState> => {
-  const limit = options.answerLimitMs ?? ANSWER_LIMIT_MS;
+/** @param prompts the versions that work items name */
+export const routingDecider = (
+  policies: Policies<RoutingOptions>,
+  prompts: () => PromptVersions = () => BUILT_IN_PROMPTS,
+): Decider<RoutingState> => {
+  const limit = policies.now().answerLimitMs ?? ANSWER_LIMIT_MS;
 
   const analyzed = (task: string, features: Features, made: Classification, at: number): Draft =>
-    say('dats.task.analyzed', task, { task_id: task, ...analysisOf(made, features, at, undefined, options.throughput) });
+    say('dats.task.analyzed', task, { task_id: task, ...analysisOf(made, features, at, undefined, policies.now().throughput) });
 
   /** The plan of the description's own lists is work too: it reads the description from the log, and asks no model. */
   const listed = (task: string, entry: Entry): Draft =>
@@ -134,6 +141,7 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
     if (state.tasks.has(task_id)) return;
     const features = signalsOf(materialOf(event.data));
     const classification = classify(features);
+    const options = policies.under(event.configversion);
     const unsure = classification.confidence < options.askModelBelow && wished.tier === undefined && wished.model === undefined;
     const chain = chainOf(event);
     const decompose = wished.decompose === true && parent_id === undefined ? { decompose: true as const, created: offset, chain } : {};
@@ -197,12 +205,12 @@ export const routingDecider = (options: RoutingOptions): Decider<RoutingState> =
         const { features, classification } = transition.made!;
         const task = event.data.task_id;
         return after.phase === 'analysing'
-          ? [workOf(task, 'analyse', ANALYSE_PROMPT, after.created!, after.due!, classification)]
+          ? [workOf(task, 'analyse', prompts().analyse, after.created!, after.due!, classification)]
           : [analyzed(task, features, classification, millisOf(event.time))];
       }
       case 'dats.task.analyzed':
         return after.phase === 'planning'
-          ? [workOf(event.data.task_id, 'decompose', DECOMPOSE_PROMPT, after.created!, after.due!, event.data)]
+          ? [workOf(event.data.task_id, 'decompose', prompts().decompose, after.created!, after.due!, event.data)]
           : [];
       case 'dats.task.attempt.failed': {
         const task = event.data.task_id;

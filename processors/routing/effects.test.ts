@@ -75,7 +75,7 @@ describe('an analysis by a model', () => {
   ])('does without it after %s', async (_, models) => {
     const draft = await analyse(created('Write a Python function'), models);
     expect(draft.data.analyser.name).toBe('signals');
-    const sure = await createAgents({ models, options: { askModelBelow: 0, modelAvailable: false }, now: () => 0 }).analyze(
+    const sure = await createAgents({ models, options: () => ({ askModelBelow: 0, modelAvailable: false }), now: () => 0 }).analyze(
       { description: 'Write a Python function', files: [], project_id: 'p', options: {} },
       new AbortController().signal,
     );
@@ -202,7 +202,7 @@ describe('a decomposition', () => {
 describe('the agent functions', () => {
   const body = (description: string) => ({ description, files: [], project_id: 'p', options: {} });
   const agents = (models: RecordedModels) =>
-    createAgents({ models, options: { askModelBelow: 0.5, modelAvailable: true }, now: () => 1_000 });
+    createAgents({ models, options: () => ({ askModelBelow: 0.5, modelAvailable: true }), now: () => 1_000 });
   const signal = new AbortController().signal;
 
   it('analyse like the pipeline: by signals when sure, by a model when not', async () => {

@@ -18,6 +18,8 @@ import {
 import type { Decider } from '../decider.js';
 import { type Chain, type Draft, inChain, say, sayOn } from '../draft.js';
 import { isoOf, millisOf } from '../iso-time.js';
+import type { Policies } from '../policies.js';
+import { BUILT_IN_PROMPTS, GENERATE_PROMPT, type PromptVersions } from '../prompt-versions.js';
 import { plannedTasks } from './children.js';
 import { awaitsOutput, evolve } from './evolve.js';
 import { backoffMs, escalate, maxAttempts, maxRunning, type SchedulingPolicy, timeoutMs } from './policy.js';
@@ -33,8 +35,6 @@ import {
   type SchedulingState,
 } from './state.js';
 import { dueTimers, nextTimer } from './timers.js';
-
-export const PROMPT_VERSION = 'generate@1';
 
 const CONSUMES = [
   'dats.task.created',
@@ -74,7 +74,11 @@ const untilEnds = (drafts: readonly Draft[]): readonly Draft[] => {
   });
 };
 
-export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingState> => {
+/** @param prompts the versions that work items name */
+export const schedulingDecider = (
+  policies: Policies<SchedulingPolicy>,
+  prompts: () => PromptVersions = () => BUILT_IN_PROMPTS,
+): Decider<SchedulingState> => {
   const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
     const now = millisOf(event.time);
     if (!('task_id' in event.data) || event.data.task_id === undefined) return [];
@@ -116,7 +120,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
   /** Free places of a project, less what this decision has given away already. */
   const takePlace = (state: SchedulingState, project: string, given: Map<string, number>): boolean => {
     const taken = (state.projects.get(project)?.running.size ?? 0) + (given.get(project) ?? 0);
-    if (taken >= maxRunning(policy, project)) return false;
+    if (taken >= maxRunning(policies.now(), project)) return false;
     given.set(project, (given.get(project) ?? 0) + 1);
     return true;
   };
@@ -137,9 +141,9 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
       attempt,
       tier: task.tier,
       domain: task.domain,
-      prompt_version: PROMPT_VERSION,
+      prompt_version: prompts().generate,
       context: contextOf(task),
-      due: isoOf(now + timeoutMs(policy, task.options)),
+      due: isoOf(now + timeoutMs(policies.now(), task.options)),
     };
     const { task_id, tier, domain, prompt_version, context, due } = data;
     const work: DataOf<'dats.work.requested'> = { task_id, attempt, tier, domain, prompt_version, context, due, kind: 'generate' };
@@ -161,7 +165,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
   const admit = (state: SchedulingState, project: string, now: number, given: Map<string, number>): readonly Draft[] => {
     const queues = state.projects.get(project);
     if (!queues || queueLength(queues) === 0) return [];
-    const free = maxRunning(policy, project) - queues.running.size - (given.get(project) ?? 0);
+    const free = maxRunning(policies.now(), project) - queues.running.size - (given.get(project) ?? 0);
     return free > 0 ? firstInLine(queues, free).flatMap((task) => ready(task, now)) : [];
   };
 
@@ -178,10 +182,10 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
       attempt,
       tier: task.tier,
       domain: task.domain,
-      prompt_version: PROMPT_VERSION,
+      prompt_version: GENERATE_PROMPT,
       qa_profile: task.profile,
       context,
-      due: isoOf(task.dueMs ?? now + timeoutMs(policy, task.options)),
+      due: isoOf(task.dueMs ?? now + timeoutMs(policies.now(), task.options)),
     };
     return [inChainOf(task, sayOn(workTopic('qa'), task.id, 'dats.work.requested', task.id, work))];
   };
@@ -202,11 +206,11 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
 
   /** Another attempt, on a higher tier where that may help, or the end. */
   const again = (state: SchedulingState, task: OpenTask, now: number, error: TaskError, better: boolean): readonly Draft[] => {
-    if (!error.retryable || task.attempt >= maxAttempts(policy, task)) {
+    if (!error.retryable || task.attempt >= maxAttempts(policies.now(), task)) {
       const tries = task.attempt === 1 ? 'after 1 attempt' : `after ${task.attempt} attempts`;
       return end(state, task, fail(task, { ...error, message: `${tries}: ${error.message}`, retryable: false }));
     }
-    const backoff_ms = backoffMs(policy, task.id, task.attempt);
+    const backoff_ms = backoffMs(policies.now(), task.id, task.attempt);
     const tier = better ? escalate(task.tier) : task.tier;
     return [
       about(task, 'dats.task.retry.scheduled', {
@@ -280,7 +284,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
         fail(task, { code: 'deadline', message: `it was not finished by its deadline ${isoOf(task.deadlineMs)}`, retryable: false }),
       );
     if (task.stage === 'retrying') return schedule(state, task, now, given);
-    const after_ms = timeoutMs(policy, task.options);
+    const after_ms = timeoutMs(policies.now(), task.options);
     const what = HOLDS_A_PLACE.has(task.stage) ? 'the attempt' : 'its analysis';
     const error = { code: 'timeout', message: `${what} did not finish within ${after_ms / 1000} s`, retryable: task.attempt > 0 };
     const timedout = task.attempt > 0 ? [about(task, 'dats.task.timedout', { task_id: task.id, attempt: task.attempt, after_ms })] : [];
@@ -292,7 +296,7 @@ export const schedulingDecider = (policy: SchedulingPolicy): Decider<SchedulingS
     consumes: CONSUMES,
     initialState: newState,
     decide,
-    evolve: (state, event, offset) => evolve(policy, state, event, offset),
+    evolve: (state, event, offset) => evolve(policies.under, state, event, offset),
     nextDue: (state) => nextTimer(state.timers),
     tick,
     changes,

@@ -5,8 +5,14 @@ import { profileOf } from '../qa/profile.js';
 import { type SchedulingPolicy, timeoutMs } from './policy.js';
 import { addTask, closeTask, enter, handOver, type OpenTask, type SchedulingState, touch } from './state.js';
 
-export const evolve = (policy: SchedulingPolicy, state: SchedulingState, event: DatsEvent, offset: number): void => {
-  if (event.type === 'dats.task.created') return created(policy, state, event, offset);
+/** @param under the policy that held where an event was said: what is kept of it must come out the same whenever it is folded */
+export const evolve = (
+  under: (configversion: string) => SchedulingPolicy,
+  state: SchedulingState,
+  event: DatsEvent,
+  offset: number,
+): void => {
+  if (event.type === 'dats.task.created') return created(under(event.configversion), state, event, offset);
   if (!('task_id' in event.data) || event.data.task_id === undefined) return;
   const task = state.tasks.get(event.data.task_id);
   if (!task) return;

@@ -1,2 +1,2 @@
-export { PROMPT_VERSION, schedulingDecider } from './decider.js';
-export type { SchedulingPolicy } from './policy.js';
+export { schedulingDecider } from './decider.js';
+export { maxRunning, type SchedulingPolicy } from './policy.js';

@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DataOf, serversSchema } from '../../schemas/index.js';
 import { openFold, openRebuild } from '../host/index.js';
+import { fixed } from '../policies.js';
+import { BUILT_IN_PROMPTS, changedPrompt } from '../prompt-versions.js';
 import { analysis, creation, openWorld, output, SOURCE, type World } from '../testing/pipeline-world.js';
 import { schedulingDecider } from './decider.js';
 
@@ -13,7 +15,7 @@ const policy = (change: Partial<ReturnType<typeof serversSchema.parse>['scheduli
   max_attempts: 3,
   ...change,
 });
-const worldOf = (p = policy()) => openWorld(() => [schedulingDecider(p) as never]);
+const worldOf = (p = policy()) => openWorld(() => [schedulingDecider(fixed(p)) as never]);
 
 const submit = (world: World, id: string, details: Partial<DataOf<'dats.task.created'>> = {}, project = 'p') => {
   world.append('dats.task.created', creation(id, { options: { qa_profile: 'none' }, ...details }), project);
@@ -392,7 +394,11 @@ describe('scheduling under random histories', () => {
         }
         for (const { id } of tasks) expect(world.terminals(id), id).toHaveLength(1);
 
-        const fold = openFold([schedulingDecider(p) as never], [], { source: SOURCE, configVersion: '1', now: () => world.now });
+        const fold = openFold([schedulingDecider(fixed(p)) as never], [], {
+          source: SOURCE,
+          configVersion: () => '1',
+          now: () => world.now,
+        });
         const rebuild = openRebuild(fold, SOURCE);
         for (const record of world.log)
           rebuild.take({ ...record, event: { ...record.headers, data: JSON.parse(String(record.value)) } as never });
@@ -402,5 +408,40 @@ describe('scheduling under random histories', () => {
       }),
       { numRuns: Number(process.env['DATS_RUNS'] ?? 150) },
     );
+  });
+});
+
+describe('settings that change while it runs', () => {
+  const running = (world: World): number => [...world.saved.values()].filter((json) => JSON.parse(json).stage === 'ready').length;
+
+  it('hold for the next decision', () => {
+    let now = policy({ max_running_per_project: 1 });
+    const world = openWorld(() => [schedulingDecider({ now: () => now, under: () => now }, () => prompts) as never]);
+    let prompts = BUILT_IN_PROMPTS;
+    for (const id of ['a', 'b', 'c', 'd']) submit(world, id);
+    expect(running(world)).toBe(1);
+    now = policy({ max_running_per_project: 3, timeout_s: 60 });
+    prompts = { ...prompts, generate: changedPrompt('generate', 7) };
+    answer(world, 'a');
+    expect(running(world)).toBe(3);
+    expect(world.work.map(({ data }) => data.prompt_version)).toEqual(['generate@1', 'generate@1.7', 'generate@1.7', 'generate@1.7']);
+    expect(world.work.map(({ data }) => Date.parse(data.due) - world.now)).toEqual([10_000, 60_000, 60_000, 60_000]);
+  });
+
+  it('leave what is folded again as it was: what is kept of an event follows from the version that it names', () => {
+    let now = policy({ timeout_s: 5 });
+    const policies = { now: () => now, under: (version: string) => policy({ timeout_s: version === '1' ? 5 : 50 }) };
+    const world = openWorld(() => [schedulingDecider(policies) as never]);
+    world.append('dats.task.created', creation('waits for its analysis'));
+    world.step();
+    now = policy({ timeout_s: 50 });
+    submit(world, 'runs');
+    const fold = openFold([schedulingDecider(policies) as never], [], { source: SOURCE, configVersion: () => '2', now: () => world.now });
+    const rebuild = openRebuild(fold, SOURCE);
+    for (const record of world.log)
+      rebuild.take({ ...record, event: { ...record.headers, data: JSON.parse(String(record.value)) } as never });
+    rebuild.finish(world.read);
+    expect(new Map(fold.changes())).toEqual(world.saved);
+    expect(JSON.parse(world.saved.get('scheduling/t/waits for its analysis')!).dueMs - world.now).toBe(5_000);
   });
 });

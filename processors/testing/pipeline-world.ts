@@ -69,7 +69,7 @@ export const openWorld = (deciders: () => readonly Decider[], start = Date.parse
     openFold(
       deciders(),
       [...saved].sort(([a], [b]) => (a < b ? -1 : 1)),
-      { source: SOURCE, configVersion: '1', now: () => world.now },
+      { source: SOURCE, configVersion: () => '1', now: () => world.now },
     );
 
   const world: World = {

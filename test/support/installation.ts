@@ -60,9 +60,11 @@ export interface InstallationOptions {
   readonly script: string;
   /** Sections of servers.yaml besides those of an installation. */
   readonly config?: object;
+  /** DATS_ variables of its processes. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
-export const openInstallation = async ({ servers, members, script, config = {} }: InstallationOptions): Promise<Installation> => {
+export const openInstallation = async ({ servers, members, script, config = {}, env = {} }: InstallationOptions): Promise<Installation> => {
   const prefix = `t${randomBytes(4).toString('hex')}.`;
   const roster: Member[] = [];
   for (const member of members) {
@@ -91,7 +93,7 @@ export const openInstallation = async ({ servers, members, script, config = {} }
     prefix,
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
   });
-  const fleet = startFleet(folder.config, roster);
+  const fleet = startFleet(folder.config, roster, env);
   const apis = roster.flatMap(({ port }) => (port === undefined ? [] : [apiOf(`http://127.0.0.1:${port}`)]));
   const doing = (role: string): readonly number[] => roster.flatMap(({ roles }, i) => (roles.includes(role) ? [i] : []));
   return {

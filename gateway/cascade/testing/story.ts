@@ -100,7 +100,8 @@ export const make = async (world: World, files: Readonly<Record<string, string>>
 
 /** Runs the deciders of cascades and rollbacks, and clears every suspect, until it is stopped. */
 export const runDeciders = async (world: World): Promise<{ stop(): Promise<void> }> => {
-  const { config, configVersion, now } = world.deps;
+  const { config, settings, now } = world.deps;
+  const configVersion = () => settings.current().version;
   const over = new AbortController();
   const run = { log: world.log, views: world.views, policy: config.cascade, configVersion, now, onProblem: () => undefined };
   const member = await world.log.join('cascade', [LIFECYCLE], (assignment) => runCascades(assignment, run));

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIFECYCLE, serversSchema } from '../../../schemas/index.js';
 import type { Recorded } from '../../../streams/index.js';
+import { fixed } from '../../policies.js';
 import { schedulingDecider } from '../../scheduling/index.js';
 import { analysis, creation, openWorld, output, type World } from '../../testing/pipeline-world.js';
 import type { TaskContext } from './context.js';
@@ -69,7 +70,7 @@ describe('random histories', () => {
     if (what !== 'nonsense') world.step();
   };
   const historyOf = (steps: readonly Step[]): World => {
-    const world = openWorld(() => [schedulingDecider(policy) as never]);
+    const world = openWorld(() => [schedulingDecider(fixed(policy)) as never]);
     const nonsense: Step[] = [];
     for (const one of steps) {
       if (one.what === 'nonsense') nonsense.push(one);

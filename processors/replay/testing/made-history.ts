@@ -5,6 +5,7 @@ import type { Recorded } from '../../../streams/index.js';
 import { sha256Of } from '../../content.js';
 import type { Decider } from '../../decider.js';
 import { isoOf } from '../../iso-time.js';
+import { fixed } from '../../policies.js';
 import { ANSWER_LIMIT_MS, type RoutingOptions, routingDecider } from '../../routing/index.js';
 import { schedulingDecider } from '../../scheduling/index.js';
 import { analysis, creation, openWorld, output, type World } from '../../testing/pipeline-world.js';
@@ -137,7 +138,7 @@ export const makeHistory = (options: MadeOptions): MadeHistory => {
     max_attempts: 3,
     ...options.scheduling,
   };
-  const deciders = (): Decider[] => [routingDecider(routing) as Decider, schedulingDecider(scheduling) as Decider];
+  const deciders = (): Decider[] => [routingDecider(fixed(routing)) as Decider, schedulingDecider(fixed(scheduling)) as Decider];
   const world = openWorld(deciders, START_MS);
   const agenda = openAgenda<Sayings>();
   let order = 0;
