@@ -8,7 +8,7 @@ import { LETTER, LETTER_MEANINGS } from './dead-letter.js';
 import { EXAMPLES } from './examples.js';
 import { envelopeSchema, eventSchemas, inDraft07 } from './json-schema.js';
 import { EVENTS, type EventType } from './registry.js';
-import { TELEMETRY } from './topics.js';
+import { LEDGER_KEY, QUOTA, TELEMETRY } from './topics.js';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -18,7 +18,7 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.task.created': 'A task was submitted, or planned as a subtask of another',
   'dats.task.analyzed': 'It is known what kind of task it is, how hard, and which tier is to try it first',
   'dats.task.decomposed': 'It was split into subtasks',
-  'dats.task.queued': 'It has to wait: for a free place in its project, or for the tasks it depends on',
+  'dats.task.queued': 'It has to wait: for a free place in its project, for the tasks it depends on, or for its budget',
   'dats.task.ready': 'An attempt may begin',
   'dats.task.started': 'A worker took up the attempt',
   'dats.task.output.created': 'The attempt gave artifacts; they are not checked yet',
@@ -51,17 +51,23 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.replay.completed': 'The end of a replay, and its report',
   'dats.replay.failed': 'The end of a replay that could not be made',
   'dats.audit.checkpoint': 'A signed checkpoint of the Merkle tree over a project',
+  'dats.quota.requested': 'Tokens and cost are to be set aside, before a model is asked',
+  'dats.quota.reserved': 'They are set aside',
+  'dats.quota.blocked': 'They are not: a budget is used up, or a rate or concurrency is reached for now',
+  'dats.quota.consumed': 'What was used of a reservation in the end, which it takes the place of',
+  'dats.quota.reset': 'An account begins anew',
   'dats.work.requested': 'A piece of work for the workers of a lane',
   'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
   'dats.node.sampled': 'How a process and its machine are: CPU, memory, running work',
   'dats.ops.alert': 'Something an operator should know',
 };
 
-type KeyOf = 'project' | 'task' | 'emitter' | 'original';
+type KeyOf = 'project' | 'task' | 'emitter' | 'ledger' | 'original';
 const KEYS: Readonly<Record<KeyOf, string>> = {
   project: 'The project id: all events of a project are in one partition, in order.',
   task: 'The task id.',
   emitter: 'The id of the node that called the model or was sampled, or the consumer group that the alert is about.',
+  ledger: `On ${QUOTA} always "${LEDGER_KEY}": one partition orders everything; on the topic of the project its id.`,
   original: 'The key of the record that failed.',
 };
 
@@ -92,8 +98,11 @@ const bare = ({ $id: _id, $schema: _dialect, ...schema }: Json): Json => sorted(
 
 const keyBinding = (keyOf: KeyOf): Json => ({ key: text(KEYS[keyOf]), bindingVersion: KAFKA_BINDING_VERSION });
 
-const keyOf = (type: EventType): KeyOf =>
-  type === 'dats.work.requested' ? 'task' : eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
+const keyOf = (type: EventType): KeyOf => {
+  if (type === 'dats.work.requested') return 'task';
+  if (eventTypesOn(QUOTA).includes(type)) return 'ledger';
+  return eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
+};
 
 interface Fixture {
   readonly headers: Readonly<Record<string, string>>;

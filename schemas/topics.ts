@@ -8,16 +8,19 @@ export const LANES = [...TIERS, 'qa', 'analysis', 'replay'] as const;
 export type Lane = (typeof LANES)[number];
 
 export type WorkTopic = `dats.work.${Lane}`;
-export type Topic = 'dats.lifecycle' | 'dats.telemetry' | 'dats.audit' | 'dats.dlq' | WorkTopic;
+export type Topic = 'dats.lifecycle' | 'dats.telemetry' | 'dats.audit' | 'dats.quota' | 'dats.dlq' | WorkTopic;
 
 export const LIFECYCLE = 'dats.lifecycle' satisfies Topic;
 export const TELEMETRY = 'dats.telemetry' satisfies Topic;
 /** Checkpoints of the tamper-evident history, keyed by project. */
 export const AUDIT = 'dats.audit' satisfies Topic;
+/** The ledger of budgets. All of it has one key, so one partition orders every reservation and settlement. */
+export const QUOTA = 'dats.quota' satisfies Topic;
+export const LEDGER_KEY = 'ledger';
 export const DLQ = 'dats.dlq' satisfies Topic;
 export const workTopic = (lane: Lane): WorkTopic => `dats.work.${lane}`;
 export const WORK_TOPICS: readonly WorkTopic[] = LANES.map(workTopic);
-export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, AUDIT, DLQ, ...WORK_TOPICS];
+export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, AUDIT, QUOTA, DLQ, ...WORK_TOPICS];
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long records are kept, in milliseconds; absent: for ever, as history is the truth. An adapter may keep more. */
