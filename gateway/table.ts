@@ -12,6 +12,7 @@ export type Tag =
   | 'cascades'
   | 'agents'
   | 'models'
+  | 'budgets'
   | 'dead letters'
   | 'history'
   | 'health'

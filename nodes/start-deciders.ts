@@ -3,17 +3,20 @@ import { auditHistory } from '../processors/audit/index.js';
 import { runCascades } from '../processors/cascade/index.js';
 import { runDeciders } from '../processors/host/index.js';
 import { type Decider, HISTORY_TOPICS, ingestHistory, materialise, openLoad } from '../processors/index.js';
+import { LEDGER_SOURCE, ledgerDecider } from '../processors/quota/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
-import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
-import { GROUPS, routingOf, type Starting } from './starting.js';
+import { LIFECYCLE, QUOTA, TELEMETRY } from '../schemas/index.js';
+import { GROUPS, priceOf, routingOf, type Starting } from './starting.js';
 
 /** The audit takes what has come in so long at once; milliseconds. */
 const AUDIT_PAUSE_MS = 250;
 
 export const startDeciders = async ({ options, log, views, metrics, analytics, tracing, key, problem, serve }: Starting): Promise<void> => {
   const { config, configVersion, now } = options;
-  const deciders: readonly Decider[] = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling) as Decider];
+  const quotas = () => config.quotas;
+  const budgets = { quotas, price: priceOf(config) };
+  const deciders = [routingDecider(routingOf(config)) as Decider, schedulingDecider(config.scheduling, budgets) as Decider];
   const run = {
     group: GROUPS.deciders,
     source: `/deciders/${GROUPS.deciders}`,
@@ -23,6 +26,15 @@ export const startDeciders = async ({ options, log, views, metrics, analytics, t
     onProblem: problem('deciders'),
   };
   await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted: metrics.lifecycle() }));
+  const ledger = {
+    group: GROUPS.quota,
+    source: LEDGER_SOURCE,
+    configVersion,
+    now,
+    deciders: [ledgerDecider(quotas) as Decider],
+    onProblem: problem('ledger'),
+  };
+  await serve(GROUPS.quota, [QUOTA], (assignment) => runDeciders(assignment, ledger));
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
   const cascades = { log, views, policy: config.cascade, configVersion, now, onProblem: problem('cascades') };
   await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));

@@ -16,7 +16,7 @@ import { GROUPS, routingOf, type Starting } from './starting.js';
 const DRAIN_MS = 5_000;
 
 export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
-  const { options, log, live, models, artifacts, telemetry, metrics, slots, problem, serve, atEnd } = starting;
+  const { options, log, live, models, artifacts, telemetry, metrics, spending, slots, problem, serve, atEnd } = starting;
   const { config, configVersion, env, now, roles } = options;
   const node = config.node.id;
   const sandbox = await openSandbox({ rung: config.sandbox.rung, hidden: [config.node.data_dir], env });
@@ -42,7 +42,7 @@ export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
   const shared = {
     group: GROUPS.workers,
     effects: [generate, qaEffect, analyseEffect(), decomposeEffect(), revalidateEffect, redoEffect, replay],
-    ports: { models, artifacts, checks: { sandbox, limits } },
+    ports: { models, artifacts, spending, checks: { sandbox, limits } },
     log,
     interrupts,
     node,

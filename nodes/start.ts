@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { DependencyHealth } from '../gateway/index.js';
 import { type ModelGateway, openModelGateway } from '../models/index.js';
 import { openArtifactFiles } from '../processors/artifact-files.js';
+import { openSpending } from '../processors/quota/index.js';
 import type { Lane, Servers } from '../schemas/index.js';
 import type { Log } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
@@ -19,7 +20,7 @@ import { startSampler } from './sampler.js';
 import { openSigningKey } from './signing-key.js';
 import { startDeciders } from './start-deciders.js';
 import { startWorkers } from './start-workers.js';
-import { type AtEnd, GROUPS, type Starting } from './starting.js';
+import { type AtEnd, GROUPS, priceOf, type Starting } from './starting.js';
 import { openStorage } from './storage.js';
 import { openTelemetrySink } from './telemetry.js';
 import { idsOf, openTracing } from './tracing.js';
@@ -102,6 +103,17 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   const tracing = await openTracing({ config, env, onProblem: problem('traces') });
   if (tracing !== undefined) atEnd(tracing.close);
   const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
+  const spending = openSpending({
+    log,
+    quotas: () => config.quotas,
+    price: priceOf(config),
+    source: `/nodes/${config.node.id}`,
+    actor: config.node.id,
+    configVersion,
+    now,
+    onProblem: problem('spending'),
+  });
+  atEnd(() => spending.close());
   const opened = await openModelGateway({
     models: config.models,
     prices: config.prices,
@@ -127,7 +139,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   };
   const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
   const stores = { log, views, limiter, live, artifacts, analytics, key };
-  const starting: Starting = { options, ...stores, models, telemetry, metrics, tracing, slots, problem, serve, atEnd };
+  const starting: Starting = { options, ...stores, models, telemetry, metrics, spending, tracing, slots, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
   const needs = { log, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
 import type { ArtifactStore } from '../processors/index.js';
+import { dearestPrice, LEDGER_GROUP, type Spending } from '../processors/quota/index.js';
 import type { Lane, Servers } from '../schemas/index.js';
 import type { LiveText, Log, RateLimiter, Recorded, ViewStore } from '../streams/index.js';
 import type { Slots } from '../streams/runtime/index.js';
@@ -21,6 +22,7 @@ export const GROUPS = {
   history: 'history',
   traces: 'traces',
   audit: 'audit',
+  quota: LEDGER_GROUP,
 } as const;
 
 export interface StartOptions {
@@ -46,6 +48,8 @@ export interface Starting {
   readonly models: ModelGateway;
   readonly telemetry: TelemetrySink;
   readonly metrics: Metrics;
+  /** Budgets of whoever asks models without an attempt of a task. */
+  readonly spending: Spending;
   readonly analytics: NodeAnalytics | undefined;
   /** Signs checkpoints and attestations. */
   readonly key: NodeKey;
@@ -58,8 +62,16 @@ export interface Starting {
   readonly atEnd: AtEnd;
 }
 
+/** What a token may cost at the most. */
+export const priceOf = ({ models, prices }: Servers): Spending['price'] =>
+  dearestPrice(
+    () => models,
+    () => prices,
+  );
+
 /** What routing knows of the models. */
 export const routingOf = (config: Servers) => ({
   askModelBelow: config.routing.ask_model_below,
+  callsPerTask: () => config.quotas.task.calls,
   modelAvailable: config.models.some((model) => model.runner !== 'scripted'),
 });

@@ -9,11 +9,14 @@ import type { DatsEvent, EventOf, Fault, Work } from '../schemas/index.js';
 import type { ArtifactStore } from './artifact-store.js';
 import type { Draft } from './draft.js';
 import type { CheckPorts } from './qa/check.js';
+import type { Spending } from './quota/index.js';
 
 export interface EffectPorts {
   readonly models: ModelGateway;
   readonly artifacts: ArtifactStore;
   readonly checks: CheckPorts;
+  /** Budgets of what asks a model outside the attempts of a task; absent: nobody has one. */
+  readonly spending?: Spending;
 }
 
 /** How many pieces of text one run of an effect may say: a run's first number is a multiple of it, so that a reader knows where a text begins. */

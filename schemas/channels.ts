@@ -2,7 +2,7 @@
 //
 // C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
 // sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
-import { EVENTS, type EventType, TASK_TYPES } from './registry.js';
+import { BUDGET_ANSWERS, EVENTS, type EventType, TASK_TYPES } from './registry.js';
 import { AUDIT, DLQ, LIFECYCLE, QUOTA, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
 
 export const ROLES = ['gateway', 'deciders', 'views', 'workers'] as const;
@@ -51,8 +51,6 @@ const DECIDED = [
   'dats.task.failed',
   'dats.quota.blocked',
 ] as const satisfies readonly EventType[];
-/** What the ledger answers. */
-const ANSWERED = ['dats.quota.reserved', 'dats.quota.blocked'] as const satisfies readonly EventType[];
 /** What the ledger is told: by deciders for attempts, by whoever asks a model otherwise. */
 const SPENT = ['dats.quota.requested', 'dats.quota.consumed'] as const satisfies readonly EventType[];
 /** What comes of it that something was bad, or is taken back. */
@@ -84,7 +82,7 @@ const WORKED = [
   'dats.replay.completed',
   'dats.replay.failed',
 ] as const satisfies readonly EventType[];
-const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED, ...ANSWERED])];
+const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED, ...BUDGET_ANSWERS])];
 /** What the decider of cascades and rollbacks sees of tasks: what was made from what, and how it ended. */
 const TRACED = [
   'dats.task.created',
@@ -189,7 +187,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'receive',
     topics: [LIFECYCLE],
-    messages: [...TASK_TYPES, ...ANSWERED],
+    messages: [...TASK_TYPES, ...BUDGET_ANSWERS],
     group: 'core',
     summary: 'What is decided from: folded per partition, in order, exactly once',
   },
@@ -207,7 +205,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'follow',
     topics: [QUOTA],
-    messages: [...SPENT, ...ANSWERED, 'dats.quota.reset'],
+    messages: [...SPENT, ...BUDGET_ANSWERS, 'dats.quota.reset'],
     summary: 'The answers it waits for, and how accounts stand',
   },
   {
@@ -250,7 +248,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'send',
     verb: 'answer',
     topics: [LIFECYCLE],
-    messages: ANSWERED,
+    messages: BUDGET_ANSWERS,
     summary: 'What the ledger answers to attempts of tasks',
   },
   {
@@ -258,7 +256,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'send',
     verb: 'send',
     topics: [QUOTA],
-    messages: [...SPENT, ...ANSWERED],
+    messages: [...SPENT, ...BUDGET_ANSWERS],
     summary: 'What attempts may use and used; and the answers of the ledger',
   },
   {
@@ -354,7 +352,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'follow',
     topics: [QUOTA],
-    messages: ANSWERED,
+    messages: BUDGET_ANSWERS,
     summary: 'The answers it waits for',
   },
   { role: 'workers', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'Work that failed for good' },

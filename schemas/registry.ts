@@ -83,6 +83,9 @@ export type DatsEvent = EventOf;
 /** Everything that is said about a task. */
 export const TASK_TYPES: readonly EventType[] = (Object.keys(EVENTS) as EventType[]).filter((type) => type.startsWith('dats.task.'));
 
+/** What the ledger of budgets answers to the attempt of a task; its subject is the task. */
+export const BUDGET_ANSWERS = ['dats.quota.reserved', 'dats.quota.blocked'] as const satisfies readonly EventType[];
+
 /** The only types after which nothing more is decided for a task. */
 export const TERMINAL_TYPES = ['dats.task.completed', 'dats.task.failed', 'dats.task.cancelled'] as const satisfies readonly EventType[];
 export const isTerminal = (type: string): boolean => (TERMINAL_TYPES as readonly string[]).includes(type);

@@ -227,6 +227,7 @@ export const taskAttemptFailedV1 = z.object({
 export const taskAttemptFailed = taskAttemptFailedV1.extend({
   /** The last decision, where a model was to be chosen. */
   decision: decisionSchema.optional(),
+  /** Every call on the way; absent: nobody knows. */
   calls: z.array(callSummarySchema).max(MOST_RECORDED).optional(),
 });
 

@@ -16,6 +16,7 @@ import { projectStateRoutes } from './project-state.js';
 import { projectRoutes } from './projects.js';
 import { provenanceRoutes } from './provenance.js';
 import { queryRoutes } from './query.js';
+import { quotaRoutes } from './quotas.js';
 import { replayRoutes } from './replay.js';
 import { rollbackRoutes } from './rollbacks.js';
 import { statsRoutes } from './stats.js';
@@ -45,6 +46,7 @@ export const ROUTES: readonly Route[] = [
   ...queryRoutes,
   ...statsRoutes,
   ...viewRoutes,
+  ...quotaRoutes,
   ...agentRoutes,
   ...dlqRoutes,
   ...healthRoutes,

@@ -11,7 +11,7 @@ import { dueTimers, nextTimer } from '../timers.js';
 import { type Judgement, judge, keyOf, nanosOf, usdOf } from './limits.js';
 import { changes, evolve, type LedgerState, newState, restore } from './state.js';
 
-export const LEDGER = 'ledger';
+const LEDGER = 'ledger';
 
 type Requested = EventOf<'dats.quota.requested'>;
 

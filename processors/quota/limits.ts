@@ -144,3 +144,10 @@ const pace = (
   const { count, freeAt } = account === undefined ? { count: 0, freeAt: now } : recentCount(account, now, allowed);
   return count < allowed ? 0 : { subject, limit, asked: 1, used: count, reserved: 0, allowed, retryMs: freeAt };
 };
+
+/** Why something is not to be had, for people. */
+export const refusalText = ({ subject, limit, asked, used, reserved = 0, allowed, retry_at }: QuotaBlocked): string => {
+  const aside = reserved > 0 ? ` and ${reserved} set aside` : '';
+  const next = retry_at === undefined ? 'raise the quota, or reset the account' : `worth asking again at ${retry_at}`;
+  return `${limit} of ${subject.kind} ${subject.id} is ${allowed}: ${used} used${aside}, ${asked} asked; ${next}`;
+};

@@ -76,7 +76,7 @@ describe('an attempt under a budget', () => {
     expect(readied(world)).toEqual([]);
     expect(world.tasks.types('a').slice(-2)).toEqual(['dats.quota.blocked', 'dats.task.failed']);
     expect(failure(world, 'a')).toMatchObject({ code: 'budget_exceeded', retryable: false });
-    expect(failure(world, 'a')!.message).toContain('tokens_total of user ada is 500: 0 are used, and this attempt needs 1000');
+    expect(failure(world, 'a')!.message).toContain('tokens_total of user ada is 500: 0 used, 1000 asked; raise the quota');
     expect([settled(world), openIn(world)]).toEqual([[], []]);
   });
 

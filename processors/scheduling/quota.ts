@@ -14,7 +14,7 @@ import {
   type TaskError,
   type Tier,
 } from '../../schemas/index.js';
-import { limitedBy, nanosOf, usdOf } from '../quota/index.js';
+import { limitedBy, nanosOf, refusalText, usdOf } from '../quota/index.js';
 import { whoseOf } from './gates.js';
 import type { OpenTask, Used } from './state.js';
 
@@ -165,8 +165,8 @@ export const usedUp = (
 };
 
 /** Why a task ends that the ledger refused for good. */
-export const refusalOf = ({ subject, limit, asked, used, reserved = 0, allowed }: DataOf<'dats.quota.blocked'>): TaskError => ({
+export const refusalOf = (blocked: DataOf<'dats.quota.blocked'>): TaskError => ({
   code: 'budget_exceeded',
-  message: `${limit} of ${subject.kind} ${subject.id} is ${allowed}: ${used} are used${reserved > 0 ? ` and ${reserved} set aside` : ''}, and this attempt needs ${asked}; raise the quota, or reset the account`,
+  message: refusalText(blocked),
   retryable: false,
 });
