@@ -150,6 +150,7 @@ describe('exit code 0', () => {
       'audit',
       'sql',
       'stats',
+      'quota',
       'dlq',
       'models',
       'health',

@@ -1,6 +1,7 @@
 // The gateway as a function from request to response. Opens nothing: no port, no file, no reader before somebody asks for one.
 import { setMaxListeners } from 'node:events';
 import { Hono } from 'hono';
+import { openLedgerReader } from '../processors/quota/index.js';
 import { createBacklog } from './backlog.js';
 import { CANCEL_WAIT_MS } from './cancel.js';
 import { createKnowledge, createTurns, HISTORY_MS } from './cascade/index.js';
@@ -80,6 +81,7 @@ export const createApp = (given: GatewayDeps, options: GatewayOptions = {}): Gat
     submissions: createSubmissions(deps, backlog, rate),
     deadLetters: createDeadLetters(deps.log, deps.now),
     knowledge: createKnowledge(deps, closing.signal),
+    ledger: openLedgerReader(deps.log),
     inTurn: createTurns(),
     streams: { ...STREAM_LIMITS, ...options.streams },
     cancelWaitMs: options.cancelWaitMs ?? CANCEL_WAIT_MS,

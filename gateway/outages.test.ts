@@ -53,6 +53,8 @@ const requestsFor = (task: string): readonly (readonly [name: string, path: stri
   ['artifact', '/api/v1/artifacts/unknown'],
   ['dead letters', '/api/v1/dlq'],
   ['dead letter', '/api/v1/dlq/unknown'],
+  ['quotas', '/api/v1/quotas'],
+  ['quota', '/api/v1/quotas/user/ada'],
 ];
 const ask = (world: World, [name, path, body]: readonly [string, string, unknown?]): Promise<Response> =>
   body === undefined

@@ -1,4 +1,5 @@
 // What routes work with: the dependencies, and what the gateway itself keeps while it runs.
+import type { LedgerReader } from '../processors/quota/index.js';
 import type { Backlog } from './backlog.js';
 import type { InTurn, Knowledge } from './cascade/index.js';
 import type { DeadLetters } from './dead-letters.js';
@@ -18,6 +19,8 @@ export interface Services {
   readonly submissions: Submissions;
   readonly deadLetters: DeadLetters;
   readonly knowledge: Knowledge;
+  /** How budgets stand. */
+  readonly ledger: LedgerReader;
   /** Requests under the same Idempotency-Key, one after another. */
   readonly inTurn: InTurn;
   readonly streams: StreamLimits;

@@ -13,6 +13,7 @@ export type Tag =
   | 'agents'
   | 'models'
   | 'openai'
+  | 'budgets'
   | 'dead letters'
   | 'history'
   | 'configuration'

@@ -4,7 +4,7 @@ import type { ModelGateway } from '../models/index.js';
 import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
 import type { Settings } from '../processors/settings/index.js';
-import { LIFECYCLE, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
+import { LIFECYCLE, QUOTA, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import { type Analytics, type Log, type ViewStore, within } from '../streams/index.js';
 import type { Roles } from './roles.js';
 
@@ -17,7 +17,7 @@ export interface HealthDeps {
   readonly sandbox: Sandbox | undefined;
   readonly config: Servers;
   readonly roles: Roles;
-  readonly groups: Readonly<Record<'deciders' | 'views' | 'workers' | 'history' | 'traces', string>>;
+  readonly groups: Readonly<Record<'deciders' | 'views' | 'workers' | 'history' | 'traces' | 'quota', string>>;
 }
 
 type Found = Pick<DependencyHealth, 'ok' | 'detail'>;
@@ -75,6 +75,7 @@ export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promis
     ...(registryUrl === undefined ? [] : [timed('registry', false, () => registryHealth(registryUrl))]),
     timed('deciders', false, () => owned(groups.deciders, [LIFECYCLE], 'deciders')),
     timed('materialisation', false, () => owned(groups.views, [LIFECYCLE], 'deciders')),
+    timed('budgets', false, () => owned(groups.quota, [QUOTA], 'deciders')),
     timed('workers', false, () => owned(groups.workers, WORK_TOPICS, 'workers')),
     ...(config.telemetry.otlp_url === undefined
       ? []

@@ -3,7 +3,7 @@ import { createApp, serveGateway } from '../gateway/index.js';
 import { signerWith } from '../processors/attestation/index.js';
 import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import { createAgents } from '../processors/routing/index.js';
-import { LIFECYCLE, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
+import { LIFECYCLE, QUOTA, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import { ANSWER_MS, type HealthDeps, healthOf } from './health.js';
 import { serveMetrics } from './metrics/index.js';
 import { GROUPS, routingOf, type Starting, settingsFor } from './starting.js';
@@ -26,6 +26,7 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
       { group: GROUPS.deciders, topics: [LIFECYCLE] },
       { group: GROUPS.cascade, topics: [LIFECYCLE] },
       { group: GROUPS.audit, topics: [LIFECYCLE] },
+      { group: GROUPS.quota, topics: [QUOTA] },
       { group: GROUPS.views, topics: [LIFECYCLE] },
       { group: GROUPS.workers, topics: WORK_TOPICS },
       ...(analytics === undefined ? [] : [{ group: GROUPS.history, topics: HISTORY_TOPICS }]),

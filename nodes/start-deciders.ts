@@ -3,10 +3,11 @@ import { auditHistory } from '../processors/audit/index.js';
 import { runCascades } from '../processors/cascade/index.js';
 import { runDeciders } from '../processors/host/index.js';
 import { type Decider, HISTORY_TOPICS, ingestHistory, materialise, openLoad } from '../processors/index.js';
+import { LEDGER_SOURCE, ledgerDecider } from '../processors/quota/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
-import { LIFECYCLE, TELEMETRY } from '../schemas/index.js';
-import { GROUPS, policiesOf, routingOf, type Starting, settingsFor } from './starting.js';
+import { LIFECYCLE, QUOTA, TELEMETRY } from '../schemas/index.js';
+import { GROUPS, policiesOf, priceOf, routingOf, type Starting, settingsFor } from './starting.js';
 
 /** The audit takes what has come in so long at once; milliseconds. */
 const AUDIT_PAUSE_MS = 250;
@@ -26,9 +27,12 @@ export const startDeciders = async ({
   const { config, now } = options;
   const { configVersion, promptVersions, known } = settingsFor(settings);
   const routing = routingDecider(policiesOf(settings, routingOf(config)), promptVersions);
+  const quotas = () => settings.current().quotas;
+  const budgets = { quotas, price: priceOf(config, settings) };
   const scheduling = schedulingDecider(
     policiesOf(settings, (effective) => effective.scheduling),
     promptVersions,
+    budgets,
   );
   const deciders: readonly Decider[] = [routing as Decider, scheduling as Decider];
   const run = {
@@ -41,6 +45,15 @@ export const startDeciders = async ({
     onProblem: problem('deciders'),
   };
   await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted: metrics.lifecycle() }));
+  const ledger = {
+    group: GROUPS.quota,
+    source: LEDGER_SOURCE,
+    configVersion,
+    now,
+    deciders: [ledgerDecider(quotas) as Decider],
+    onProblem: problem('ledger'),
+  };
+  await serve(GROUPS.quota, [QUOTA], (assignment) => runDeciders(assignment, ledger));
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
   const cascades = { log, views, policy: config.cascade, configVersion, now, onProblem: problem('cascades') };
   await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));

@@ -16,7 +16,7 @@ import { GROUPS, routingOf, type Starting, settingsFor } from './starting.js';
 const DRAIN_MS = 5_000;
 
 export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
-  const { options, log, settings, live, models, artifacts, telemetry, metrics, slots, problem, serve, atEnd } = starting;
+  const { options, log, settings, live, models, artifacts, telemetry, metrics, spending, slots, problem, serve, atEnd } = starting;
   const { config, env, now, roles } = options;
   const { configVersion, promptVersions, known, prompts } = settingsFor(settings);
   const node = config.node.id;
@@ -46,7 +46,7 @@ export const startWorkers = async (starting: Starting): Promise<Sandbox> => {
   const shared = {
     group: GROUPS.workers,
     effects: [generate, qaEffect, analyseEffect(), decomposeEffect(), revalidateEffect, redoEffect, replay],
-    ports: { models, artifacts, checks: { sandbox, limits }, prompts },
+    ports: { models, artifacts, spending, checks: { sandbox, limits }, prompts },
     log,
     interrupts,
     node,

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { DependencyHealth } from '../gateway/index.js';
 import { type ModelGateway, openModelGateway } from '../models/index.js';
 import { openArtifactFiles } from '../processors/artifact-files.js';
+import { openSpending } from '../processors/quota/index.js';
 import type { Lane, Servers } from '../schemas/index.js';
 import type { Log } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
@@ -21,7 +22,7 @@ import { isReadyFor, openNodeSettings } from './settings.js';
 import { openSigningKey } from './signing-key.js';
 import { startDeciders } from './start-deciders.js';
 import { startWorkers } from './start-workers.js';
-import { type AtEnd, GROUPS, type Starting, settingsFor } from './starting.js';
+import { type AtEnd, GROUPS, priceOf, type Starting, settingsFor } from './starting.js';
 import { openStorage } from './storage.js';
 import { openTelemetrySink } from './telemetry.js';
 import { idsOf, openTracing } from './tracing.js';
@@ -114,6 +115,17 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   });
   const gpus = config.models.some(({ gpu }) => gpu !== undefined) ? watchGpus() : undefined;
   if (gpus !== undefined) atEnd(async () => gpus.close());
+  const spending = openSpending({
+    log,
+    quotas: () => settings.current().quotas,
+    price: priceOf(config, settings),
+    source: `/nodes/${config.node.id}`,
+    actor: config.node.id,
+    configVersion: settingsFor(settings).configVersion,
+    now,
+    onProblem: problem('spending'),
+  });
+  atEnd(() => spending.close());
   const opened = await openModelGateway({
     models: config.models,
     prices: config.prices,
@@ -144,7 +156,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   };
   const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
   const stores = { log, settings, views, limiter, live, artifacts, analytics, key };
-  const starting: Starting = { options, ...stores, models, telemetry, metrics, tracing, slots, problem, serve, atEnd };
+  const starting: Starting = { options, ...stores, models, telemetry, metrics, spending, tracing, slots, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
   const needs = { log, settings, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
 import { type ArtifactStore, type Policies, promptVersionsOf } from '../processors/index.js';
+import { dearestPrice, LEDGER_GROUP, type Spending } from '../processors/quota/index.js';
 import type { Effective, Settings } from '../processors/settings/index.js';
 import type { Lane, PromptName, Servers } from '../schemas/index.js';
 import type { LiveText, Log, RateLimiter, Recorded, ViewStore } from '../streams/index.js';
@@ -22,6 +23,7 @@ export const GROUPS = {
   history: 'history',
   traces: 'traces',
   audit: 'audit',
+  quota: LEDGER_GROUP,
 } as const;
 
 export interface StartOptions {
@@ -48,6 +50,8 @@ export interface Starting {
   readonly models: ModelGateway;
   readonly telemetry: TelemetrySink;
   readonly metrics: Metrics;
+  /** Budgets of whoever asks models without an attempt of a task. */
+  readonly spending: Spending;
   readonly analytics: NodeAnalytics | undefined;
   /** Signs checkpoints and attestations. */
   readonly key: NodeKey;
@@ -63,8 +67,9 @@ export interface Starting {
 /** What is in force, as routing reads it. */
 export const routingOf =
   ({ models }: Servers) =>
-  ({ routing }: Effective) => ({
+  ({ routing, quotas }: Effective) => ({
     askModelBelow: routing.ask_model_below,
+    callsPerTask: quotas.task.calls,
     modelAvailable: models.some((model) => model.runner !== 'scripted'),
   });
 
@@ -81,3 +86,10 @@ export const settingsFor = (settings: Settings) => ({
   known: (configversion: string, signal: AbortSignal) => settings.known(configversion, signal),
   prompts: (name: PromptName, version: number) => settings.promptOf(name, version),
 });
+
+/** What a token may cost at the most, by the prices in force. */
+export const priceOf = ({ models }: Servers, settings: Settings): Spending['price'] =>
+  dearestPrice(
+    () => models,
+    () => settings.current().prices,
+  );

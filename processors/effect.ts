@@ -10,6 +10,7 @@ import type { ArtifactStore } from './artifact-store.js';
 import type { Draft } from './draft.js';
 import type { PromptSource } from './prompt-versions.js';
 import type { CheckPorts } from './qa/check.js';
+import type { Spending } from './quota/index.js';
 
 export interface EffectPorts {
   readonly models: ModelGateway;
@@ -17,6 +18,8 @@ export interface EffectPorts {
   readonly checks: CheckPorts;
   /** System messages that were changed; absent: none was. */
   readonly prompts?: PromptSource;
+  /** Budgets of what asks a model outside the attempts of a task; absent: nobody has one. */
+  readonly spending?: Spending;
 }
 
 /** How many pieces of text one run of an effect may say: a run's first number is a multiple of it, so that a reader knows where a text begins. */

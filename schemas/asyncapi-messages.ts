@@ -8,7 +8,7 @@ import { LETTER, LETTER_MEANINGS } from './dead-letter.js';
 import { EXAMPLES } from './examples.js';
 import { envelopeSchema, eventSchemas, inDraft07 } from './json-schema.js';
 import { EVENTS, type EventType } from './registry.js';
-import { CONFIG, CONFIG_LOG_KEY, TELEMETRY } from './topics.js';
+import { CONFIG, CONFIG_LOG_KEY, LEDGER_KEY, QUOTA, TELEMETRY } from './topics.js';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -18,7 +18,7 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.task.created': 'A task was submitted, or planned as a subtask of another',
   'dats.task.analyzed': 'It is known what kind of task it is, how hard, and which tier is to try it first',
   'dats.task.decomposed': 'It was split into subtasks',
-  'dats.task.queued': 'It has to wait: for a free place in its project, or for the tasks it depends on',
+  'dats.task.queued': 'It has to wait: for a free place in its project, for the tasks it depends on, or for its budget',
   'dats.task.ready': 'An attempt may begin',
   'dats.task.started': 'A worker took up the attempt',
   'dats.task.output.created': 'The attempt gave artifacts; they are not checked yet',
@@ -52,18 +52,24 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.replay.failed': 'The end of a replay that could not be made',
   'dats.audit.checkpoint': 'A signed checkpoint of the Merkle tree over a project',
   'dats.config.changed': 'Somebody wants a setting to be changed; it counts where the setting is still the version that it replaces',
+  'dats.quota.requested': 'Tokens and cost are to be set aside, before a model is asked',
+  'dats.quota.reserved': 'They are set aside',
+  'dats.quota.blocked': 'They are not: a budget is used up, or a rate or concurrency is reached for now',
+  'dats.quota.consumed': 'What was used of a reservation in the end, which it takes the place of',
+  'dats.quota.reset': 'An account begins anew',
   'dats.work.requested': 'A piece of work for the workers of a lane',
   'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
   'dats.node.sampled': 'How a process and its machine are: CPU, memory, running work',
   'dats.ops.alert': 'Something an operator should know',
 };
 
-type KeyOf = 'project' | 'task' | 'emitter' | 'config' | 'original';
+type KeyOf = 'project' | 'task' | 'emitter' | 'config' | 'ledger' | 'original';
 const KEYS: Readonly<Record<KeyOf, string>> = {
   project: 'The project id: all events of a project are in one partition, in order.',
   task: 'The task id.',
   emitter: 'The id of the node that called the model or was sampled, or the consumer group that the alert is about.',
   config: `Always "${CONFIG_LOG_KEY}": all changes are in one partition, in order.`,
+  ledger: `On ${QUOTA} always "${LEDGER_KEY}": one partition orders everything; on the topic of the project its id.`,
   original: 'The key of the record that failed.',
 };
 
@@ -97,6 +103,7 @@ const keyBinding = (keyOf: KeyOf): Json => ({ key: text(KEYS[keyOf]), bindingVer
 const keyOf = (type: EventType): KeyOf => {
   if (type === 'dats.work.requested') return 'task';
   if (eventTypesOn(CONFIG).includes(type)) return 'config';
+  if (eventTypesOn(QUOTA).includes(type)) return 'ledger';
   return eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
 };
 

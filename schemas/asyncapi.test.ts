@@ -164,6 +164,7 @@ describe('channels and operations', () => {
       return kafka === undefined ? [] : [`${name} ${kafka.groupId.const}`];
     });
     expect(groups).toEqual([
+      'decidersAccountQuota quota',
       'decidersAuditLifecycle audit',
       'decidersReceiveLifecycle core',
       'decidersTraceLifecycle cascade',

@@ -5,7 +5,7 @@
 import { KAFKA_BINDING_VERSION as bindingVersion, eventTrait, type Json, messageNamesOf, messagesAndSchemas } from './asyncapi-messages.js';
 import { eventTypesOn, FLOWS, type Flow, LETTERS, ROLES, type Role } from './channels.js';
 import { Fault } from './fault.js';
-import { AUDIT, CONFIG, DLQ, LIFECYCLE, TELEMETRY, TOPIC_RETENTION_MS, TOPICS, type Topic } from './topics.js';
+import { AUDIT, CONFIG, DLQ, LIFECYCLE, QUOTA, TELEMETRY, TOPIC_RETENTION_MS, TOPICS, type Topic } from './topics.js';
 
 export interface AsyncApiOptions {
   /** Of the product. */
@@ -78,6 +78,11 @@ const describeTopic = (topic: Topic): { title: string; description: string } => 
     return {
       title: 'Configuration',
       description: 'Changes of what can be changed while the system runs. One partition orders them all; one that lost a race is void.',
+    };
+  if (topic === QUOTA)
+    return {
+      title: 'Budgets',
+      description: 'The ledger: what is set aside of budgets before models are asked, and what was used. One partition orders all of it.',
     };
   if (topic === DLQ)
     return { title: 'Dead letters', description: 'What could not be processed, as it was, with the reason; and what became of it.' };

@@ -2,8 +2,8 @@
 //
 // C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
 // sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
-import { EVENTS, type EventType, TASK_TYPES } from './registry.js';
-import { AUDIT, CONFIG, DLQ, LIFECYCLE, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
+import { BUDGET_ANSWERS, EVENTS, type EventType, TASK_TYPES } from './registry.js';
+import { AUDIT, CONFIG, DLQ, LIFECYCLE, QUOTA, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
 
 export const ROLES = ['gateway', 'deciders', 'views', 'workers'] as const;
 export type Role = (typeof ROLES)[number];
@@ -49,7 +49,10 @@ const DECIDED = [
   'dats.task.cancelled',
   'dats.task.completed',
   'dats.task.failed',
+  'dats.quota.blocked',
 ] as const satisfies readonly EventType[];
+/** What the ledger is told: by deciders for attempts, by whoever asks a model otherwise. */
+const SPENT = ['dats.quota.requested', 'dats.quota.consumed'] as const satisfies readonly EventType[];
 /** What comes of it that something was bad, or is taken back. */
 const MARKED = [
   'dats.cascade.started',
@@ -79,9 +82,7 @@ const WORKED = [
   'dats.replay.completed',
   'dats.replay.failed',
 ] as const satisfies readonly EventType[];
-const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED])];
-/** What the deciders of tasks skip by its header: nothing is decided from it. */
-const UNDECIDED: ReadonlySet<EventType> = new Set<EventType>(['dats.task.timedout']);
+const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED, ...BUDGET_ANSWERS])];
 /** What the decider of cascades and rollbacks sees of tasks: what was made from what, and how it ended. */
 const TRACED = [
   'dats.task.created',
@@ -145,6 +146,22 @@ export const FLOWS: readonly Flow[] = [
     role: 'gateway',
     action: 'send',
     verb: 'send',
+    topics: [QUOTA],
+    messages: [...SPENT, 'dats.quota.reset'],
+    summary: 'What models that are asked for a request may use, and used; and accounts that begin anew',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'resend',
+    topics: [QUOTA],
+    messages: [...SPENT, 'dats.quota.reset'],
+    summary: 'A dead letter that is retried: the original record once more, in one append with its resolution',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
     topics: [DLQ],
     messages: ['dats.dead-letter.resolution'],
     summary: 'What became of a dead letter',
@@ -186,7 +203,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'receive',
     topics: [LIFECYCLE],
-    messages: TASK_TYPES.filter((type) => !UNDECIDED.has(type)),
+    messages: [...TASK_TYPES, ...BUDGET_ANSWERS],
     group: 'core',
     summary: 'What is decided from: folded per partition, in order, exactly once',
   },
@@ -198,6 +215,23 @@ export const FLOWS: readonly Flow[] = [
     messages: [...TRACED, ...LIFECYCLE_TYPES.filter((type) => MARKING.test(type))],
     group: 'cascade',
     summary: 'What cascades and rollbacks are decided from: folded per partition, in order, exactly once',
+  },
+  {
+    role: 'gateway',
+    action: 'receive',
+    verb: 'follow',
+    topics: [QUOTA],
+    messages: [...SPENT, ...BUDGET_ANSWERS, 'dats.quota.reset'],
+    summary: 'The answers it waits for, and how accounts stand',
+  },
+  {
+    role: 'deciders',
+    action: 'receive',
+    verb: 'account',
+    topics: [QUOTA],
+    messages: [...SPENT, 'dats.quota.reset'],
+    group: 'quota',
+    summary: 'What budgets are kept from: folded in order, exactly once',
   },
   {
     role: 'deciders',
@@ -232,6 +266,22 @@ export const FLOWS: readonly Flow[] = [
     topics: [LIFECYCLE],
     messages: MARKED,
     summary: 'What is marked as bad, checked again and taken back',
+  },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'answer',
+    topics: [LIFECYCLE],
+    messages: BUDGET_ANSWERS,
+    summary: 'What the ledger answers to attempts of tasks',
+  },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'send',
+    topics: [QUOTA],
+    messages: [...SPENT, ...BUDGET_ANSWERS],
+    summary: 'What attempts may use and used; and the answers of the ledger',
   },
   {
     role: 'deciders',
@@ -320,6 +370,22 @@ export const FLOWS: readonly Flow[] = [
     topics: [TELEMETRY],
     messages: ['dats.model.called', 'dats.ops.alert', 'dats.node.sampled'],
     summary: 'Model calls, alerts that go with dead letters, and how the process is',
+  },
+  {
+    role: 'workers',
+    action: 'send',
+    verb: 'send',
+    topics: [QUOTA],
+    messages: SPENT,
+    summary: 'What models may use that are asked before the first attempt, and used',
+  },
+  {
+    role: 'workers',
+    action: 'receive',
+    verb: 'follow',
+    topics: [QUOTA],
+    messages: BUDGET_ANSWERS,
+    summary: 'The answers it waits for',
   },
   { role: 'workers', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'Work that failed for good' },
 ];

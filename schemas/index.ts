@@ -18,6 +18,7 @@ export * from './json-schema.js';
 export * from './model-choice.js';
 export * from './qa.js';
 export * from './quota.js';
+export * from './quota-api.js';
 export * from './registry.js';
 export * from './replay.js';
 export * from './replay-api.js';

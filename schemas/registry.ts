@@ -12,6 +12,7 @@ import { configChanged } from './config.js';
 import { attributesSchema, type Envelope } from './envelope.js';
 import { Fault } from './fault.js';
 import * as qa from './qa.js';
+import * as quota from './quota.js';
 import * as replay from './replay.js';
 import * as rollback from './rollback.js';
 import * as task from './task.js';
@@ -21,9 +22,9 @@ import { workRequested, workRequestedV1, workRequestedV2 } from './work.js';
 /** type -> version -> schema of `data`. Versions count up from 1; the highest is the one that is written. */
 export const EVENTS = {
   'dats.task.created': { 1: task.taskCreatedV1, 2: task.taskCreated },
-  'dats.task.analyzed': { 1: task.taskAnalyzed },
-  'dats.task.decomposed': { 1: task.taskDecomposed },
-  'dats.task.queued': { 1: task.taskQueued },
+  'dats.task.analyzed': { 1: task.taskAnalyzedV1, 2: task.taskAnalyzed },
+  'dats.task.decomposed': { 1: task.taskDecomposedV1, 2: task.taskDecomposed },
+  'dats.task.queued': { 1: task.taskQueuedV1, 2: task.taskQueued },
   'dats.task.ready': { 1: task.taskReadyV1, 2: task.taskReady },
   'dats.task.started': { 1: task.taskStarted },
   'dats.task.output.created': { 1: task.taskOutputCreatedV1, 2: task.taskOutputCreated },
@@ -57,6 +58,11 @@ export const EVENTS = {
   'dats.replay.failed': { 1: replay.replayFailed },
   'dats.audit.checkpoint': { 1: audit.auditCheckpoint },
   'dats.config.changed': { 1: configChanged },
+  'dats.quota.requested': { 1: quota.quotaRequested },
+  'dats.quota.reserved': { 1: quota.quotaReserved },
+  'dats.quota.blocked': { 1: quota.quotaBlocked },
+  'dats.quota.consumed': { 1: quota.quotaConsumed },
+  'dats.quota.reset': { 1: quota.quotaReset },
   'dats.work.requested': { 1: workRequestedV1, 2: workRequestedV2, 3: workRequested },
   'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalledV2, 3: telemetry.modelCalled },
   'dats.node.sampled': { 1: telemetry.nodeSampled },
@@ -78,6 +84,9 @@ export type DatsEvent = EventOf;
 
 /** Everything that is said about a task. */
 export const TASK_TYPES: readonly EventType[] = (Object.keys(EVENTS) as EventType[]).filter((type) => type.startsWith('dats.task.'));
+
+/** What the ledger of budgets answers to the attempt of a task; its subject is the task. */
+export const BUDGET_ANSWERS = ['dats.quota.reserved', 'dats.quota.blocked'] as const satisfies readonly EventType[];
 
 /** The only types after which nothing more is decided for a task. */
 export const TERMINAL_TYPES = ['dats.task.completed', 'dats.task.failed', 'dats.task.cancelled'] as const satisfies readonly EventType[];

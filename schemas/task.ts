@@ -78,7 +78,7 @@ export const taskCreated = taskCreatedV1.extend({
   redo: z.object({ rollback_id: z.string().min(1).max(64), task_id: taskIdSchema }).optional(),
 });
 
-export const taskAnalyzed = z.object({
+export const taskAnalyzedV1 = z.object({
   task_id: taskIdSchema,
   mode: z.enum(MODES),
   domain: z.enum(DOMAINS),
@@ -96,6 +96,11 @@ export const taskAnalyzed = z.object({
   features: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
   candidates: z.array(z.object({ tier: z.enum(TIERS), score: z.number() })),
 });
+const callsSchema = z.array(callSummarySchema).max(MOST_RECORDED);
+export const taskAnalyzed = taskAnalyzedV1.extend({
+  /** Every call of a model on the way. */
+  calls: callsSchema.optional(),
+});
 export type Analysis = Omit<z.infer<typeof taskAnalyzed>, 'task_id'>;
 
 export const planItemSchema = z.object({
@@ -106,19 +111,26 @@ export const planItemSchema = z.object({
   files: z.array(fileSchema).max(200).optional(),
   tests: storedTestsSchema.optional(),
 });
-export const taskDecomposed = z.object({
+export const taskDecomposedV1 = z.object({
   task_id: taskIdSchema,
   children: z.array(planItemSchema).min(1).max(100),
   planner: z.object({ name: z.string(), version: z.string(), model: z.string().optional() }),
 });
+export const taskDecomposed = taskDecomposedV1.extend({ calls: callsSchema.optional() });
 
 /** It has to wait: for a free place in its project, or for the tasks it depends on. */
-export const taskQueued = z.object({
+export const taskQueuedV1 = z.object({
   task_id: taskIdSchema,
   attempt: z.int().min(1),
   reason: z.enum(['project_limit', 'dependencies']),
   /** 1 = next, in its project; 0 when it waits for dependencies. */
   position: z.int().min(0),
+});
+export const taskQueued = taskQueuedV1.extend({
+  /** `quota`: for what it may use of models. */
+  reason: z.enum(['project_limit', 'dependencies', 'quota']),
+  /** Of reason `quota`: the ledger was asked, and its answer is the next thing that happens. */
+  reservation_id: z.string().min(1).max(64).optional(),
 });
 
 /** Where the effect finds what it needs: offsets in the project's partition of the lifecycle topic. */
@@ -215,6 +227,7 @@ export const taskAttemptFailedV1 = z.object({
 export const taskAttemptFailed = taskAttemptFailedV1.extend({
   /** The last decision, where a model was to be chosen. */
   decision: decisionSchema.optional(),
+  /** Every call on the way; absent: nobody knows. */
   calls: z.array(callSummarySchema).max(MOST_RECORDED).optional(),
 });
 

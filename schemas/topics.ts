@@ -8,7 +8,7 @@ export const LANES = [...TIERS, 'qa', 'analysis', 'replay'] as const;
 export type Lane = (typeof LANES)[number];
 
 export type WorkTopic = `dats.work.${Lane}`;
-export type Topic = 'dats.lifecycle' | 'dats.telemetry' | 'dats.audit' | 'dats.config' | 'dats.dlq' | WorkTopic;
+export type Topic = 'dats.lifecycle' | 'dats.telemetry' | 'dats.audit' | 'dats.config' | 'dats.quota' | 'dats.dlq' | WorkTopic;
 
 export const LIFECYCLE = 'dats.lifecycle' satisfies Topic;
 export const TELEMETRY = 'dats.telemetry' satisfies Topic;
@@ -17,10 +17,13 @@ export const AUDIT = 'dats.audit' satisfies Topic;
 /** Changes of the configuration. They all have one key, so one partition orders them. */
 export const CONFIG = 'dats.config' satisfies Topic;
 export const CONFIG_LOG_KEY = 'config';
+/** The ledger of budgets. All of it has one key, so one partition orders every reservation and settlement. */
+export const QUOTA = 'dats.quota' satisfies Topic;
+export const LEDGER_KEY = 'ledger';
 export const DLQ = 'dats.dlq' satisfies Topic;
 export const workTopic = (lane: Lane): WorkTopic => `dats.work.${lane}`;
 export const WORK_TOPICS: readonly WorkTopic[] = LANES.map(workTopic);
-export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, AUDIT, CONFIG, DLQ, ...WORK_TOPICS];
+export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, AUDIT, CONFIG, QUOTA, DLQ, ...WORK_TOPICS];
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long records are kept, in milliseconds; absent: for ever, as history is the truth. An adapter may keep more. */

@@ -19,8 +19,10 @@ import {
   EVENTS,
   eventTypesOn,
   FLOWS,
+  LEDGER_KEY,
   LETTER,
   LIFECYCLE,
+  QUOTA,
   type ReplayAccepted,
   type ReplayView,
   type Role,
@@ -147,6 +149,11 @@ describe('what a node writes', () => {
         scheduling: { backoff_base_ms: 0, projects: { narrow: { max_running: 1 } } },
         cascade: { per_second: 20 },
         audit: { every_s: 0.05 },
+        quotas: {
+          projects: { wide: { concurrency: 100 } },
+          users: { poor: { tokens_total: 1 } },
+          agents: { decompose: { tokens_total: 1 } },
+        },
       },
       dir,
     );
@@ -162,6 +169,7 @@ describe('what a node writes', () => {
       await submit('Is refused', { max_attempts: 1 }),
       await submit('Never ends', { max_attempts: 1, timeout_s: 0.05 }),
     ];
+    started.push((await client.submit({ description: 'Is too dear', project_id: 'wide', submitted_by: 'poor' })).task_id);
     const cancelled = await submit('Is cancelled', {}, 'narrow');
     started.push(cancelled, await submit('Write a waiting poem', {}, 'narrow'));
     await client.cancel(cancelled, { reason: 'not wanted' });
@@ -184,6 +192,7 @@ describe('what a node writes', () => {
       headers: { 'content-type': 'application/json', 'if-match': '*' },
       body: JSON.stringify({ hedging: false }),
     });
+    await client.resetQuota('project', 'wide', { reason: 'a test' });
     await recover(node, client, { submit, settings: started[0]! });
     records = await eventually('every message of the table', LIMIT_MS, async () => {
       const all = await recordsOf(node.log);
@@ -222,6 +231,7 @@ describe('what a node writes', () => {
       const groups = Object.keys(GROUP_ROLES);
       if (topic === LIFECYCLE || topic === AUDIT) expect(key).toBe(headers['projectid']);
       else if (topic === CONFIG) expect(key).toBe(CONFIG_LOG_KEY);
+      else if (topic === QUOTA) expect(key).toBe(LEDGER_KEY);
       else if (topic === TELEMETRY) expect(caller === undefined ? groups : [caller]).toContain(key);
       else if (topic !== DLQ) expect(key).toBe(task_id);
     }

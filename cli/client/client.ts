@@ -25,6 +25,7 @@ import { type FollowOptions, follow, type Open } from './events.js';
 import { historyOf } from './history.js';
 import { type HttpOptions, openHttp } from './http.js';
 import { followText, type TextEvent } from './live-text.js';
+import { quotasOf } from './quotas.js';
 import { type Sleep, sleep } from './wait.js';
 
 export type SubmitBody = z.input<typeof submitTaskSchema>;
@@ -273,6 +274,7 @@ export const createClient = (options: ClientOptions) => {
     ...cascadesOf(http, streamed, pause),
     ...auditOf(http),
     ...configOf(http),
+    ...quotasOf(http),
     health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
   };
 };

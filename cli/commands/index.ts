@@ -14,6 +14,7 @@ import { migrate } from './migrate.js';
 import { project } from './project.js';
 import { lineage, provenance } from './provenance.js';
 import { cancel, get, health, list, models, status } from './queries.js';
+import { quota } from './quota.js';
 import { reject } from './reject.js';
 import { replay } from './replay.js';
 import { rollback } from './rollback.js';
@@ -50,6 +51,7 @@ export const COMMANDS: readonly Register[] = [
   audit,
   sql,
   stats,
+  quota,
   dlq,
   models,
   health,

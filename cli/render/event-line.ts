@@ -1,4 +1,5 @@
 // An event as one line a person reads: when, which task, what happened, and the one thing worth knowing about it.
+import { refusalText } from '../../processors/quota/index.js';
 import type { DatsEvent } from '../../schemas/index.js';
 import { type Colours, plain } from './colours.js';
 import { RECOVERY_SAYERS } from './recovery-says.js';
@@ -20,6 +21,11 @@ export const gist = (detail: string): string => {
   return oneLine(lines.findLast((line) => /^(\w+\.)*\w*(Error|Exception|Failure|Interrupt)\b.*:/.test(line)) ?? lines.at(-1) ?? detail);
 };
 
+const budgetOf = ({ tokens, cost_usd }: { readonly tokens: number; readonly cost_usd: number }): string => {
+  const parts = [...(tokens > 0 ? [`${tokens} tokens`] : []), ...(cost_usd > 0 ? [`${cost_usd} USD`] : [])];
+  return parts.length === 0 ? 'its turn' : `${parts.join(' and ')} set aside`;
+};
+
 const SAY: Sayers = {
   'dats.task.created': ({ data }) => ({
     verb: 'created',
@@ -37,9 +43,16 @@ const SAY: Sayers = {
   }),
   'dats.task.queued': ({ data }) => ({
     verb: 'queued',
-    detail: data.reason === 'dependencies' ? 'waits for the tasks it depends on' : `position ${data.position} in its project`,
+    detail:
+      data.reason === 'dependencies'
+        ? 'waits for the tasks it depends on'
+        : data.reservation_id === undefined
+          ? `position ${data.position} in its project${data.reason === 'quota' ? ', waits for its turn under a quota' : ''}`
+          : 'asks for its budget',
     paint: 'dim',
   }),
+  'dats.quota.reserved': ({ data }) => ({ verb: 'budget', detail: budgetOf(data), paint: 'dim' }),
+  'dats.quota.blocked': ({ data }) => ({ verb: 'blocked', detail: refusalText(data), paint: 'yellow' }),
   'dats.task.ready': ({ data }) => ({
     verb: 'ready',
     detail: `${again(data.attempt)}tier ${data.tier}${data.context.inputs.length > 0 ? `, ${plural(data.context.inputs.length, 'input')}` : ''}`,

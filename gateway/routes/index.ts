@@ -18,6 +18,7 @@ import { projectStateRoutes } from './project-state.js';
 import { projectRoutes } from './projects.js';
 import { provenanceRoutes } from './provenance.js';
 import { queryRoutes } from './query.js';
+import { quotaRoutes } from './quotas.js';
 import { replayRoutes } from './replay.js';
 import { rollbackRoutes } from './rollbacks.js';
 import { statsRoutes } from './stats.js';
@@ -47,6 +48,7 @@ export const ROUTES: readonly Route[] = [
   ...queryRoutes,
   ...statsRoutes,
   ...viewRoutes,
+  ...quotaRoutes,
   ...agentRoutes,
   ...openAiRoutes,
   ...configRoutes,

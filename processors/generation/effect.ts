@@ -64,7 +64,8 @@ const failedOf = (work: Work, asked: Asked, code: string, message: string, retry
   const { task_id, attempt } = work.data;
   const data: DataOf<'dats.task.attempt.failed'> = { task_id, attempt, stage: 'generation', error: { code, message, retryable } };
   if (asked.decision !== undefined) data.decision = asked.decision;
-  if (asked.calls.length > 0) data.calls = asked.calls;
+  // Also where there are none: absent means that nobody knows.
+  data.calls = asked.calls;
   return say('dats.task.attempt.failed', task_id, data, derivedId(task_id, attempt, 'generate'));
 };
 

@@ -1,9 +1,10 @@
 // The fold of one partition by a group of deciders: pure of I/O, so that live running, restoring and rebuilding are the same code.
+// What they say on the topic that they fold is theirs to take in; what they say on others is not.
 //
 // H1. An event is taken in by every decider before any decider answers it; answers are taken in at once, in the order they will have in the log.
 // H2. Answers are answered in turn until nobody has more to say ("quiet"), so a chain of decisions is one commit.
 // H3. The group's own events are not folded again when they come back from the log: they were folded when they were made, in the same commit.
-import { type DatsEvent, Fault, type Topic } from '../../schemas/index.js';
+import { type DatsEvent, Fault, LIFECYCLE, type Topic } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
 import type { Draft } from '../draft.js';
 import { isoOf } from '../iso-time.js';
@@ -18,6 +19,8 @@ export interface FoldOptions {
   /** What is in force now. */
   readonly configVersion: () => string;
   readonly now: () => number;
+  /** What is folded; default: the lifecycle topic. */
+  readonly topic?: Topic;
 }
 
 export interface Said {
@@ -57,6 +60,8 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     return { decider, consumes: new Set(decider.consumes), state: own.length > 0 ? decider.restore(own) : decider.initialState() };
   });
 
+  const folded = options.topic ?? LIFECYCLE;
+
   const evolve = (event: DatsEvent, offset: number): void => {
     for (const part of parts) if (part.consumes.has(event.type)) part.decider.evolve(part.state, event, offset);
   };
@@ -75,7 +80,7 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
       if (event.projectid === undefined)
         throw new Fault('fatal', 'decider_bug', `${part.decider.name} said a ${event.type} for no project`);
       said.push({ topic: draft.topic, key: draft.key ?? event.projectid, event });
-      if (draft.topic === 'dats.lifecycle') evolve(event, by.afteroffset ?? -1);
+      if (draft.topic === folded) evolve(event, by.afteroffset ?? -1);
     }
   };
 
@@ -85,7 +90,7 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
       if (said.length > MAX_ANSWERS)
         throw new Fault('fatal', 'decider_loop', `more than ${MAX_ANSWERS} answers in one step; the last was a ${said.at(-1)!.event.type}`);
       const { event, topic } = said[i]!;
-      if (topic === 'dats.lifecycle') answer(event, afteroffset, time, said);
+      if (topic === folded) answer(event, afteroffset, time, said);
     }
   };
 

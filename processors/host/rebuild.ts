@@ -19,7 +19,7 @@ export interface Rebuild {
   finish(committed: number): void;
 }
 
-export const openRebuild = (fold: Fold, source: string, deadLetters?: ReadonlySet<number>): Rebuild => {
+export const openRebuild = (fold: Pick<Fold, 'consumes' | 'replay'>, source: string, deadLetters?: ReadonlySet<number>): Rebuild => {
   const waiting: Recorded[] = [];
   let first = 0;
   const read = (record: Recorded): DatsEvent =>

@@ -30,7 +30,7 @@ const COMMIT_RETRY_MS = { first: 50, max: 2_000 } as const;
 const load = async (assignment: Assignment, run: DeciderRun): Promise<Fold> => {
   const saved: [string, string][] = [];
   for await (const [key, bytes] of assignment.states()) saved.push([key, Buffer.from(bytes).toString('utf8')]);
-  return openFold(run.deciders, saved, run);
+  return openFold(run.deciders, saved, { ...run, topic: assignment.topic });
 };
 
 /** Runs until the partition is revoked. @throws Fault fatal when the store cannot go on. */

@@ -9,7 +9,7 @@
 // project are folded from a task's state before and after, and a writer that reads a task newer than its project counts a change never or
 // twice, under a version that is right. So every write is a compare-and-set on the checkpoint (V4): of two writers only the one whose
 // checkpoint still stands writes, nothing was written between its reads and its write, and by induction what it read was that fold.
-import { type Fault, isFault, TASK_TYPES, toFault } from '../../schemas/index.js';
+import { BUDGET_ANSWERS, type Fault, isFault, TASK_TYPES, toFault } from '../../schemas/index.js';
 import { type Assignment, type Log, pause, type Recorded, type ViewStore } from '../../streams/index.js';
 import { backoffMs, untilDone } from '../../streams/runtime/index.js';
 import { eventIn } from './event-in.js';
@@ -41,7 +41,7 @@ export interface MaterialiseOptions {
 }
 
 /** A view shows whatever is said about a task, and how what it made stands. */
-const TYPES: ReadonlySet<string> = new Set([...TASK_TYPES, ...MARK_TYPES]);
+const TYPES: ReadonlySet<string> = new Set([...TASK_TYPES, ...BUDGET_ANSWERS, ...MARK_TYPES]);
 
 /** The deciders make dead letters of what is no event; a view has nothing to show for it. @throws Fault of the store, with part of it taken. */
 const takeAll = async (projection: Projection, records: readonly Recorded[], { onProblem }: MaterialiseOptions): Promise<void> => {

@@ -77,7 +77,12 @@ const changeOf = (view: TaskView, event: DatsEvent): Change | undefined => {
     case 'dats.task.queued':
       return event.data.reason === 'dependencies'
         ? to('waiting', { waiting_for: 'the tasks it depends on' })
-        : to('queued', { waiting_for: `a free place in its project (position ${event.data.position})` });
+        : to('queued', { waiting_for: awaited(event) });
+    case 'dats.quota.blocked': {
+      const { subject, limit, allowed, retry_at } = event.data;
+      if (view.state !== 'queued' || retry_at === undefined) return undefined;
+      return { waiting_for: `its turn: ${limit} of ${subject.kind} ${subject.id} is ${allowed}; asks again at ${retry_at}` };
+    }
     case 'dats.task.ready':
       return to('queued', { attempt: event.data.attempt, tier: event.data.tier, waiting_for: 'a free worker' });
     case 'dats.task.started':
@@ -100,6 +105,11 @@ const changeOf = (view: TaskView, event: DatsEvent): Change | undefined => {
     default:
       return ended(view, event);
   }
+};
+
+const awaited = ({ data: { reason, position, reservation_id } }: EventOf<'dats.task.queued'>): string => {
+  if (reservation_id !== undefined) return 'its budget to be set aside';
+  return reason === 'quota' ? `its turn under a quota (position ${position})` : `a free place in its project (position ${position})`;
 };
 
 const ended = (view: TaskView, event: DatsEvent): Change | undefined => {

@@ -7,7 +7,7 @@ import { type DatsEvent, type EventOf, Fault } from '../../schemas/index.js';
 import { millisOf } from '../iso-time.js';
 import type { SchedulingPolicy } from '../scheduling/index.js';
 import { timeoutMs } from '../scheduling/policy.js';
-import { TIMER_RESOLUTION_MS } from '../scheduling/timers.js';
+import { TIMER_RESOLUTION_MS } from '../timers.js';
 import type { Breather } from './breather.js';
 import { inputsOf, reasonOf } from './call.js';
 import { type Anchor, settleMoments } from './moments.js';

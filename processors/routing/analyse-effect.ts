@@ -9,6 +9,7 @@ import { loadText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
 import { type NamedPrompt, promptNamed } from '../prompt-versions.js';
+import { budgeted } from '../quota/index.js';
 import { taskSpecOf } from '../task-spec.js';
 import { traceparentWithin } from '../traces/index.js';
 import { analysisOf, type Classification, candidatesFor, classify, tokensFor } from './classify.js';
@@ -107,7 +108,7 @@ const askFor = (question: Question, signals: Classification): Ask => ({
 });
 
 /** The analysis of `material` by a model, or by the signals when none can tell. @throws the signal's reason when aborted; bugs. */
-export const analyseWith = async (models: ModelGateway, question: Question, signal: AbortSignal): Promise<Analysis> => {
+export const analyseWith = async (models: Pick<ModelGateway, 'ask'>, question: Question, signal: AbortSignal): Promise<Analysis> => {
   const features = signalsOf(question.material);
   const signals = classify(features);
   const doubtful = { ...signals, confidence: Math.round(signals.confidence * UNANSWERED * 1000) / 1000 };
@@ -167,8 +168,11 @@ export const analyseEffect = (options: AnalyseOptions = {}): Effect => ({
       prompt,
       ...(options.throughput === undefined ? {} : { throughput: options.throughput }),
     };
-    const analysis = await analyseWith(ports.models, question, context.signal);
+    const user = event.type === 'dats.task.created' ? event.data.submitted_by : undefined;
+    const models = budgeted({ models: ports.models, spending: ports.spending, work, agent: 'analyse', user });
+    const analysis = await analyseWith(models, question, context.signal);
     if (context.signal.aborted) throw context.signal.reason;
-    return [say('dats.task.analyzed', task_id, { task_id, ...analysis }, derivedId(task_id, 'analyse', attempt))];
+    const data = { task_id, ...analysis, calls: models.calls };
+    return [say('dats.task.analyzed', task_id, data, derivedId(task_id, 'analyse', attempt))];
   },
 });

@@ -21,6 +21,8 @@ export interface RoutingOptions {
   readonly askModelBelow: number;
   /** False: no model is configured that could analyse. */
   readonly modelAvailable: boolean;
+  /** Model calls that one task may cause; default: no limit. */
+  readonly callsPerTask?: number;
   /** How long an analysis or a plan may take, waiting for its turn included, in milliseconds. Default ANSWER_LIMIT_MS. */
   readonly answerLimitMs?: number;
   /** Tokens a second by tier, for estimates; default THROUGHPUT. */
@@ -98,7 +100,7 @@ const workOf = (
   prompt_version: string,
   created: number,
   due: number,
-  by: Pick<Work, 'tier' | 'domain'>,
+  by: Pick<Work, 'tier' | 'domain' | 'allowance'>,
 ): Draft =>
   sayOn(workTopic('analysis'), task, 'dats.work.requested', task, {
     task_id: task,
@@ -109,6 +111,7 @@ const workOf = (
     prompt_version,
     context: { created, inputs: [] },
     due: isoOf(due),
+    ...(by.allowance === undefined ? {} : { allowance: by.allowance }),
   });
 
 const chainOf = ({ projectid, correlationid, traceparent }: DatsEvent): Chain =>
@@ -123,6 +126,12 @@ export const routingDecider = (
 
   const analyzed = (task: string, features: Features, made: Classification, at: number): Draft =>
     say('dats.task.analyzed', task, { task_id: task, ...analysisOf(made, features, at, undefined, policies.now().throughput) });
+
+  /** What of its calls a task has left, after `made`. */
+  const allowanceAfter = (made: number): Pick<Work, 'allowance'> => {
+    const { callsPerTask } = policies.now();
+    return callsPerTask === undefined ? {} : { allowance: { calls: Math.max(0, callsPerTask - made) } };
+  };
 
   /** The plan of the description's own lists is work too: it reads the description from the log, and asks no model. */
   const listed = (task: string, entry: Entry): Draft =>
@@ -205,13 +214,14 @@ export const routingDecider = (
         const { features, classification } = transition.made!;
         const task = event.data.task_id;
         return after.phase === 'analysing'
-          ? [workOf(task, 'analyse', prompts().analyse, after.created!, after.due!, classification)]
+          ? [workOf(task, 'analyse', prompts().analyse, after.created!, after.due!, { ...classification, ...allowanceAfter(0) })]
           : [analyzed(task, features, classification, millisOf(event.time))];
       }
-      case 'dats.task.analyzed':
-        return after.phase === 'planning'
-          ? [workOf(event.data.task_id, 'decompose', prompts().decompose, after.created!, after.due!, event.data)]
-          : [];
+      case 'dats.task.analyzed': {
+        const { task_id, tier, domain, calls = [] } = event.data;
+        const by = { tier, domain, ...allowanceAfter(calls.length) };
+        return after.phase === 'planning' ? [workOf(task_id, 'decompose', prompts().decompose, after.created!, after.due!, by)] : [];
+      }
       case 'dats.task.attempt.failed': {
         const task = event.data.task_id;
         if (before?.phase === 'analysing') return [analyzed(task, before.features!, classify(before.features!), millisOf(event.time))];

@@ -10,6 +10,7 @@ import { inlineContent, loadText, storeText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
 import { type NamedPrompt, promptNamed } from '../prompt-versions.js';
+import { budgeted } from '../quota/index.js';
 import { type TaskSpec, taskSpecOf } from '../task-spec.js';
 import { traceparentWithin } from '../traces/index.js';
 import { titleOf } from './analyse-effect.js';
@@ -82,7 +83,7 @@ const askFor = (question: PlanQuestion): Ask => ({
 });
 
 /** A plan by a model, else by the description's lists. @throws the signal's reason when aborted; bugs. */
-export const planWith = async (models: ModelGateway, question: PlanQuestion, signal: AbortSignal): Promise<Planned> => {
+export const planWith = async (models: Pick<ModelGateway, 'ask'>, question: PlanQuestion, signal: AbortSignal): Promise<Planned> => {
   let answer: Answer;
   try {
     answer = await models.ask(askFor(question), signal);
@@ -135,11 +136,13 @@ export const decomposeEffect = (): Effect => ({
     const spec = taskSpecOf(event, task_id);
     const description = await loadText(ports.artifacts, spec.description);
     const model = event.type === 'dats.task.created' ? event.data.options.model : undefined;
+    const user = event.type === 'dats.task.created' ? event.data.submitted_by : undefined;
+    const models = budgeted({ models: ports.models, spending: ports.spending, work, agent: 'decompose', user });
     const planned =
       prompt_version === LIST_PLAN
         ? planByList(description, 'no model made a plan')
         : await planWith(
-            ports.models,
+            models,
             {
               description,
               paths: spec.files.map(({ path }) => path),
@@ -162,9 +165,9 @@ export const decomposeEffect = (): Effect => ({
         message: `${planned.why}. Write the steps as a list, or submit the task without "decompose"`,
         retryable: false,
       };
-      return [say('dats.task.attempt.failed', task_id, { task_id, attempt, stage: 'decomposition', error }, id)];
+      return [say('dats.task.attempt.failed', task_id, { task_id, attempt, stage: 'decomposition', error, calls: models.calls }, id)];
     }
     const children = await childrenOf(ports.artifacts, task_id, spec, planned.steps);
-    return [say('dats.task.decomposed', task_id, { task_id, children, planner: planned.planner }, id)];
+    return [say('dats.task.decomposed', task_id, { task_id, children, planner: planned.planner, calls: models.calls }, id)];
   },
 });

@@ -3,8 +3,10 @@
 // C1. A task has at most one terminal event (`completed`, `failed`, `cancelled`). C2. A cancelled task never becomes completed.
 // C3. At most `max_running` tasks of a project hold a place (ready, running, validating). C4. Within a project priority decides, then age; a retry goes
 // before fresh tasks of its priority. C5. A task runs only when all it depends on is completed, and their artifacts are its inputs.
+// C7. With budgets (quota.ts, gates.ts) an attempt is set aside before it is begun, and settled once with its end.
 // C6. A parent completes with the last of its subtasks; a subtask that fails or is cancelled fails its parent, and a parent's end cancels what is open of its subtasks.
 import {
+  type Allowance,
   type DataOf,
   type DatsEvent,
   derivedId,
@@ -16,13 +18,17 @@ import {
   workTopic,
 } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
-import { type Chain, type Draft, inChain, say, sayOn } from '../draft.js';
+import { type Draft, sayOn } from '../draft.js';
 import { isoOf, millisOf } from '../iso-time.js';
 import type { Policies } from '../policies.js';
 import { BUILT_IN_PROMPTS, GENERATE_PROMPT, type PromptVersions } from '../prompt-versions.js';
+import { dueTimers, nextTimer } from '../timers.js';
 import { plannedTasks } from './children.js';
-import { awaitsOutput, evolve } from './evolve.js';
+import { awaitsOutput, evolve, isAwaited } from './evolve.js';
+import { mayAsk, reopened } from './gates.js';
 import { backoffMs, escalate, maxAttempts, maxRunning, type SchedulingPolicy, timeoutMs } from './policy.js';
+import { allowanceOf, NO_QUOTAS, refusalOf, type SchedulingQuotas, stepFor, usedBy, usedFor, usedUp } from './quota.js';
+import { about, ask, giveBack, inChainOf, settle, settleOpen, untilEnds } from './said.js';
 import {
   changes,
   firstInLine,
@@ -34,7 +40,6 @@ import {
   restore,
   type SchedulingState,
 } from './state.js';
-import { dueTimers, nextTimer } from './timers.js';
 
 const CONSUMES = [
   'dats.task.created',
@@ -45,6 +50,7 @@ const CONSUMES = [
   'dats.task.started',
   'dats.task.output.created',
   'dats.task.attempt.failed',
+  'dats.task.timedout',
   'dats.task.validated',
   'dats.task.rejected',
   'dats.task.retry.scheduled',
@@ -52,37 +58,27 @@ const CONSUMES = [
   'dats.task.cancelled',
   'dats.task.completed',
   'dats.task.failed',
+  'dats.quota.reserved',
+  'dats.quota.blocked',
 ] as const satisfies readonly EventType[];
 
 type EndEvent = EventOf<'dats.task.completed' | 'dats.task.failed' | 'dats.task.cancelled'>;
 const isEnd = (event: DatsEvent): event is EndEvent => isTerminal(event.type);
 
-/** A draft that continues the task's own chain, whatever caused it. */
-const about = <T extends EventType>(task: OpenTask, type: T, data: DataOf<T>): Draft => inChainOf(task, say(type, task.id, data));
-const inChainOf = (task: OpenTask, draft: Draft): Draft => inChain(chainOf(task), draft);
-const chainOf = ({ project: projectid, correlationid, traceparent }: OpenTask): Chain =>
-  traceparent === undefined ? { projectid, correlationid } : { projectid, correlationid, traceparent };
-
-/** C1 within one step: of what is said about a task nothing follows its end. A subtask can be ended for its own sake and for its parent's at once. */
-const untilEnds = (drafts: readonly Draft[]): readonly Draft[] => {
-  if (drafts.length < 2) return drafts;
-  const over = new Set<string>();
-  return drafts.filter(({ type, subject }) => {
-    if (over.has(subject)) return false;
-    if (isTerminal(type)) over.add(subject);
-    return true;
-  });
-};
-
-/** @param prompts the versions that work items name */
+/**
+ * @param prompts the versions that work items name
+ * @param budgets what tasks may use of models
+ */
 export const schedulingDecider = (
   policies: Policies<SchedulingPolicy>,
   prompts: () => PromptVersions = () => BUILT_IN_PROMPTS,
+  budgets: SchedulingQuotas = NO_QUOTAS,
 ): Decider<SchedulingState> => {
   const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
     const now = millisOf(event.time);
     if (!('task_id' in event.data) || event.data.task_id === undefined) return [];
     const task = state.tasks.get(event.data.task_id);
+    if (event.type === 'dats.quota.reserved') return onReserved(task, event, now);
     if (!task) return isEnd(event) ? afterEnd(state, event, now) : [];
     switch (event.type) {
       case 'dats.task.created':
@@ -93,9 +89,16 @@ export const schedulingDecider = (
         if (task.stage !== 'children' || task.children!.some((id) => state.tasks.has(id) || state.closed.has(id))) return [];
         return plannedTasks(task, event).map((draft) => inChainOf(task, draft));
       case 'dats.task.queued':
+        if (event.data.reason === 'quota') return event.data.reservation_id === undefined ? reopen(state, task.project, now) : [];
         return event.data.reason === 'project_limit' ? admit(state, task.project, now, new Map()) : [];
+      case 'dats.quota.blocked':
+        return onBlocked(state, task, event, now);
+      case 'dats.task.ready':
+      case 'dats.task.retry.scheduled':
+        return reopen(state, task.project, now);
       case 'dats.task.output.created':
-        return task.stage === 'validating' && task.output === offset ? judge(task, now) : [];
+        if (task.stage !== 'validating' || task.output !== offset) return [];
+        return [...settle(task, usedFor(event.data)), ...judge(task, now), ...reopen(state, task.project, now)];
       case 'dats.task.validated':
         return task.stage === 'validating' && task.attempt === event.data.attempt ? [complete(task, now)] : [];
       case 'dats.task.rejected':
@@ -104,7 +107,10 @@ export const schedulingDecider = (
       case 'dats.task.attempt.failed':
         return onAttemptFailed(state, task, event, now);
       case 'dats.task.cancel.requested':
-        return end(state, task, about(task, 'dats.task.cancelled', { task_id: task.id, reason: event.data.reason, by: event.data.by }));
+        return [
+          ...settleOpen(task),
+          ...end(state, task, about(task, 'dats.task.cancelled', { task_id: task.id, reason: event.data.reason, by: event.data.by })),
+        ];
       default:
         return [];
     }
@@ -130,11 +136,33 @@ export const schedulingDecider = (
     const queued = { task_id: task.id, attempt: task.attempt + 1 };
     if (task.deps.length > 0) return [about(task, 'dats.task.queued', { ...queued, reason: 'dependencies', position: 0 })];
     const queues = state.projects.get(task.project);
-    if ((!queues || queueLength(queues) === 0) && takePlace(state, task.project, given)) return ready(task, now);
-    return [about(task, 'dats.task.queued', { ...queued, reason: 'project_limit', position: positionFor(queues, task.priority) })];
+    const position = positionFor(queues, task.priority);
+    if (!mayAsk(state, task, now, given)) return [about(task, 'dats.task.queued', { ...queued, reason: 'quota', position })];
+    const isNext = !queues || queueLength(queues) === 0 || task.stage === 'queued';
+    if (isNext && takePlace(state, task.project, given)) return begin(state, task, now);
+    return [about(task, 'dats.task.queued', { ...queued, reason: 'project_limit', position })];
   };
 
-  const ready = (task: OpenTask, now: number): readonly Draft[] => {
+  /** Ready, where no budget applies; else the ledger is asked first. */
+  const begin = (state: SchedulingState, task: OpenTask, now: number): readonly Draft[] => {
+    const step = stepFor(task, budgets);
+    if (step.kind === 'ready') return ready(task, now, step.allowance);
+    if (step.kind === 'ask') return ask(task, step, now + timeoutMs(policies.now(), task.options));
+    return [about(task, 'dats.quota.blocked', step.blocked), ...end(state, task, fail(task, step.error))];
+  };
+
+  const onReserved = (task: OpenTask | undefined, { data }: EventOf<'dats.quota.reserved'>, now: number): readonly Draft[] => {
+    const { reservation_id: id } = data;
+    if (task !== undefined && isAwaited(task, id)) return ready(task, now, allowanceOf(stepFor(task, budgets), data), id);
+    return task?.reservation === id && awaitsOutput(task, task.attempt) ? [] : [giveBack(data)];
+  };
+
+  const onBlocked = (state: SchedulingState, task: OpenTask, { data }: EventOf<'dats.quota.blocked'>, now: number): readonly Draft[] => {
+    if (data.retry_at !== undefined) return reopen(state, task.project, now);
+    return data.reservation_id !== undefined && isAwaited(task, data.reservation_id) ? end(state, task, fail(task, refusalOf(data))) : [];
+  };
+
+  const ready = (task: OpenTask, now: number, allowance: Allowance, reservation_id?: string): readonly Draft[] => {
     const attempt = task.attempt + 1;
     const data: DataOf<'dats.task.ready'> = {
       task_id: task.id,
@@ -144,9 +172,21 @@ export const schedulingDecider = (
       prompt_version: prompts().generate,
       context: contextOf(task),
       due: isoOf(now + timeoutMs(policies.now(), task.options)),
+      allowance,
     };
     const { task_id, tier, domain, prompt_version, context, due } = data;
-    const work: DataOf<'dats.work.requested'> = { task_id, attempt, tier, domain, prompt_version, context, due, kind: 'generate' };
+    const work: DataOf<'dats.work.requested'> = {
+      task_id,
+      attempt,
+      tier,
+      domain,
+      prompt_version,
+      context,
+      due,
+      kind: 'generate',
+      allowance,
+    };
+    if (reservation_id !== undefined) data.reservation_id = reservation_id;
     if (task.options.model !== undefined) data.model = work.model = task.options.model;
     return [
       about(task, 'dats.task.ready', data),
@@ -166,8 +206,14 @@ export const schedulingDecider = (
     const queues = state.projects.get(project);
     if (!queues || queueLength(queues) === 0) return [];
     const free = maxRunning(policies.now(), project) - queues.running.size - (given.get(project) ?? 0);
-    return free > 0 ? firstInLine(queues, free).flatMap((task) => ready(task, now)) : [];
+    if (free <= 0) return [];
+    const may = state.gates.size === 0 ? undefined : (task: OpenTask) => mayAsk(state, task, now, given);
+    return firstInLine(queues, free, may).flatMap((task) => begin(state, task, now));
   };
+
+  /** After a change of gates: whose queues may go on. */
+  const reopen = (state: SchedulingState, project: string, now: number, given = new Map<string, number>()): readonly Draft[] =>
+    reopened(state, project).flatMap((one) => admit(state, one, now, given));
 
   /** The output waits for its verdict: given here when nothing is to be checked, else asked for. */
   const judge = (task: OpenTask, now: number): readonly Draft[] => {
@@ -201,7 +247,12 @@ export const schedulingDecider = (
     if (stage === 'decomposition') return task.stage === 'decomposing' && !error.retryable ? end(state, task, fail(task, error)) : [];
     if (stage === 'analysis' || task.attempt !== attempt) return [];
     if (stage === 'generation' ? !awaitsOutput(task, attempt) : task.stage !== 'validating') return [];
-    return again(state, task, now, error, error.code.startsWith('answer_') || error.code === 'model_refused');
+    const drafts = [...again(state, task, now, error, error.code.startsWith('answer_') || error.code === 'model_refused')];
+    if (stage !== 'generation') return drafts;
+    const blocked = usedUp(task, event.data);
+    if (blocked !== undefined) drafts.unshift(about(task, 'dats.quota.blocked', blocked));
+    const { calls } = event.data;
+    return [...(calls === undefined ? settleOpen(task) : settle(task, usedBy(calls))), ...drafts];
   };
 
   /** Another attempt, on a higher tier where that may help, or the end. */
@@ -240,7 +291,9 @@ export const schedulingDecider = (
     draft,
     ...(task.children ?? []).flatMap((id) => {
       const child = state.tasks.get(id);
-      return child ? [about(child, 'dats.task.cancelled', { task_id: id, reason: `its parent ${task.id} ended`, by: 'scheduling' })] : [];
+      if (child === undefined) return [];
+      const reason = `its parent ${task.id} ended`;
+      return [...settleOpen(child), about(child, 'dats.task.cancelled', { task_id: id, reason, by: 'scheduling' })];
     }),
   ];
 
@@ -250,6 +303,8 @@ export const schedulingDecider = (
     const drafts = [...parentAfter(state, event, now), ...dependantsAfter(state, event)];
     for (const id of state.unblocked) drafts.push(...schedule(state, state.tasks.get(id)!, now, given));
     drafts.push(...admit(state, event.projectid, now, given));
+    for (const project of reopened(state, event.projectid))
+      if (project !== event.projectid) drafts.push(...admit(state, project, now, given));
     return untilEnds(drafts);
   };
 
@@ -277,18 +332,16 @@ export const schedulingDecider = (
   };
 
   const onDue = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {
-    if (task.deadlineMs !== undefined && task.deadlineMs <= now)
-      return end(
-        state,
-        task,
-        fail(task, { code: 'deadline', message: `it was not finished by its deadline ${isoOf(task.deadlineMs)}`, retryable: false }),
-      );
-    if (task.stage === 'retrying') return schedule(state, task, now, given);
+    if (task.deadlineMs !== undefined && task.deadlineMs <= now) {
+      const message = `it was not finished by its deadline ${isoOf(task.deadlineMs)}`;
+      return [...settleOpen(task), ...end(state, task, fail(task, { code: 'deadline', message, retryable: false }))];
+    }
+    if (task.stage === 'retrying' || task.stage === 'queued') return schedule(state, task, now, given);
     const after_ms = timeoutMs(policies.now(), task.options);
     const what = HOLDS_A_PLACE.has(task.stage) ? 'the attempt' : 'its analysis';
     const error = { code: 'timeout', message: `${what} did not finish within ${after_ms / 1000} s`, retryable: task.attempt > 0 };
     const timedout = task.attempt > 0 ? [about(task, 'dats.task.timedout', { task_id: task.id, attempt: task.attempt, after_ms })] : [];
-    return [...timedout, ...again(state, task, now, error, false)];
+    return [...settleOpen(task), ...timedout, ...again(state, task, now, error, false)];
   };
 
   return {

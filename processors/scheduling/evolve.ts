@@ -2,7 +2,9 @@
 import type { ArtifactRef, DatsEvent, EventOf } from '../../schemas/index.js';
 import { millisOf } from '../iso-time.js';
 import { profileOf } from '../qa/profile.js';
+import { asked, ended, granted, refused, released } from './gates.js';
 import { type SchedulingPolicy, timeoutMs } from './policy.js';
+import { count, unknownUse, usedBy, usedFor } from './quota.js';
 import { addTask, closeTask, enter, handOver, type OpenTask, type SchedulingState, touch } from './state.js';
 
 /** @param under the policy that held where an event was said: what is kept of it must come out the same whenever it is folded */
@@ -21,18 +23,34 @@ export const evolve = (
       if (task.stage !== 'pending') return;
       task.tier = event.data.tier;
       task.domain = event.data.domain;
+      task.estimate = event.data.estimated_tokens;
+      if (event.data.calls !== undefined) count(task, usedBy(event.data.calls));
       if (task.options.decompose && task.parent === undefined) task.stage = 'decomposing';
       return touch(state, task);
     case 'dats.task.decomposed':
       if (task.stage !== 'decomposing') return;
       task.children = event.data.children.map((child) => child.task_id);
+      if (event.data.calls !== undefined) count(task, usedBy(event.data.calls));
       return enter(state, task, 'children');
     case 'dats.task.queued':
+      if (event.data.reservation_id !== undefined) return asked(state, task, event.data.reservation_id);
+      // Who is queued already goes to the end.
+      if (task.stage === 'queued') {
+        delete task.queuedAt;
+        delete task.askAgainMs;
+      }
       return enter(state, task, event.data.reason === 'dependencies' ? 'waiting' : 'queued');
+    case 'dats.quota.blocked': {
+      const { reservation_id, retry_at } = event.data;
+      if (!isAwaited(task, reservation_id) || retry_at === undefined) return;
+      return refused(state, task, event.data, millisOf(retry_at));
+    }
     case 'dats.task.ready':
       task.attempt = event.data.attempt;
       task.tier = event.data.tier;
       task.dueMs = millisOf(event.data.due);
+      takeUp(task, event);
+      granted(state, task);
       return enter(state, task, 'ready');
     case 'dats.task.started':
       if (task.attempt !== event.data.attempt || task.stage !== 'ready') return;
@@ -42,9 +60,20 @@ export const evolve = (
       if (!awaitsOutput(task, event.data.attempt)) return;
       task.output = offset;
       task.artifacts = refsOf(event, offset);
+      count(task, usedFor(event.data));
+      released(state, task);
       task.stage = 'validating';
       return touch(state, task);
     case 'dats.task.attempt.failed':
+      if (task.attempt !== event.data.attempt) return;
+      failed(state, task, event);
+      task.rejected = offset;
+      return touch(state, task);
+    case 'dats.task.timedout':
+      if (!awaitsOutput(task, event.data.attempt)) return;
+      count(task, unknownUse(task));
+      released(state, task);
+      return touch(state, task);
     case 'dats.task.rejected':
       if (task.attempt !== event.data.attempt) return;
       task.rejected = offset;
@@ -54,14 +83,42 @@ export const evolve = (
       task.tier = event.data.tier;
       return enter(state, task, 'retrying');
     case 'dats.task.completed':
-      closeTask(state, task, 'completed');
+      close(state, task, 'completed');
       return handOver(state, task);
     case 'dats.task.failed':
-      return closeTask(state, task, 'failed');
+      return close(state, task, 'failed');
     case 'dats.task.cancelled':
-      return closeTask(state, task, 'cancelled');
+      return close(state, task, 'cancelled');
   }
 };
+
+const close = (state: SchedulingState, task: OpenTask, status: 'completed' | 'failed' | 'cancelled'): void => {
+  ended(state, task);
+  if (awaitsOutput(task, task.attempt)) released(state, task);
+  closeTask(state, task, status);
+};
+
+/** What an attempt may use, and its reservation where it has one. */
+const takeUp = (task: OpenTask, { data: { reservation_id, allowance } }: EventOf<'dats.task.ready'>): void => {
+  if (reservation_id !== undefined) task.reservation = reservation_id;
+  else if (task.reservation !== undefined) delete task.reservation;
+  if (allowance?.tokens !== undefined || allowance?.cost_usd !== undefined) task.given = allowance;
+  else if (task.given !== undefined) delete task.given;
+};
+
+const failed = (state: SchedulingState, task: OpenTask, { data }: EventOf<'dats.task.attempt.failed'>): void => {
+  const { stage, attempt, calls } = data;
+  if (stage === 'generation') {
+    if (!awaitsOutput(task, attempt)) return;
+    count(task, calls === undefined ? unknownUse(task) : usedBy(calls));
+    released(state, task);
+  } else if (calls !== undefined && EXPECTED_IN[stage] === task.stage) count(task, usedBy(calls));
+};
+const EXPECTED_IN = { analysis: 'pending', decomposition: 'decomposing', qa: 'validating' } as const;
+
+/** Is the answer of the ledger to `reservation` what the task waits for? */
+export const isAwaited = (task: OpenTask, reservation: string | undefined): boolean =>
+  task.stage === 'reserving' && task.reservation === reservation;
 
 export const awaitsOutput = (task: OpenTask, attempt: number): boolean =>
   task.attempt === attempt && (task.stage === 'ready' || task.stage === 'running');
@@ -91,6 +148,7 @@ const created = (policy: SchedulingPolicy, state: SchedulingState, event: EventO
     deps: data.depends_on.filter((id) => state.tasks.has(id)),
     inputs,
     artifacts: [],
+    user: parent?.user ?? data.submitted_by,
   };
   if (event.traceparent !== undefined) task.traceparent = event.traceparent;
   if (parent !== undefined) {

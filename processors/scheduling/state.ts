@@ -2,14 +2,32 @@
 //
 // T1. Everything but `tasks` and `closed` is derived: `restore` makes it from the entries. T2. An ended task leaves `tasks`; the newest
 // CLOSED_LIMIT ended ones are remembered, so that late events are known to be late and dependants find their inputs.
-import type { ArtifactRef, DataOf, Domain, Priority, QaProfile, Tier } from '../../schemas/index.js';
+import type { Allowance, ArtifactRef, DataOf, Domain, Priority, QaProfile, Tier } from '../../schemas/index.js';
 import { PRIORITIES } from '../../schemas/index.js';
-import { clearTimer, newTimers, setTimer, type Timers } from './timers.js';
+import { clearTimer, newTimers, setTimer, type Timers } from '../timers.js';
+import type { Gate } from './gates.js';
 
 /** Ended tasks remembered in a partition. */
 export const CLOSED_LIMIT = 20_000;
 
-export type Stage = 'pending' | 'decomposing' | 'children' | 'waiting' | 'queued' | 'ready' | 'running' | 'validating' | 'retrying';
+export type Stage =
+  | 'pending'
+  | 'decomposing'
+  | 'children'
+  | 'waiting'
+  | 'queued'
+  | 'reserving'
+  | 'ready'
+  | 'running'
+  | 'validating'
+  | 'retrying';
+
+/** Of models; money in nano-dollars. */
+export interface Used {
+  readonly calls: number;
+  readonly tokens: number;
+  readonly nanos: number;
+}
 
 export interface OpenTask {
   readonly id: string;
@@ -46,6 +64,20 @@ export interface OpenTask {
   deadlineMs?: number;
   /** Order in its queue. */
   queuedAt?: number;
+  /** Whose budget it uses: whoever submitted it, or its parent. */
+  readonly user: string;
+  /** Tokens that its analysis expects. */
+  estimate?: number;
+  /** By its attempts so far, and what was asked before them. */
+  used?: Used;
+  /** How often the ledger was asked for it. */
+  asks?: number;
+  /** What the ledger was last asked for, or what its attempt was begun with. Open while it is reserving, ready or running. */
+  reservation?: string;
+  /** What its attempt may use. */
+  given?: Allowance;
+  /** Queued, and refused for now: when it asks the ledger again. */
+  askAgainMs?: number;
 }
 
 export interface ClosedTask {
@@ -71,6 +103,8 @@ export interface SchedulingState {
   readonly dependants: Map<string, Set<string>>;
   /** Tasks in stage `waiting` that wait for nothing any more. */
   readonly unblocked: Set<string>;
+  /** Closed or narrow, by `<kind>/<id>` of a quota's subject. */
+  readonly gates: Map<string, Gate>;
   readonly timers: Timers;
   readonly dirty: Set<string>;
   /** Count up with every queueing and every end: what orders queues and `closed` across a restart. */
@@ -83,6 +117,7 @@ export const newState = (): SchedulingState => ({
   projects: new Map(),
   dependants: new Map(),
   unblocked: new Set(),
+  gates: new Map(),
   timers: newTimers(),
   dirty: new Set(),
   clock: { queued: 0, closed: 0 },
@@ -107,7 +142,10 @@ export const touch = (state: SchedulingState, task: OpenTask): void => {
 };
 
 /** Stages in which a task occupies one of its project's places. */
-export const HOLDS_A_PLACE: ReadonlySet<Stage> = new Set<Stage>(['ready', 'running', 'validating']);
+export const HOLDS_A_PLACE: ReadonlySet<Stage> = new Set<Stage>(['reserving', 'ready', 'running', 'validating']);
+
+/** Stages that end at `dueMs`. */
+const HAS_TIME: ReadonlySet<Stage> = new Set<Stage>(['ready', 'running', 'validating', 'retrying']);
 
 /** Moves a task to another stage and keeps what is derived from it right. */
 export const enter = (state: SchedulingState, task: OpenTask, stage: Stage): void => {
@@ -117,12 +155,13 @@ export const enter = (state: SchedulingState, task: OpenTask, stage: Stage): voi
   if (stage === 'queued') {
     task.queuedAt ??= ++state.clock.queued;
     const queues = queuesOf(state, task.project);
-    (task.attempt > 0 ? queues.retries : queues.fresh)[levelOf(task.priority)]!.set(task.id, task);
+    (task.attempt > 0 || task.asks !== undefined ? queues.retries : queues.fresh)[levelOf(task.priority)]!.set(task.id, task);
   } else {
     if (task.queuedAt !== undefined) delete task.queuedAt;
+    if (task.askAgainMs !== undefined) delete task.askAgainMs;
     if (HOLDS_A_PLACE.has(stage)) queuesOf(state, task.project).running.add(task.id);
   }
-  if (task.dueMs !== undefined && !HOLDS_A_PLACE.has(stage) && stage !== 'retrying') delete task.dueMs;
+  if (task.dueMs !== undefined && !HAS_TIME.has(stage)) delete task.dueMs;
   arm(state, task);
   touch(state, task);
 };
@@ -139,7 +178,8 @@ const leave = (state: SchedulingState, task: OpenTask): void => {
 
 /** Sets the timer to whichever comes first: the stage's due time or the deadline. */
 export const arm = (state: SchedulingState, task: OpenTask): void => {
-  const due = Math.min(task.dueMs ?? Number.POSITIVE_INFINITY, task.deadlineMs ?? Number.POSITIVE_INFINITY);
+  const never = Number.POSITIVE_INFINITY;
+  const due = Math.min(task.dueMs ?? never, task.deadlineMs ?? never, task.askAgainMs ?? never);
   if (due === Number.POSITIVE_INFINITY) clearTimer(state.timers, task.id);
   else setTimer(state.timers, task.id, due);
 };
@@ -216,14 +256,18 @@ export const positionFor = (queues: ProjectQueues | undefined, priority: Priorit
   return n;
 };
 
-/** The first `count` tasks of the queues, in order. */
-export const firstInLine = (queues: ProjectQueues, count: number): readonly OpenTask[] => {
+/** Tasks at the head of a project's queues among which those are looked for that may go; further back it is not looked. */
+const LOOKED_AT = 1_000;
+
+/** The first `count` tasks of the queues that `may` go, in order. */
+export const firstInLine = (queues: ProjectQueues, count: number, may?: (task: OpenTask) => boolean): readonly OpenTask[] => {
   const found: OpenTask[] = [];
-  for (let level = 0; level < LEVELS && found.length < count; level++)
+  let seen = 0;
+  for (let level = 0; level < LEVELS; level++)
     for (const queue of [queues.retries[level]!, queues.fresh[level]!])
       for (const task of queue.values()) {
-        if (found.length >= count) break;
-        found.push(task);
+        if (found.length >= count || seen++ >= LOOKED_AT + count) return found;
+        if (may === undefined || may(task)) found.push(task);
       }
   return found;
 };
@@ -235,7 +279,7 @@ export const changes = (state: SchedulingState): ReadonlyMap<string, unknown> =>
   if (state.dirty.size === 0) return entries;
   for (const key of state.dirty) {
     const id = key.slice(2);
-    entries.set(key, (key[0] === 't' ? state.tasks.get(id) : state.closed.get(id)) ?? null);
+    entries.set(key, (key[0] === 't' ? state.tasks : key[0] === 'g' ? state.gates : state.closed).get(id) ?? null);
   }
   entries.set(CLOCK, { ...state.clock });
   state.dirty.clear();
@@ -249,6 +293,7 @@ export const restore = (entries: Iterable<readonly [string, unknown]>): Scheduli
   for (const [key, value] of entries) {
     const id = key.slice(2);
     if (key === CLOCK) Object.assign(state.clock, value);
+    else if (key[0] === 'g') state.gates.set(id, value as Gate);
     else if (key[0] === 'c') closed.push([id, value as ClosedTask]);
     else {
       const task = value as OpenTask;

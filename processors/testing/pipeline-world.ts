@@ -8,6 +8,7 @@ import {
   type EventType,
   isTerminal,
   LIFECYCLE,
+  QUOTA,
   type Work,
 } from '../../schemas/index.js';
 import { outgoing, type Recorded } from '../../streams/index.js';
@@ -20,6 +21,8 @@ export const SOURCE = '/deciders/test';
 export interface World {
   readonly log: Recorded[];
   readonly work: EventOf<'dats.work.requested'>[];
+  /** What the deciders tell the ledger. */
+  readonly quota: DatsEvent[];
   /** Committed entries: what a restart would load. */
   readonly saved: Map<string, string>;
   now: number;
@@ -37,6 +40,7 @@ export interface World {
 export const openWorld = (deciders: () => readonly Decider[], start = Date.parse('2026-01-01T00:00:00.000Z')): World => {
   const log: Recorded[] = [];
   const work: EventOf<'dats.work.requested'>[] = [];
+  const quota: DatsEvent[] = [];
   const saved = new Map<string, string>();
   let read = 0;
   let fold: Fold;
@@ -58,6 +62,7 @@ export const openWorld = (deciders: () => readonly Decider[], start = Date.parse
   const commit = (said: readonly Said[]): void => {
     for (const { topic, event } of said) {
       if (topic === LIFECYCLE) push(event);
+      else if (topic === QUOTA) quota.push(event);
       else if (event.type === 'dats.work.requested') work.push(event);
     }
     for (const [key, value] of fold.changes()) {
@@ -75,6 +80,7 @@ export const openWorld = (deciders: () => readonly Decider[], start = Date.parse
   const world: World = {
     log,
     work,
+    quota,
     saved,
     now: start,
     append(type, data, project = 'p') {

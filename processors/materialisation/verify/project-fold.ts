@@ -3,7 +3,7 @@
 // O1. The fold is the one of the live views (projection.ts), over what lies in the log, and over no view of anybody else. O2. It only goes on, to any position, and
 // stops exactly there. O3. Documents are kept as JSON text, as a store has them: what a fold reads again it reads as the live one does.
 // O4. Every event of a task carries its project, so no event of another project of the partition changes a document of this one.
-import { Fault, isFault, TASK_TYPES } from '../../../schemas/index.js';
+import { BUDGET_ANSWERS, Fault, isFault, TASK_TYPES } from '../../../schemas/index.js';
 import type { Document, Log, Recorded, ViewStore } from '../../../streams/index.js';
 import { eventIn } from '../event-in.js';
 import { MARK_TYPES } from '../marks.js';
@@ -42,7 +42,7 @@ const FLUSH_EVENTS = 2_048;
 /** Events between two looks at the clock. */
 const STRIDE = 64;
 
-const TYPES: ReadonlySet<string> = new Set([...TASK_TYPES, ...MARK_TYPES]);
+const TYPES: ReadonlySet<string> = new Set([...TASK_TYPES, ...BUDGET_ANSWERS, ...MARK_TYPES]);
 
 /** What the deciders refused is in no view (M4); a live one skips what it cannot fold, too. */
 const takeInto = (projection: Projection, record: Recorded): void => {
