@@ -47,12 +47,12 @@ const wasShortened = (counted: unknown, request: GenerateRequest, contextTokens:
   return counted >= contextTokens || (estimate > contextTokens && counted < estimate / 2);
 };
 
-export const openOllama = (options: OllamaOptions): ModelRunner => {
-  const { id, clock = systemClock } = options;
-  let digest: string | undefined;
+type Asked = <T>(signal: AbortSignal, work: (client: Ollama) => Promise<T>, limits?: Limits) => Promise<T>;
 
-  /** One request that is not streamed. */
-  const asked = async <T>(signal: AbortSignal, work: (client: Ollama) => Promise<T>, limits: Limits = options): Promise<T> => {
+/** One request that is not streamed. */
+const askedOf =
+  (options: OllamaOptions): Asked =>
+  async (signal, work, limits = options) => {
     signal.throwIfAborted();
     const call = callOf(options, signal, { limits });
     try {
@@ -64,56 +64,108 @@ export const openOllama = (options: OllamaOptions): ModelRunner => {
     }
   };
 
-  /** Was it the length of the prompt that was refused (O4)? `short` asks the same with another prompt. */
-  const tooLong = async (call: HttpCall, bytes: number, short: () => Promise<unknown>): Promise<boolean> => {
-    if (call.refused !== 400 || bytes * TOKENS_A_BYTE + TEMPLATE_TOKENS < options.context_tokens) return false;
-    return short().then(
-      () => true,
-      () => false,
-    );
+/** Was it the length of the prompt that was refused (O4)? `short` asks the same with another prompt. */
+const tooLong = async (options: OllamaOptions, call: HttpCall, bytes: number, short: () => Promise<unknown>): Promise<boolean> => {
+  if (call.refused !== 400 || bytes * TOKENS_A_BYTE + TEMPLATE_TOKENS < options.context_tokens) return false;
+  return short().then(
+    () => true,
+    () => false,
+  );
+};
+
+/** An answer as it comes; its end without the digest of the model. */
+async function* chat(options: OllamaOptions, request: GenerateRequest, call: HttpCall): AsyncGenerator<GenerateChunk> {
+  const { id } = options;
+  let chars = 0;
+  let calls = 0;
+  for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {
+    const text = part.message?.content ?? '';
+    if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
+    if (text !== '') {
+      chars += text.length;
+      yield { kind: 'text', text };
+    }
+    for (const chunk of toolCallsIn(id, part.message?.tool_calls, calls)) {
+      calls += 1;
+      yield chunk;
+    }
+    if (!part.done) continue;
+    if (wasShortened(part.prompt_eval_count, request, options.context_tokens))
+      throw modelFault(id, 'model_context', { detail: 'the server has read a part of the prompt only' });
+    if (chars + calls === 0 && part.done_reason === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
+    yield {
+      kind: 'done',
+      finish_reason: finishOf(part.done_reason, calls),
+      input_tokens: countedOr(part.prompt_eval_count, () => promptTokensOf(request)),
+      output_tokens: countedOr(part.eval_count, () => tokensOf(chars)),
+      ...(part.prompt_eval_count === undefined || part.eval_count === undefined ? { estimated: true } : {}),
+      ...(part.load_duration >= COLD_NS ? { cold: true } : {}),
+      ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
+    };
+  }
+}
+
+const embedOf =
+  (options: OllamaOptions, asked: Asked): ModelRunner['embed'] =>
+  async (texts, signal) => {
+    signal.throwIfAborted();
+    const { id } = options;
+    const request = { ...targeted(options), truncate: false };
+    const call = callOf(options, signal);
+    try {
+      const { embeddings, prompt_eval_count } = await clientOf(options, call).embed({ ...request, input: [...texts] });
+      if (embeddings.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
+      return { vectors: embeddings, input_tokens: countedOr(prompt_eval_count, () => tokensOf(texts.join('').length)) };
+    } catch (error) {
+      const fault = call.explain(error);
+      const again = () => asked(signal, (client) => client.embed({ ...request, input: ['.'] }));
+      if (await tooLong(options, call, bytesOf(texts), again))
+        throw modelFault(id, 'model_context', { detail: 'HTTP 400, and not for a short text' });
+      throw fault;
+    } finally {
+      call.close();
+    }
   };
 
-  async function* chat(request: GenerateRequest, call: HttpCall): AsyncGenerator<GenerateChunk> {
-    let chars = 0;
-    let calls = 0;
-    for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {
-      const text = part.message?.content ?? '';
-      if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
-      if (text !== '') {
-        chars += text.length;
-        yield { kind: 'text', text };
-      }
-      for (const chunk of toolCallsIn(id, part.message?.tool_calls, calls)) {
-        calls += 1;
-        yield chunk;
-      }
-      if (!part.done) continue;
-      if (wasShortened(part.prompt_eval_count, request, options.context_tokens))
-        throw modelFault(id, 'model_context', { detail: 'the server has read a part of the prompt only' });
-      if (chars + calls === 0 && part.done_reason === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
-      yield {
-        kind: 'done',
-        finish_reason: finishOf(part.done_reason, calls),
-        input_tokens: countedOr(part.prompt_eval_count, () => promptTokensOf(request)),
-        output_tokens: countedOr(part.eval_count, () => tokensOf(chars)),
-        ...(part.prompt_eval_count === undefined || part.eval_count === undefined ? { estimated: true } : {}),
-        ...(part.load_duration >= COLD_NS ? { cold: true } : {}),
-        ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
-        ...(digest === undefined ? {} : { model_digest: digest }),
-      };
-    }
-  }
+const residencyOf = (options: OllamaOptions, asked: Asked): Residency => ({
+  loaded: (signal) =>
+    asked(signal, async (client) =>
+      (await client.ps()).models.map((model) => {
+        const { context_length } = model as { context_length?: number };
+        const bytes = model.size_vram || model.size;
+        return {
+          name: model.name,
+          ...(bytes ? { memory_bytes: bytes } : {}),
+          ...(context_length === undefined ? {} : { context_tokens: context_length }),
+        };
+      }),
+    ),
+  // Nothing comes while it loads: only the time of a whole call limits it.
+  load: (signal) =>
+    asked(signal, async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })), {
+      ...options,
+      idle_timeout_ms: options.timeout_ms,
+    }),
+  unload: (signal) =>
+    asked(signal, async (client) => void (await client.generate({ model: options.model, prompt: '', keep_alive: 0, stream: false }))),
+});
+
+export const openOllama = (options: OllamaOptions): ModelRunner => {
+  const { id, clock = systemClock } = options;
+  const asked = askedOf(options);
+  let digest: string | undefined;
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
     const call = callOf(options, signal, { accepts: STREAM_TYPES, inspect: lineInspector(id), traceparent: request.traceparent });
     try {
-      yield* chat(request, call);
+      for await (const chunk of chat(options, request, call))
+        yield chunk.kind === 'done' && digest !== undefined ? { ...chunk, model_digest: digest } : chunk;
     } catch (error) {
       const fault = call.explain(error);
       const short = { ...request, messages: [{ role: 'user' as const, content: '.' }], max_tokens: 1 };
       const again = () => asked(signal, (client) => client.chat({ ...chatRequestOf(options, short), stream: false }));
-      if (await tooLong(call, bytesOf(request.messages.map(({ content }) => content)), again))
+      if (await tooLong(options, call, bytesOf(request.messages.map(({ content }) => content)), again))
         throw modelFault(id, 'model_context', { detail: 'HTTP 400, and not for a short prompt' });
       throw fault;
     } finally {
@@ -128,61 +180,21 @@ export const openOllama = (options: OllamaOptions): ModelRunner => {
       return infos;
     });
 
-  const embed: ModelRunner['embed'] = async (texts, signal) => {
-    signal.throwIfAborted();
-    const request = { ...targeted(options), truncate: false };
-    const call = callOf(options, signal);
-    try {
-      const { embeddings, prompt_eval_count } = await clientOf(options, call).embed({ ...request, input: [...texts] });
-      if (embeddings.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
-      return { vectors: embeddings, input_tokens: countedOr(prompt_eval_count, () => tokensOf(texts.join('').length)) };
-    } catch (error) {
-      const fault = call.explain(error);
-      const again = () => asked(signal, (client) => client.embed({ ...request, input: ['.'] }));
-      if (await tooLong(call, bytesOf(texts), again))
-        throw modelFault(id, 'model_context', { detail: 'HTTP 400, and not for a short text' });
-      throw fault;
-    } finally {
-      call.close();
-    }
-  };
-
-  const residency: Residency = {
-    loaded: (signal) =>
-      asked(signal, async (client) =>
-        (await client.ps()).models.map((model) => {
-          const { context_length } = model as { context_length?: number };
-          const bytes = model.size_vram || model.size;
-          return {
-            name: model.name,
-            ...(bytes ? { memory_bytes: bytes } : {}),
-            ...(context_length === undefined ? {} : { context_tokens: context_length }),
-          };
-        }),
-      ),
-    // Nothing comes while it loads: only the time of a whole call limits it.
-    load: (signal) =>
-      asked(signal, async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })), {
-        ...options,
-        idle_timeout_ms: options.timeout_ms,
-      }),
-    unload: (signal) =>
-      asked(signal, async (client) => void (await client.generate({ model: options.model, prompt: '', keep_alive: 0, stream: false }))),
+  const models: ModelRunner['models'] = async (signal) => {
+    const infos = await list(signal);
+    const ours = infos.find(({ name }) => sameModel(name, options.model));
+    if (ours === undefined) return infos;
+    const context_tokens = contextIn((await asked(signal, (client) => client.show({ model: options.model }))).model_info);
+    return infos.map((info) => (info === ours && context_tokens !== undefined ? { ...info, context_tokens } : info));
   };
 
   return {
     provider: options.provider ?? 'ollama',
     scripted: false,
     generate,
-    residency,
-    models: async (signal) => {
-      const infos = await list(signal);
-      const ours = infos.find(({ name }) => sameModel(name, options.model));
-      if (ours === undefined) return infos;
-      const context_tokens = contextIn((await asked(signal, (client) => client.show({ model: options.model }))).model_info);
-      return infos.map((info) => (info === ours && context_tokens !== undefined ? { ...info, context_tokens } : info));
-    },
-    embed,
+    models,
+    embed: embedOf(options, asked),
+    residency: residencyOf(options, asked),
     health: (signal) =>
       probe(id, clock, async () =>
         (await list(signal)).some(({ name }) => sameModel(name, options.model))

@@ -112,25 +112,51 @@ async function* chat(options: OpenAiOptions, dialect: Dialect, call: HttpCall, r
   };
 }
 
+/** One request that is not streamed. */
+const asked = async <T>(options: OpenAiOptions, signal: AbortSignal, work: (call: HttpCall) => Promise<T>): Promise<T> => {
+  signal.throwIfAborted();
+  const call = callOf(options, signal);
+  try {
+    return await work(call);
+  } catch (error) {
+    throw explained(options.id, call, error);
+  } finally {
+    call.close();
+  }
+};
+
+const embedOf =
+  (options: OpenAiOptions): ModelRunner['embed'] =>
+  (texts, signal) =>
+    asked(options, signal, async (call) => {
+      const request = { model: options.model, input: [...texts], encoding_format: 'float' as const };
+      const answer = await clientOf(options, call).embeddings.create(request);
+      const vectors = [...answer.data].sort((a, b) => a.index - b.index).map((item) => item.embedding);
+      if (vectors.length !== texts.length) throw modelFault(options.id, 'model_garbage', { detail: 'not one vector for each text' });
+      return { vectors, input_tokens: countedOr(answer.usage?.prompt_tokens, () => tokensOf(texts.join('').length)) };
+    });
+
 /** Of /slots, which llama.cpp's server has beside /v1: those that work. */
 const busyIn = (slots: unknown): number | undefined =>
   Array.isArray(slots) ? slots.filter((slot: { is_processing?: unknown } | null) => slot?.is_processing === true).length : undefined;
 
+const busyOf =
+  (options: OpenAiOptions): NonNullable<ModelRunner['busy']> =>
+  (signal) =>
+    asked(options, signal, async (call) => {
+      try {
+        const headers = options.api_key === undefined ? {} : { authorization: `Bearer ${options.api_key}` };
+        return busyIn(await (await call.fetch(new URL('../slots', `${options.base_url}/`), { headers })).json());
+      } catch (error) {
+        // It has none, or does not show them.
+        if (call.refused !== undefined) return undefined;
+        throw error;
+      }
+    });
+
 export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
   const { id, clock = systemClock, context_tokens } = options;
   const dialect = dialectOf(options);
-
-  const asked = async <T>(signal: AbortSignal, work: (call: HttpCall) => Promise<T>): Promise<T> => {
-    signal.throwIfAborted();
-    const call = callOf(options, signal);
-    try {
-      return await work(call);
-    } catch (error) {
-      throw explained(id, call, error);
-    } finally {
-      call.close();
-    }
-  };
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
@@ -140,14 +166,8 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
     } catch (error) {
       const fault = explained(id, call, error);
       const tokens = promptTokensOf(request);
-      // Servers without a code for it (A4).
-      if (
-        call.refused === 400 &&
-        isFault(fault) &&
-        fault.code === 'model_rejected' &&
-        context_tokens !== undefined &&
-        tokens > context_tokens
-      )
+      const unsaid = call.refused === 400 && isFault(fault) && fault.code === 'model_rejected';
+      if (unsaid && context_tokens !== undefined && tokens > context_tokens)
         throw modelFault(id, 'model_context', { detail: `HTTP 400, and the prompt is about ${tokens} tokens long` });
       throw fault;
     } finally {
@@ -156,7 +176,7 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
   }
 
   const models = (signal: AbortSignal): Promise<readonly ModelInfo[]> =>
-    asked(signal, async (call) =>
+    asked(options, signal, async (call) =>
       (await clientOf(options, call, dialect.listHeaders(options.api_key)).models.list()).data.map((model) => {
         const tokens = contextIn(model);
         return { name: model.id, ...(tokens === undefined ? {} : { context_tokens: tokens }) };
@@ -168,27 +188,8 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
     scripted: false,
     generate,
     models,
-    busy: (signal) =>
-      asked(signal, async (call) => {
-        try {
-          return busyIn(await (await call.fetch(new URL('../slots', `${options.base_url}/`))).json());
-        } catch (error) {
-          // It has none, or does not show them.
-          if (call.refused !== undefined) return undefined;
-          throw error;
-        }
-      }),
-    embed: (texts, signal) =>
-      asked(signal, async (call) => {
-        const answer = await clientOf(options, call).embeddings.create({
-          model: options.model,
-          input: [...texts],
-          encoding_format: 'float',
-        });
-        const vectors = [...answer.data].sort((a, b) => a.index - b.index).map((item) => item.embedding);
-        if (vectors.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
-        return { vectors, input_tokens: countedOr(answer.usage?.prompt_tokens, () => tokensOf(texts.join('').length)) };
-      }),
+    busy: busyOf(options),
+    embed: embedOf(options),
     health: (signal) =>
       probe(id, clock, async () => {
         const listed = await models(signal);
