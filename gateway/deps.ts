@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ModelGateway } from '../models/index.js';
 import type { Signer } from '../processors/attestation/index.js';
 import type { Agents, ArtifactStore } from '../processors/index.js';
+import type { Spending as Ledger } from '../processors/quota/index.js';
 import type { Settings } from '../processors/settings/index.js';
 import type { Servers } from '../schemas/index.js';
 import type { Analytics, LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
@@ -44,37 +45,8 @@ export interface TracedRequest {
   readonly endMs: number;
 }
 
-/** What a call of a model may use at most, set aside before it is made. */
-export interface SpendingRequest {
-  /** New for every request. */
-  readonly reservationId: string;
-  readonly project: string;
-  readonly user?: string;
-  readonly agent: 'chat';
-  /** Input and output together. */
-  readonly tokens: number;
-  /** 0 where nobody says what the model costs. */
-  readonly costUsd: number;
-  /** From now; what nobody settled until then is free again. Milliseconds. */
-  readonly expiresMs: number;
-}
-
-/** What was used in the end, by all calls together, those that failed included. */
-export interface Spent {
-  readonly tokens: number;
-  readonly costUsd: number;
-}
-
-export type Reservation =
-  | { readonly ok: true; settle(used: Spent): Promise<void> }
-  /** Which budget does not allow it, and until when; for whoever asks. */
-  | { readonly ok: false; readonly message: string; readonly retryAfterMs?: number };
-
 /** Budgets and quotas of those who ask models through this gateway. */
-export interface Spending {
-  /** @throws Fault, or the signal's reason when aborted */
-  reserve(request: SpendingRequest, signal: AbortSignal): Promise<Reservation>;
-}
+export type Spending = Pick<Ledger, 'reserve'>;
 
 export interface GatewayDeps {
   readonly config: Servers;

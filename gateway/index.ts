@@ -6,10 +6,6 @@ export type {
   DependencyHealth,
   GatewayDeps,
   RequestTimer,
-  Reservation,
-  Spending,
-  SpendingRequest,
-  Spent,
   TracedRequest,
 } from './deps.js';
 export type { OpenApi } from './openapi.js';

@@ -37,7 +37,7 @@ const askForMetrics = ({ metrics, log, models, tracing, analytics }: Starting, n
 
 const appOf = async ({ options, ...parts }: Starting, health: Door['health']) => {
   const { config, roles, now, logger } = options;
-  const { log, settings, views, artifacts, models, limiter, live, metrics, tracing, analytics, key } = parts;
+  const { log, settings, views, artifacts, models, limiter, live, metrics, spending, tracing, analytics, key } = parts;
   return createApp({
     config,
     settings,
@@ -51,6 +51,7 @@ const appOf = async ({ options, ...parts }: Starting, health: Door['health']) =>
       now,
     }),
     models,
+    spending,
     health,
     metrics: metrics.scrape,
     requests: metrics.requests,

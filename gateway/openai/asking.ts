@@ -3,8 +3,9 @@
 // A1. What is set aside is settled exactly once with what all calls used, whether they answered, failed or were given up. A ledger that cannot be told costs
 // nobody an answer. A2. Who has gone away is answered `client_gone`, which is no failure of ours.
 import { costOf, priceOf } from '../../models/index.js';
+import type { Spent } from '../../processors/quota/index.js';
 import { type CallSummary, type Decision, newId, projectIdSchema, type Servers, toFault } from '../../schemas/index.js';
-import type { GatewayDeps, Spent } from '../deps.js';
+import type { GatewayDeps } from '../deps.js';
 import { formatTraceparent } from '../middleware/trace.js';
 import type { Call } from '../table.js';
 import { refuseWith } from './errors.js';
@@ -106,7 +107,8 @@ const SPANS = 2;
 
 /** What an ask may use at most, as a reservation. */
 const mostUsed = (
-  { models, prices }: Pick<Servers, 'models' | 'prices'>,
+  models: Servers['models'],
+  prices: Servers['prices'],
   { tier, model }: Wish,
   input: number,
   output: number | undefined,
@@ -135,7 +137,7 @@ export interface Need {
 
 /** What `work` gives, with its budget around it. @throws Fault `insufficient_quota`, what `work` throws */
 export const withBudget = async <T>(
-  { config, spending, logger }: Pick<GatewayDeps, 'config' | 'spending' | 'logger'>,
+  { config, settings, spending, logger }: Pick<GatewayDeps, 'config' | 'settings' | 'spending' | 'logger'>,
   { asker, wish, inputTokens, outputTokens }: Need,
   trail: Trail,
   work: () => Promise<T>,
@@ -149,7 +151,7 @@ export const withBudget = async <T>(
       project,
       ...(user === undefined ? {} : { user }),
       agent: 'chat',
-      ...mostUsed(config, wish, inputTokens, outputTokens),
+      ...mostUsed(config.models, settings.current().prices, wish, inputTokens, outputTokens),
     },
     signal,
   );

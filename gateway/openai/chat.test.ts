@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import pino from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Ask, MODEL_FAULTS } from '../../models/index.js';
+import type { SpendingAnswer, SpendingRequest, Spent } from '../../processors/quota/index.js';
 import { Fault } from '../../schemas/index.js';
-import type { Reservation, SpendingRequest, Spent } from '../deps.js';
 import { openWorld, type World, type WorldOptions } from '../testing/world.js';
 import { completionSchema } from './chat-answer.js';
 import { openAiErrorSchema } from './errors.js';
@@ -363,10 +363,17 @@ describe('a budget', () => {
     version: 1,
     models: [{ ...SCRIPTED, price_input_per_mtok: 1, price_output_per_mtok: 2, max_output_tokens: 100, timeout_ms: 5_000 }],
   };
-  const ledger = (answer?: Reservation) => {
+  const BLOCKED = {
+    subject: { kind: 'project', id: 'default' },
+    limit: 'tokens_per_day',
+    asked: 100,
+    used: 1_000,
+    allowed: 1_000,
+  } as const;
+  const ledger = (answer?: SpendingAnswer) => {
     const reserved: SpendingRequest[] = [];
     const settled: Spent[] = [];
-    const reserve = async (request: SpendingRequest): Promise<Reservation> => {
+    const reserve = async (request: SpendingRequest): Promise<SpendingAnswer> => {
       reserved.push(request);
       return answer ?? { ok: true, settle: async (used) => void settled.push(used) };
     };
@@ -412,7 +419,12 @@ describe('a budget', () => {
   });
 
   it('that is used up is 429, and no model is asked', async () => {
-    const { spending } = ledger({ ok: false, message: 'project "default" has used its 1,000 tokens of today', retryAfterMs: 60_000 });
+    const { spending } = ledger({
+      ok: false,
+      blocked: BLOCKED,
+      message: 'project "default" has used its 1,000 tokens of today',
+      retryAfterMs: 60_000,
+    });
     await open({ config: priced, spending, models: modelsThat(() => Promise.reject(new Error('asked'))) });
     for (const stream of [false, true]) {
       const response = await chat({ stream });
