@@ -1,5 +1,6 @@
 // What is asked of history over HTTP, and what is answered: provenance, lineage, SQL, statistics. Executions and artifacts are those of deploy/clickhouse.
 import { z } from 'zod';
+import { callSummarySchema, decisionSchema } from './model-choice.js';
 
 export const EXECUTION_STATUSES = ['accepted', 'rejected', 'failed', 'timed_out', 'cancelled'] as const;
 export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number];
@@ -70,6 +71,10 @@ export const provenanceSchema = z.object({
   total_ms: z.number().nullable(),
   /** USD, of all model calls for it; null where no call, or no price, is known. */
   cost_usd: z.number().nullable(),
+  /** Why this model: every candidate, what was known of it, its points. Null where no model was to be chosen. */
+  decision: decisionSchema.nullable(),
+  /** Every call on the way, those that failed included. */
+  calls: z.array(callSummarySchema),
   confidence: z.number().nullable(),
   /** Null where there was nothing to check. */
   verification: z

@@ -150,6 +150,43 @@ describe('a record', () => {
     error: null,
     artifacts: [{ artifact_id: 'a1', path: 'src/add.py', type: 'python', sha256: 'cd'.repeat(32), bytes: 42, taint: 'tainted' }],
     consumed: [{ artifact_id: 'a0', task_id: 't0', path: null }],
+    decision: {
+      chosen: 'b',
+      reason: 'rule',
+      rules: ['gpu-busy'],
+      candidates: [
+        {
+          id: 'a',
+          verdict: 'avoided',
+          tier_distance: 0,
+          preference: 10,
+          features: { load: 1 },
+          score: 30,
+          parts: { preference: 10, load: 20 },
+        },
+        {
+          id: 'b',
+          verdict: 'chosen',
+          tier_distance: 0,
+          preference: 50,
+          features: { load: 0 },
+          score: 50.004,
+          parts: { preference: 50, load: 0.004 },
+        },
+      ],
+    },
+    calls: [
+      {
+        model: 'a',
+        provider: 'ollama',
+        outcome: 'error',
+        error_type: 'model_unreachable',
+        input_tokens: 0,
+        output_tokens: 0,
+        duration_ms: 4,
+      },
+      { model: 'b', provider: 'openai', outcome: 'ok', hedge: true, input_tokens: 9, output_tokens: 3, duration_ms: 812 },
+    ],
     trace_id: null,
     correlation_id: 'c',
     event: { id: 'e1', topic: 'dats.lifecycle', partition: 2, offset: 18 },
@@ -159,11 +196,13 @@ describe('a record', () => {
     const lines = provenanceLines(record);
     expect(lines).toContain('status     rejected, tainted');
     expect(lines).toContain('started    2026-11-21T10:00:00.100Z (waited 100ms)');
+    expect(lines).toContain('chosen     b (rule: gpu-busy) among a avoided 30, b chosen 50');
+    expect(lines).toContain('calls      a model_unreachable after 4ms; then b ok after 812ms (beside a slow one)');
     expect(lines).toContain('tokens     100 in, 50 out, 0.0025 USD');
     expect(lines).toContain('  because  add(1, 2) gave 4');
     expect(lines).toContain('  a1  src/add.py  python, 42 B, sha256 cdcdcdcdcdcd  TAINTED');
     expect(lines).toContain('  a0  (not recorded here)  of task t0');
-    expect(lines.join('\n')).not.toMatch(/trace|error|confidence|null|undefined/);
+    expect(lines.join('\n')).not.toMatch(/trace|error {2}|confidence|null|undefined/);
     expect(provenanceLines({ ...record, cost_usd: null }).join('\n')).toContain('cost not known');
   });
 

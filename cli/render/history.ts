@@ -82,6 +82,20 @@ const verificationLines = ({ verification }: Provenance): readonly string[] => {
 };
 
 /** A record: one fact a line. */
+const points = (score: number): string => String(Math.round(score * 100) / 100);
+
+/** Who was chosen and why, and what became of the others; null where nothing is recorded of it. */
+const choiceLine = ({ decision }: Provenance): string | null => {
+  if (decision === null) return null;
+  const { chosen, reason, rules = [], candidates } = decision;
+  const by = rules.length === 0 ? reason : `${reason}: ${rules.join(', ')}`;
+  const others = candidates.map(({ id, verdict, score }) => `${oneLine(id)} ${verdict.replaceAll('_', ' ')} ${points(score)}`);
+  return `${chosen === undefined ? 'nobody' : oneLine(chosen)} (${by}) among ${others.join(', ')}`;
+};
+
+const callText = ({ model, outcome, error_type, hedge, duration_ms }: Provenance['calls'][number]): string =>
+  `${oneLine(model)} ${error_type ?? outcome} after ${ms(duration_ms)}${hedge === true ? ' (beside a slow one)' : ''}`;
+
 export const provenanceLines = (record: Provenance, colours: Colours = plain): readonly string[] => {
   const { model, taint, error } = record;
   const made =
@@ -96,6 +110,8 @@ export const provenanceLines = (record: Provenance, colours: Colours = plain): r
     ['error', error === null ? null : `${error.code}: ${clip(oneLine(error.message), 200)}`],
     ['route', record.tier === null ? null : `${record.mode} ${record.domain} -> tier ${record.tier}`],
     ['model', made],
+    ['chosen', choiceLine(record)],
+    ['calls', record.calls.length === 0 ? null : record.calls.map(callText).join('; then ')],
     [
       'prompt',
       record.prompt_version === null

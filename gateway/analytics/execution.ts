@@ -2,6 +2,7 @@
 import { EXECUTION_STATUSES, type Execution, type ExecutionStatus, type Provenance, type Taint } from '../../schemas/index.js';
 import type { Row } from '../../streams/index.js';
 import { between, numberOf, numberOrNull, numbersOf, positiveOrNull, textOf, textOrNull, textsOf, timeOrNull } from './cells.js';
+import type { Choice } from './choice.js';
 import { worstOf } from './taint.js';
 
 /** Columns of an execution in a list. */
@@ -47,6 +48,7 @@ export interface RecordContext {
   readonly paths: ReadonlyMap<string, string>;
   /** USD; null where it is not known. */
   readonly costUsd: number | null;
+  readonly choice: Choice;
 }
 
 const verificationOf = (row: Row): Provenance['verification'] =>
@@ -76,7 +78,7 @@ const artifactsOf = (row: Row, taints: ReadonlyMap<string, Taint>): Provenance['
 };
 
 /** The whole record. */
-export const recordOf = (row: Row, { taints, paths, costUsd }: RecordContext): Provenance => {
+export const recordOf = (row: Row, { taints, paths, costUsd, choice }: RecordContext): Provenance => {
   const ready = timeOrNull(row.ready_at);
   const started = timeOrNull(row.started_at);
   const tasks = textsOf(row.consumed_tasks);
@@ -95,6 +97,8 @@ export const recordOf = (row: Row, { taints, paths, costUsd }: RecordContext): P
     queue_ms: between(ready, started),
     total_ms: between(ready, textOf(row.time)),
     cost_usd: costUsd,
+    decision: choice.decision,
+    calls: [...choice.calls],
     confidence: numberOrNull(row.confidence),
     verification: verificationOf(row),
     error: code === '' ? null : { code, message: textOf(row.error_message) },

@@ -126,6 +126,8 @@ describe('a record', () => {
       input_tokens: 100,
       output_tokens: 50,
       cost_usd: 0.003,
+      decision: null,
+      calls: [],
       confidence: 0.75,
       score: 0.9,
       verification: { profile: 'tests', score: 0.9, passed: ['syntax:python'], failed: [], reasons: [] },

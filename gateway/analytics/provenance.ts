@@ -4,6 +4,7 @@ import type { Analytics, Row } from '../../streams/index.js';
 import { refuse } from '../problem.js';
 import type { Sources } from '../reads.js';
 import { numberOf, textsOf } from './cells.js';
+import { choiceOf } from './choice.js';
 import { RECORD_COLUMNS, recordOf } from './execution.js';
 import { type Found, resolve } from './resolve.js';
 import { textList, timeText } from './sql-text.js';
@@ -52,10 +53,11 @@ export const provenanceOf = async (analytics: Analytics, sources: Sources, id: s
       'provenance_pending',
       `"${id}" is of attempt ${found.attempt} of task "${found.task_id}", which has no verdict yet; try again when it has`,
     );
-  const [taints, paths, costUsd] = await Promise.all([
+  const [taints, paths, costUsd, choice] = await Promise.all([
     taintsOf(analytics, textsOf(row.artifact_ids)),
     pathsOf(analytics, textsOf(row.consumed_ids)),
     costOf(analytics, found),
+    choiceOf(analytics, sources, found),
   ]);
-  return recordOf(row, { taints, paths, costUsd });
+  return recordOf(row, { taints, paths, costUsd, choice });
 };

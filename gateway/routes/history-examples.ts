@@ -69,6 +69,23 @@ const provenance: Provenance = {
     },
   ],
   consumed: [{ artifact_id: CONSUMED, task_id: '01936b2e-7b00-7d30-9d1c-5f0f3a6f2b10', path: 'README.md' }],
+  decision: {
+    chosen: 'qwen-coder',
+    reason: 'score',
+    config_version: 'c0ffee123456+3',
+    candidates: [
+      {
+        id: 'qwen-coder',
+        verdict: 'chosen',
+        tier_distance: 0,
+        preference: 10,
+        features: { load: 0.25, loaded: true },
+        score: 15,
+        parts: { preference: 10, load: 5, cold: 0 },
+      },
+    ],
+  },
+  calls: [{ model: 'qwen-coder', provider: 'ollama', outcome: 'ok', input_tokens: 812, output_tokens: 240, duration_ms: 5_210 }],
   trace_id: '01936b2e7c1970008000000000000001',
   correlation_id: task.correlation_id,
   event: { id: '01936b2e-7ddc-7000-8000-0000000000aa', topic: 'dats.lifecycle', partition: 2, offset: 18 },
