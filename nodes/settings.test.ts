@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { expect, it } from 'vitest';
 import { openSettings } from '../processors/settings/index.js';
-import { appendChange, BASE, SERVERS, versionOfKey } from '../processors/settings/testing.js';
+import { appendChange, BASE, SERVERS, versionOfKey } from '../processors/settings/testing/index.js';
 import { CONFIG } from '../schemas/index.js';
 import { openMemoryLog } from '../streams/memory/index.js';
 import { isReadyFor, openNodeSettings } from './settings.js';

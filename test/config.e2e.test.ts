@@ -1,7 +1,7 @@
 // Changing settings while whole installations run: how soon every process knows, what is decided under them, and that a change is there once, whoever is killed.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ConfigVersions, type DatsEvent, LIFECYCLE, partitionOf } from '../schemas/index.js';
-import { eventOf } from '../streams/index.js';
+import { eventOf, pause } from '../streams/index.js';
 import { openLmdbStorage } from '../streams/lmdb/index.js';
 import { describeWith } from '../streams/testing/servers.js';
 import { type Api, apiOf, isFinal } from './support/api.js';
@@ -23,8 +23,9 @@ const CHANGES = 9;
 const KNOWN_WITHIN_MS = 1_000;
 const TOLD_WITHIN_MS = 20_000;
 const ENDED_WITHIN_MS = 30_000;
-const KILLS = 10;
-const KILL_STEP_MS = 2;
+const KILLS = 8;
+/** How long a process runs between two looks, in milliseconds. */
+const SLICE_MS = 1;
 const WRITERS = 10;
 const TOLD = { DATS_LOG_LEVEL: 'info' };
 afterEach(tidy);
@@ -34,6 +35,14 @@ interface Running {
   readonly apis: readonly Api[];
 }
 
+/** When each process told that it knows a version. */
+const toldBy = (fleet: Fleet, key: string, version: number): readonly (number | undefined)[] =>
+  fleet
+    .errors()
+    .split(/^--- /m)
+    .slice(1)
+    .map((errors) => toldAt(errors, key, version));
+
 /** How long after the request each change was known to the last process. */
 const delaysOf = async ({ fleet, apis }: Running): Promise<readonly number[]> => {
   const delays: number[] = [];
@@ -42,11 +51,7 @@ const delaysOf = async ({ fleet, apis }: Running): Promise<readonly number[]> =>
     const answer = await change(apis[version % apis.length]!, 'scheduling', schedulingOf(version), `"${version - 1}"`);
     expect([answer.status, answer.body.version]).toEqual([200, version]);
     const last = await eventually(`version ${version} at every process`, TOLD_WITHIN_MS, () => {
-      const times = fleet
-        .errors()
-        .split(/^--- /m)
-        .slice(1)
-        .map((errors) => toldAt(errors, 'scheduling', version));
+      const times = toldBy(fleet, 'scheduling', version);
       return times.every((time) => time !== undefined) && Math.max(...(times as number[]));
     });
     delays.push(last - asked);
@@ -98,6 +103,16 @@ const decidedUnder = async ({ apis }: Running, eventsOf: (project: string) => Pr
   expect(prompts).toEqual([`generate@1.${body.version}`, `generate@1.${body.version}`]);
 };
 
+/** Lets the first gateway go on for an instant at a time until another process knows the version: it is likely frozen before it can answer. */
+const untilWritten = (fleet: Fleet, version: number): Promise<unknown> =>
+  eventually('a change that is written', TOLD_WITHIN_MS, () => {
+    if (toldBy(fleet, 'flags', version)[1] !== undefined) return true;
+    fleet.thaw(0);
+    for (const end = performance.now() + SLICE_MS; performance.now() < end; );
+    fleet.freeze(0);
+    return false;
+  });
+
 /** A change is sent to a gateway that is killed at some moment around it; then it is sent again, elsewhere. */
 const onceWhoeverIsKilled = async ({ fleet, apis }: Running): Promise<void> => {
   const [victim, other] = apis;
@@ -108,8 +123,8 @@ const onceWhoeverIsKilled = async ({ fleet, apis }: Running): Promise<void> => {
     expect((await change(victim!, 'access', { allow: [`model-${kill}`] }, '*')).status).toBe(200);
     const value = { hedging: kill % 2 === 0, openai_endpoint: true };
     const answer = change(victim!, 'flags', value, `"${before}"`).catch(() => undefined);
-    // At the request, in the middle of the append, after it: from nothing to a few milliseconds.
-    await new Promise((resolve) => setTimeout(resolve, kill * KILL_STEP_MS));
+    if (kill % 2 === 0) await pause(kill);
+    else await untilWritten(fleet, before + 1);
     await fleet.crash(0);
     const isUnanswered = (await answer) === undefined;
     const again = await eventually('an answer of the other gateway', ENDED_WITHIN_MS, async () => {
@@ -124,6 +139,7 @@ const onceWhoeverIsKilled = async ({ fleet, apis }: Running): Promise<void> => {
   const { versions } = (await other!.ask<ConfigVersions>('GET', '/api/v1/config/flags/versions')).body;
   expect(versions.map(({ version }) => version)).toEqual(versions.map((_, i) => versions.length - 1 - i));
   expect(versions).toHaveLength(KILLS + 1);
+  expect(seen.written).toBeGreaterThan(0);
   console.info(`${KILLS} kills: ${seen.unanswered} before the answer, ${seen.written} of them when the change was written already`);
 };
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { EventOf } from '../../schemas/index.js';
 import { baseValue, changesIn, effectiveOf, holdingVersion } from './effective.js';
 import { newFold, take, versionOf } from './fold.js';
-import { BASE, changeEvent, SERVERS, versionOfKey } from './testing.js';
+import { BASE, changeEvent, SERVERS, versionOfKey } from './testing/index.js';
 
 const foldOf = (events: readonly EventOf<'dats.config.changed'>[]) => {
   const fold = newFold();

@@ -3,7 +3,7 @@ import { CONFIG, CONFIG_LOG_KEY, Fault } from '../../schemas/index.js';
 import type { Log } from '../../streams/index.js';
 import { MemoryStore, openMemoryLog } from '../../streams/memory/index.js';
 import { openSettings, outcomeOf, type Settings } from './settings.js';
-import { appendChange, BASE, SERVERS, versionOfKey } from './testing.js';
+import { appendChange, BASE, SERVERS, versionOfKey } from './testing/index.js';
 
 const never = new AbortController().signal;
 const scheduling = (max: number) => ({ ...SERVERS.scheduling, max_running_per_project: max });

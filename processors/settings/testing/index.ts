@@ -8,9 +8,9 @@ import {
   newId,
   type Servers,
   serversSchema,
-} from '../../schemas/index.js';
-import { type Log, outgoing } from '../../streams/index.js';
-import type { Base } from './effective.js';
+} from '../../../schemas/index.js';
+import { type Log, outgoing } from '../../../streams/index.js';
+import type { Base } from '../effective.js';
 
 export const changeEvent = (data: ConfigChanged, id: string = newId()): EventOf<'dats.config.changed'> => ({
   specversion: '1.0',
