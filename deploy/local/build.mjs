@@ -1,6 +1,6 @@
 // Builds a program once a machine: its commands run one after another into one log, which stays beside the cache when they fail.
 //
-// B1. A build that ends before its last command leaves nothing in the cache (F1), and none of its commands goes on when whoever started it is gone.
+// B1. A build that ends before its last command leaves nothing that is taken for one (F1), and none of its commands goes on when whoever started it is gone.
 // B2. Building takes minutes: it is said when it begins, every half minute, and when it is done. On standard error: standard output belongs to answers.
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';

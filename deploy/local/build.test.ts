@@ -61,7 +61,9 @@ describe('what is built', () => {
   });
 
   it('leaves nothing but its log where a command fails, and the error names it and shows its end', async () => {
-    const commandsIn = async (folder: string) => [shell('echo half > half; echo "x.cpp:1: error: no such thing" >&2; exit 3', folder)];
+    const commandsIn = async (folder: string) => [
+      shell('echo half > half; echo "x.cpp:1: error: no such thing" >&2; seq 100; exit 3', folder),
+    ];
     await expect(built({ cache, name: 'thing-1', what: 'thing', say: quiet, commandsIn })).rejects.toMatchObject({
       code: 'build_failed',
       message: expect.stringMatching(

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 const COMPLAINTS = 6;
 const LAST_LINES = 6;
 const LINE_CHARACTERS = 300;
-const COMPLAINT = /\b(ERROR|FATAL)\b|^Caused by: |^Exception in thread|^Error: /;
+const COMPLAINT = /\b(ERROR|FATAL)\b|^Caused by: |^Exception in thread|^Error: |: (fatal )?error: |^CMake Error/;
 
 /** Where the logs end now: what a failed start says of itself comes after. */
 export const endsOf = (files) => new Map(files.map((file) => [file, statSync(file, { throwIfNoEntry: false })?.size ?? 0]));

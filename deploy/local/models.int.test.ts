@@ -8,6 +8,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { describeWith } from '../../streams/testing/servers.js';
 import { freePort, type LocalModelServer, startLlama, startOllama } from './index.mjs';
 import { cacheDir } from './settings.mjs';
+import { sha256Of, tinyModel } from './tiny-model.mjs';
 
 const SCRIPT = fileURLToPath(new URL('./servers.mjs', import.meta.url));
 const QUESTION = { role: 'user', content: 'Write add(a, b) in Python' };
@@ -123,6 +124,28 @@ describeWith(['ollama', 'llama'], 'a model server', () => {
         await server.close();
       }
     });
+  });
+
+  it('of Ollama that has an older model of that name gets the one of today when it starts, and only then', async () => {
+    const ollama = await startOllama();
+    const model = { model: ollama.model };
+    const made = async () => (await jsonOf<{ modified_at: string }>(await posted(`${ollama.url}/api/show`, model))).modified_at;
+    try {
+      const first = await made();
+      await ollama.start();
+      expect(await made()).toBe(first);
+      const other = tinyModel(1);
+      expect((await fetch(`${ollama.url}/api/blobs/sha256:${sha256Of(other)}`, { method: 'POST', body: new Uint8Array(other) })).ok).toBe(
+        true,
+      );
+      const files = { 'tiny.gguf': `sha256:${sha256Of(other)}` };
+      expect((await posted(`${ollama.url}/api/create`, { ...model, files, stream: false })).ok).toBe(true);
+      await ollama.start();
+      const { modelfile } = await jsonOf<{ modelfile: string }>(await posted(`${ollama.url}/api/show`, model));
+      expect(modelfile).toContain(sha256Of(tinyModel()));
+    } finally {
+      await ollama.close();
+    }
   });
 
   it('that was killed by somebody else leaves nothing behind that is in the way of its next start', async () => {
