@@ -6,7 +6,7 @@ import { manualClock } from './testing/manual-clock.js';
 const LIMITS = { threshold: 3, cool_down_ms: 100, longest_cool_down_ms: 400 };
 const open = () => {
   const clock = manualClock(1_000);
-  return { clock, breaker: openBreaker(clock, LIMITS) };
+  return { clock, breaker: openBreaker(clock, LIMITS, () => 0) };
 };
 const fail = (breaker: Breaker, times: number): void => {
   for (let i = 0; i < times; i++) breaker.settle(breaker.begin()!, 'failed');
@@ -46,6 +46,19 @@ describe('a breaker', () => {
       expect(breaker.readyInMs()).toBe(coolDown);
       clock.advance(coolDown);
       fail(breaker, 1);
+    }
+  });
+
+  it('cools down longer than said by chance, and never shorter', () => {
+    for (const [random, coolDown] of [
+      [0, 100],
+      [0.5, 112.5],
+      [1, 125],
+    ] as const) {
+      const clock = manualClock();
+      const breaker = openBreaker(clock, LIMITS, () => random);
+      fail(breaker, 3);
+      expect(breaker.readyInMs()).toBe(coolDown);
     }
   });
 

@@ -5,6 +5,7 @@
 //
 // B1. Half open, at most one call runs. B2. What began before the state changed says nothing about the state after it.
 // B3. A model that asked to wait (429) is left alone until then, whatever its state.
+// B4. A cool-down is never shorter than said, and up to JITTER of it longer: processes that saw the same failure do not come back in one moment.
 import type { Clock } from './clock.js';
 
 export interface BreakerLimits {
@@ -16,6 +17,9 @@ export interface BreakerLimits {
 }
 
 export const BREAKER_LIMITS: BreakerLimits = { threshold: 3, cool_down_ms: 2_000, longest_cool_down_ms: 60_000 };
+
+/** So much longer, at most, are waits that several processes may have begun at the same moment. */
+export const JITTER = 0.25;
 
 /** Proof that a call may be made; given back with its outcome. */
 export type Pass = number;
@@ -37,7 +41,12 @@ export interface Breaker {
   reset(): void;
 }
 
-export const openBreaker = (clock: Pick<Clock, 'now'>, limits: BreakerLimits = BREAKER_LIMITS): Breaker => {
+/** @param random in [0, 1) */
+export const openBreaker = (
+  clock: Pick<Clock, 'now'>,
+  limits: BreakerLimits = BREAKER_LIMITS,
+  random: () => number = Math.random,
+): Breaker => {
   let state: Breaker['state'] = 'closed';
   let epoch = 0;
   let failures = 0;
@@ -55,7 +64,7 @@ export const openBreaker = (clock: Pick<Clock, 'now'>, limits: BreakerLimits = B
     coolDown = limits.cool_down_ms;
   };
   const open = (): void => {
-    openUntil = clock.now() + coolDown;
+    openUntil = clock.now() + coolDown * (1 + JITTER * random());
     coolDown = Math.min(coolDown * 2, limits.longest_cool_down_ms);
     become('open');
   };

@@ -14,7 +14,12 @@ describe('model faults', () => {
     [400, undefined, 'model_rejected'],
     [401, 'invalid_api_key', 'model_rejected'],
     [400, 'content_filter', 'model_refused'],
-    [400, 'context_length_exceeded', 'model_rejected'],
+    [400, 'context_length_exceeded', 'model_context'],
+    [400, 'exceed_context_size_error', 'model_context'],
+    [413, undefined, 'model_context'],
+    [307, undefined, 'model_unreachable'],
+    [407, undefined, 'model_unreachable'],
+    [402, undefined, 'model_overloaded'],
     [400, 'model_not_found', 'model_missing'],
   ] as const)('come from status %s and code %s as %s', (status, code, fault) => {
     expect(codeOfStatus(status, code)).toBe(fault);
@@ -22,7 +27,7 @@ describe('model faults', () => {
 
   it('are terminal exactly where no other try helps', () => {
     const terminal = MODEL_FAULTS.filter((code) => modelFault('m', code).kind === 'terminal');
-    expect(terminal).toEqual(['model_rejected', 'model_missing']);
+    expect(terminal).toEqual(['model_rejected', 'model_missing', 'model_not_allowed', 'call_limit', 'budget_exceeded']);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 // What can go wrong with a model, as Faults: one place for their kinds and for the words. By status and code, never by message text.
-// No prompt, answer, key or server text is taken over (M3); foreign errors are causes only where they come from the network layer.
+// No prompt, answer, key or server text is taken over, and no foreign error is a cause (M3).
 import { Fault } from '../schemas/index.js';
 import type { ModelFaultCode } from './runner.js';
 
@@ -33,22 +33,23 @@ const WORDS: Readonly<Record<ModelFaultCode, string>> = {
 export interface ModelFaultDetail {
   /** Short and safe: a status, a code, a duration. */
   readonly detail?: string;
-  readonly cause?: unknown;
   readonly retryAfterMs?: number;
 }
 
-export const modelFault = (model: string, code: ModelFaultCode, { detail, cause, retryAfterMs }: ModelFaultDetail = {}): Fault =>
+export const modelFault = (model: string, code: ModelFaultCode, { detail, retryAfterMs }: ModelFaultDetail = {}): Fault =>
   new Fault(
     TERMINAL.has(code) ? 'terminal' : 'retryable',
     code,
     `model ${model}: ${detail === undefined ? '' : `${detail}: `}${WORDS[code]}`,
-    { ...(cause === undefined ? {} : { cause }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    retryAfterMs === undefined ? {} : { retryAfterMs },
   );
 
 /** Codes that servers give in an error body, where the status alone says too little. */
 const BY_ERROR_CODE: Readonly<Record<string, ModelFaultCode>> = {
   content_filter: 'model_refused',
   content_policy_violation: 'model_refused',
+  context_length_exceeded: 'model_context',
+  exceed_context_size_error: 'model_context', // llama.cpp
   model_not_found: 'model_missing',
   rate_limit_exceeded: 'model_overloaded',
   insufficient_quota: 'model_overloaded',
@@ -56,19 +57,42 @@ const BY_ERROR_CODE: Readonly<Record<string, ModelFaultCode>> = {
   server_error: 'model_error',
 };
 
-/** 529 is Anthropic's "overloaded". */
+/** 402: the account is empty, which is mended as a quota is. 407 and 511: a proxy on the way. 529 is Anthropic's "overloaded". */
 const BY_STATUS: Readonly<Record<number, ModelFaultCode>> = {
+  402: 'model_overloaded',
   404: 'model_missing',
+  407: 'model_unreachable',
   408: 'model_timeout',
+  413: 'model_context',
   429: 'model_overloaded',
   503: 'model_overloaded',
+  511: 'model_unreachable',
   529: 'model_overloaded',
 };
+
+const isRedirect = (status: number): boolean => status >= 300 && status < 400;
 
 export const codeOfStatus = (status: number, errorCode?: string): ModelFaultCode =>
   (errorCode === undefined ? undefined : BY_ERROR_CODE[errorCode]) ??
   BY_STATUS[status] ??
-  (status >= 500 ? 'model_error' : 'model_rejected');
+  (status >= 500 ? 'model_error' : isRedirect(status) ? 'model_unreachable' : 'model_rejected');
+
+const KEY_REFUSED = 'the key was refused; check the variable that api_key_env names';
+const PROXY = 'a proxy on the way wants a login; sign in there, or go around it';
+const ON_STATUS: Readonly<Record<number, string>> = {
+  401: KEY_REFUSED,
+  402: 'the account has nothing left',
+  403: KEY_REFUSED,
+  407: PROXY,
+  413: 'the request is too large',
+  511: PROXY,
+};
+
+/** What a status says, where there is more to it than its number. A redirect is not followed: it may lead a key and a prompt to somebody else. */
+export const detailOfStatus = (status: number): string => {
+  const words = isRedirect(status) ? 'it leads elsewhere; write the address where it leads in base_url' : ON_STATUS[status];
+  return words === undefined ? `HTTP ${status}` : `HTTP ${status}: ${words}`;
+};
 
 /** `Retry-After` (seconds or an HTTP date) or `retry-after-ms`, as milliseconds from `nowMs` (epoch); undefined where neither is legible. */
 export const retryAfterMsOf = (headers: Headers, nowMs: number): number | undefined => {

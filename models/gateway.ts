@@ -80,6 +80,10 @@ export interface ModelStatus {
   readonly running: number;
   /** Calls that wait for a free slot. */
   readonly queued?: number;
+  /** What it is sent stays in the building. */
+  readonly local?: boolean;
+  /** `open`: it failed in a row and is left alone; `half_open`: one call finds out. */
+  readonly breaker?: 'closed' | 'open' | 'half_open';
   /** What a choice would be made from now. */
   readonly features?: Features;
   /** Where it is not asked for a while (it failed in a row, or asked to wait): milliseconds until it is again. */

@@ -4,11 +4,11 @@ import { systemClock } from './clock.js';
 import { LARGEST_ANSWER_BYTES, openHttpCall } from './http-call.js';
 import { openOllamaServer } from './testing/ollama-server.js';
 
+const LIMITS = { idle_timeout_ms: 10_000, timeout_ms: 10_000 };
+const ACCEPTS = ['application/json'];
+
 const callWith = (fetch: typeof globalThis.fetch) =>
-  openHttpCall(
-    { model: 'm', limits: { idle_timeout_ms: 10_000, timeout_ms: 10_000 }, clock: systemClock, fetch },
-    new AbortController().signal,
-  );
+  openHttpCall({ model: 'm', limits: LIMITS, clock: systemClock, accepts: ACCEPTS, fetch }, new AbortController().signal);
 
 const faultOf = async (fetch: typeof globalThis.fetch, url = 'http://127.0.0.1/'): Promise<Fault> => {
   const call = callWith(fetch);
@@ -30,7 +30,7 @@ describe('a call over HTTP', () => {
       seen.push(new Headers(init?.headers));
       return new Response('{}');
     };
-    const options = { model: 'm', limits: { idle_timeout_ms: 10_000, timeout_ms: 10_000 }, clock: systemClock, fetch };
+    const options = { model: 'm', limits: LIMITS, clock: systemClock, accepts: ACCEPTS, fetch };
     for (const call of [openHttpCall({ ...options, traceparent }, new AbortController().signal), callWith(fetch)]) {
       await (await call.fetch('http://127.0.0.1/', { headers: { authorization: 'Bearer key' } })).arrayBuffer();
       call.close();
@@ -64,6 +64,6 @@ describe('a call over HTTP', () => {
   it('names the network error by its code', async () => {
     const gone = await openOllamaServer();
     await gone.close();
-    expect((await faultOf(fetch, gone.url)).message).toMatch(/^model m: [A-Z_]+: no connection/);
+    expect((await faultOf(fetch, gone.url)).message).toMatch(/^model m: ECONNREFUSED: nobody listens there; .*: no connection/);
   });
 });

@@ -4,10 +4,12 @@
 // H2. A status that is not 2xx becomes its Fault here, before the package sees (and might print) the body.
 // H3. The first failure is kept: whatever a package makes of it, `explain` says what really happened.
 // H4. `close` ends the connection if the answer was not read to its end.
+// H5. An answer of a type that the protocol does not have (a proxy's page, say) is garbage, named by its type.
 import { Fault } from '../schemas/index.js';
 import type { Clock } from './clock.js';
 import { type Limits, openDeadline } from './deadline.js';
-import { codeOfStatus, modelFault, retryAfterMsOf } from './faults.js';
+import { codeOfStatus, detailOfStatus, modelFault, retryAfterMsOf } from './faults.js';
+import { networkFault } from './network.js';
 
 /** More than this in one answer is no answer. */
 export const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -17,6 +19,8 @@ const ERROR_BODY_BYTES = 64 * 1024;
 export interface HttpCall {
   readonly fetch: typeof fetch;
   readonly signal: AbortSignal;
+  /** The status of an answer that was refused. */
+  readonly refused: number | undefined;
   /** The caller's reason, or the Fault, behind anything thrown during this call. */
   explain(error: unknown): unknown;
   close(): void;
@@ -30,27 +34,11 @@ export interface HttpCallOptions {
   readonly fetch: typeof fetch;
   /** Sent as a header. */
   readonly traceparent?: string;
+  /** Content types of a good answer. */
+  readonly accepts: readonly string[];
   /** Looks at every piece of the body, and may replace it; throws a Fault when it is not what the protocol says. */
   readonly inspect?: (piece: Uint8Array | undefined) => Uint8Array | undefined;
 }
-
-const UNDICI_TIMEOUTS: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_CONNECT_TIMEOUT']);
-
-/** The code of a network error, wherever fetch hid it. */
-const networkCode = (error: unknown): string | undefined => {
-  for (let e: unknown = error, depth = 0; e instanceof Error && depth < 4; e = e.cause, depth++) {
-    const code = (e as { code?: unknown }).code;
-    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code)) return code;
-  }
-  return undefined;
-};
-
-/** An error without a network code is no cause: it is about the request itself, and its message may quote the address with a password. */
-const networkFault = (model: string, error: unknown): Fault => {
-  const code = networkCode(error);
-  if (code === undefined) return modelFault(model, 'model_unreachable', { detail: 'connection failed' });
-  return modelFault(model, UNDICI_TIMEOUTS.has(code) ? 'model_timeout' : 'model_unreachable', { detail: code, cause: error });
-};
 
 const readUpTo = async (body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> => {
   if (body === null) return '';
@@ -67,9 +55,19 @@ const readUpTo = async (body: ReadableStream<Uint8Array> | null, limit: number):
   return Buffer.concat(pieces).toString('utf8');
 };
 
-/** `error.code` or `error.type` of an error body in OpenAI's form; anything else has none. */
+/** Said where nobody thought about it: it may be anything. */
+const TYPES_OF_ANYTHING = ['text/plain', 'application/octet-stream'];
+
+/** The type that is not one of `accepts`, safe to be shown; undefined where the answer may be what it should. */
+const wrongType = (response: Response, accepts: readonly string[]): string | undefined => {
+  const type = response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+  if (!type || accepts.includes(type) || TYPES_OF_ANYTHING.includes(type)) return undefined;
+  return /^[\w.+-]{1,40}\/[\w.+-]{1,40}$/.test(type) ? type : 'an illegible type';
+};
+
+/** `error.code` or `error.type` of an error body in OpenAI's form, where older vLLM has them at the top; anything else has none. */
 export const errorCodeOf = (body: unknown): string | undefined => {
-  const error = typeof body === 'object' && body !== null ? (body as { error?: unknown }).error : undefined;
+  const { error = body } = typeof body === 'object' && body !== null ? (body as { error?: unknown }) : {};
   if (typeof error !== 'object' || error === null) return undefined;
   const { code, type } = error as { code?: unknown; type?: unknown };
   return typeof code === 'string' ? code : typeof type === 'string' ? type : undefined;
@@ -88,6 +86,7 @@ export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): Htt
   const deadline = openDeadline(model, caller, options.limits, clock);
   let failure: unknown;
   let finished = false;
+  let refused: number | undefined;
 
   // What the network did has passed through `failed`; anything else a package throws is about a body it could not make sense of. That
   // error is no cause: its message may quote the body (M3).
@@ -107,10 +106,11 @@ export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): Htt
   };
 
   const refuse = async (response: Response): Promise<never> => {
+    refused = response.status;
     const body = parsed(await readUpTo(response.body, ERROR_BODY_BYTES).catch(() => ''));
     const retryAfterMs = retryAfterMsOf(response.headers, Date.now());
     throw modelFault(model, codeOfStatus(response.status, errorCodeOf(body)), {
-      detail: `HTTP ${response.status}`,
+      detail: detailOfStatus(response.status),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
   };
@@ -152,12 +152,17 @@ export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): Htt
 
   return {
     signal: deadline.signal,
+    get refused() {
+      return refused;
+    },
     explain,
     fetch: async (input, init) => {
       try {
-        const response = await options.fetch(input, { ...init, ...traced(init), signal: deadline.signal });
+        const response = await options.fetch(input, { ...init, ...traced(init), signal: deadline.signal, redirect: 'manual' });
         deadline.touch();
         if (!response.ok) return await refuse(response);
+        const wrong = wrongType(response, options.accepts);
+        if (wrong !== undefined) throw modelFault(model, 'model_garbage', { detail: `answered with ${wrong}, not ${options.accepts[0]}` });
         if (response.body === null) {
           finished = true;
           return response;

@@ -1,29 +1,25 @@
 // One call to one model, from the request to the answer, and the telemetry record it leaves.
 //
 // K1. Every call that was made leaves exactly one record, however it ended, before its outcome is seen by the caller.
-// K2. A record holds sizes and codes, never text.
-import { type Decision, type Fault, isFault, type ModelCall, type ModelConfig } from '../schemas/index.js';
-import { costOf, type Price, promptTokensOf, tokensOf } from './accounting.js';
-import type { Clock } from './clock.js';
+import type { Decision, ModelConfig } from '../schemas/index.js';
+import { costOf, promptTokensOf, tokensOf } from './accounting.js';
+import { type CallDeps, type End, errorTypeOf, outcomeOf, recordCall, type Tokens } from './call-record.js';
 import { modelFault } from './faults.js';
 import type { Answer, Ask } from './gateway.js';
-import type { GenerateChunk, GenerateRequest, ModelRunner } from './runner.js';
+import type { GenerateChunk, GenerateRequest, ToolCallChunk } from './runner.js';
+import { collectToolCalls, type ToolCalls } from './tool-calls.js';
 
-export interface ModelCallDeps {
-  readonly config: ModelConfig;
-  readonly runner: ModelRunner;
-  /** Undefined where nobody says what it costs. */
-  readonly price: Price | undefined;
-  readonly clock: Clock;
-  readonly node: string;
-  readonly onCall: (call: ModelCall) => void;
-  /** Told of text as it comes, instead of `ask.onText`. */
+export interface ModelCallDeps extends CallDeps {
+  /** The answer is cut to so many tokens. */
+  readonly max_tokens: number;
+  /** Told when the first chunk comes, before anything of it is shown. */
+  readonly onFirst?: (() => void) | undefined;
+  /** Told of text and tool calls as they come, instead of what the ask names. */
   readonly onText?: ((text: string) => void) | undefined;
+  readonly onToolCall?: ((chunk: ToolCallChunk) => void) | undefined;
 }
 
 type Done = Extract<GenerateChunk, { kind: 'done' }>;
-type Tokens = Pick<ModelCall, 'input_tokens' | 'output_tokens'>;
-type End = Pick<ModelCall, 'outcome'> & { readonly [K in 'error_type' | 'finish_reason' | 'response_model']?: string | undefined };
 
 /** Filled field by field below: spreading optional fields costs microseconds in a path that has few to spend. */
 type Filled<T> = { -readonly [K in keyof T]: T[K] };
@@ -36,81 +32,64 @@ const hintsOf = ({ hints, purpose, tier, attempt }: Ask): Record<string, string 
   return own;
 };
 
-const requestOf = (ask: Ask, config: ModelConfig): GenerateRequest => {
-  const request: Filled<GenerateRequest> = {
-    messages: ask.messages,
-    max_tokens: Math.min(ask.max_tokens ?? config.max_output_tokens, config.max_output_tokens),
-    hints: hintsOf(ask),
-  };
+/** How long an answer is asked for, before anything is set aside for it. */
+export const wantedTokens = (ask: Ask, config: ModelConfig): number =>
+  Math.min(ask.max_tokens ?? config.max_output_tokens, config.max_output_tokens);
+
+const requestOf = (ask: Ask, max_tokens: number): GenerateRequest => {
+  const request: Filled<GenerateRequest> = { messages: ask.messages, max_tokens, hints: hintsOf(ask) };
   if (ask.temperature !== undefined) request.temperature = ask.temperature;
   if (ask.seed !== undefined) request.seed = ask.seed;
   if (ask.stop !== undefined) request.stop = ask.stop;
+  if (ask.top_p !== undefined) request.top_p = ask.top_p;
+  if (ask.presence_penalty !== undefined) request.presence_penalty = ask.presence_penalty;
+  if (ask.frequency_penalty !== undefined) request.frequency_penalty = ask.frequency_penalty;
   if (ask.json !== undefined) request.json = ask.json;
+  if (ask.json_schema !== undefined) request.json_schema = ask.json_schema;
+  if (ask.tools !== undefined) request.tools = ask.tools;
+  if (ask.tool_choice !== undefined) request.tool_choice = ask.tool_choice;
   if (ask.traceparent !== undefined) request.traceparent = ask.traceparent;
   return request;
 };
 
-const outcomeOf = (error: unknown, signal: AbortSignal): ModelCall['outcome'] =>
-  signal.aborted ? 'aborted' : isFault(error) && error.code === 'model_timeout' ? 'timeout' : 'error';
-
-const errorTypeOf = (error: unknown, signal: AbortSignal): string =>
-  isFault(error) ? (error as Fault).code : signal.aborted ? 'aborted' : error instanceof Error ? error.name : 'unknown';
-
 /** What was certainly used by a call that did not end: nothing where no chunk came, else what can be estimated. */
-const usedBy = (request: GenerateRequest, text: string): Tokens =>
-  text === '' ? { input_tokens: 0, output_tokens: 0 } : { input_tokens: promptTokensOf(request), output_tokens: tokensOf(text.length) };
+const usedBy = (request: GenerateRequest, chars: number): Tokens =>
+  chars === 0 ? { input_tokens: 0, output_tokens: 0 } : { input_tokens: promptTokensOf(request), output_tokens: tokensOf(chars) };
 
-/** @throws what the runner threw, or the signal's reason; `onText` may have been given some text by then. */
-export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decision, signal: AbortSignal): Promise<Answer> => {
-  const { config, runner, price, clock } = deps;
-  const onText = deps.onText ?? ask.onText;
-  const request = requestOf(ask, config);
+/** What came so far. */
+interface Stream {
+  first: number | undefined;
+  text: string;
+  tools: ToolCalls | undefined;
+}
+
+/** @throws what the runner threw, or the signal's reason. */
+const read = async (deps: ModelCallDeps, ask: Ask, request: GenerateRequest, got: Stream, signal: AbortSignal): Promise<Done> => {
+  const { clock, onText = ask.onText, onToolCall = ask.onToolCall, onFirst } = deps;
   const started = clock.now();
-  let first: number | undefined;
-  let text = '';
-
-  const record = (tokens: Tokens, end: End): void => {
-    const call: ModelCall = {
-      operation: 'chat',
-      model: config.id,
-      request_model: config.model ?? config.id,
-      provider: runner.provider,
-      purpose: ask.purpose,
-      node: deps.node,
-      input_tokens: tokens.input_tokens,
-      output_tokens: tokens.output_tokens,
-      duration_ms: clock.now() - started,
-      outcome: end.outcome,
-    };
-    if (price !== undefined) {
-      call.cost_usd = costOf(price, tokens.input_tokens, tokens.output_tokens);
-      call.price_version = price.version;
-    }
-    if (ask.task_id !== undefined) call.task_id = ask.task_id;
-    if (ask.attempt !== undefined) call.attempt = ask.attempt;
-    if (first !== undefined) call.time_to_first_chunk_ms = first;
-    if (end.error_type !== undefined) call.error_type = end.error_type;
-    if (end.finish_reason !== undefined) call.finish_reason = end.finish_reason;
-    if (end.response_model !== undefined) call.response_model = end.response_model;
-    deps.onCall(call);
-  };
-
   let done: Done | undefined;
-  try {
-    for await (const chunk of runner.generate(request, signal)) {
-      first ??= clock.now() - started;
-      if (chunk.kind === 'done') done = chunk;
-      else if (chunk.kind === 'text') {
-        text += chunk.text;
-        onText?.(chunk.text);
-      }
+  for await (const chunk of deps.runner.generate(request, signal)) {
+    if (got.first === undefined) {
+      got.first = clock.now() - started;
+      onFirst?.();
     }
-    if (done === undefined) throw modelFault(config.id, 'model_garbage', { detail: 'the stream ended without its end' });
-  } catch (error) {
-    record(usedBy(request, text), { outcome: outcomeOf(error, signal), error_type: errorTypeOf(error, signal) });
-    throw error;
+    // Another model may have won meanwhile: nothing of this one is shown any more.
+    if (onFirst !== undefined && signal.aborted) throw signal.reason;
+    if (chunk.kind === 'text') {
+      got.text += chunk.text;
+      onText?.(chunk.text);
+    } else if (chunk.kind === 'tool_call') {
+      got.tools ??= collectToolCalls();
+      got.tools.add(chunk);
+      onToolCall?.(chunk);
+    } else done = chunk;
   }
-  record(done, { outcome: 'ok', finish_reason: done.finish_reason, response_model: done.response_model });
+  if (done === undefined) throw modelFault(deps.config.id, 'model_garbage', { detail: 'the stream ended without its end' });
+  return done;
+};
+
+const answerOf = (deps: ModelCallDeps, { first, text, tools }: Stream, done: Done, duration_ms: number, decision: Decision): Answer => {
+  const { config, runner, price } = deps;
   const answer: Filled<Answer> = {
     text,
     model: config.id,
@@ -119,11 +98,44 @@ export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decisio
     finish_reason: done.finish_reason,
     input_tokens: done.input_tokens,
     output_tokens: done.output_tokens,
-    duration_ms: clock.now() - started,
+    duration_ms,
     decision,
   };
+  const calls = tools?.all();
+  if (calls !== undefined) answer.tool_calls = calls;
+  if (done.cached_input_tokens !== undefined) answer.cached_input_tokens = done.cached_input_tokens;
+  if (price !== undefined) answer.cost_usd = costOf(price, done.input_tokens, done.output_tokens);
   if (done.response_model !== undefined) answer.response_model = done.response_model;
   if (done.model_digest !== undefined) answer.model_digest = done.model_digest;
   if (first !== undefined) answer.time_to_first_chunk_ms = first;
   return answer;
+};
+
+/** @throws what the runner threw, or the signal's reason; `onText` may have been given some text by then. */
+export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decision, signal: AbortSignal): Promise<Answer> => {
+  const { clock } = deps;
+  const request = requestOf(ask, deps.max_tokens);
+  const started = clock.now();
+  const got: Stream = { first: undefined, text: '', tools: undefined };
+  let done: Done;
+  try {
+    done = await read(deps, ask, request, got, signal);
+  } catch (error) {
+    recordCall(deps, ask, 'chat', usedBy(request, got.text.length + (got.tools?.chars ?? 0)), {
+      outcome: outcomeOf(error, signal),
+      error_type: errorTypeOf(error, signal),
+      duration_ms: clock.now() - started,
+      time_to_first_chunk_ms: got.first,
+    });
+    throw error;
+  }
+  const duration_ms = clock.now() - started;
+  const end: { -readonly [K in keyof End]: End[K] } = { outcome: 'ok', duration_ms };
+  end.finish_reason = done.finish_reason;
+  end.time_to_first_chunk_ms = got.first;
+  end.response_model = done.response_model;
+  end.cold = done.cold;
+  end.cached_input_tokens = done.cached_input_tokens;
+  recordCall(deps, ask, 'chat', done, end);
+  return answerOf(deps, got, done, duration_ms, decision);
 };

@@ -52,6 +52,7 @@ const gatewayOf = async (models: readonly Config[], options: Partial<ModelGatewa
     env: {},
     node: 'n1',
     clock,
+    random: () => 0,
     onCall: (call, cost) => calls.push({ call, cost }),
     ...options,
   });

@@ -1,34 +1,41 @@
-// The gateway to all models of servers.yaml: chooses, queues, calls, falls back, accounts. What it decides by is in choose.ts and breaker.ts.
-//
-// G1. For one ask each model is called at most once, and MOST_CALLS_PER_ASK in all; retrying later is scheduling's.
-// G2. `model_rejected` is never passed on to another model: the request itself is wrong.
-// G3. When nothing is left the last call's fault is thrown; where none was made, `no_model` says of each model why.
-// G4. An abort ends an ask wherever it stands (probe, queue, stream) with the signal's reason, and is not held against the model.
-import { type CallSummary, type Decision, Fault, isFault, type ModelCall, type ModelConfig, type Prices } from '../schemas/index.js';
-import { costOf, priceOf } from './accounting.js';
-import { type Availability, type Candidate, choose } from './choose.js';
-import { type Clock, systemClock } from './clock.js';
-import type { Answer, Ask, Asking, EmbedAsk, Embeddings, ModelGateway } from './gateway.js';
-import { callModel } from './model-call.js';
+// The gateway to all models of servers.yaml: chooses, queues, calls, falls back, accounts. It holds what outlives an ask; the loop of one is ask-loop.ts,
+// what it decides by is in choose.ts, rules.ts and breaker.ts.
+import { type Decision, Fault, type ModelCall, type ModelConfig, type Prices } from '../schemas/index.js';
+import { promptTokensOf } from './accounting.js';
+import { type LoopDeps, runAsk, type Turn, type Wanted } from './ask-loop.js';
+import { summaryOf } from './call-record.js';
+import { type Asked, candidatesOf, featuresOf, type Sources } from './candidates.js';
+import { choose, type Terms } from './choose.js';
+import { type Clock, systemClock, wait } from './clock.js';
+import { callEmbedding, textTokens } from './embed-call.js';
+import type { Answer, Ask, Asking, EmbedAsk, Embeddings, ModelGateway, ModelStatus } from './gateway.js';
+import { callModel, wantedTokens } from './model-call.js';
 import { type ModelLine, openModelLine } from './model-line.js';
+import { noModel } from './no-model.js';
 import { missingKeyOf, openRunner } from './open-runner.js';
-
-/** Models that are called for one ask before it fails. */
-export const MOST_CALLS_PER_ASK = 4;
-/** How long a model that is overloaded without saying until when is left alone. */
-export const DEFAULT_HOLD_MS = 1_000;
-
-const NO_PRICES: Prices = { version: 'none', models: [] };
+import { carriedOver, defaultPolicy, type ModelPolicy, NO_PRICES, openPolicy, type ReadyPolicy } from './policy.js';
+import { openResidencies, type Residencies } from './residency.js';
+import { heldRules, isKeptAway, nextState, type RuleState } from './rules.js';
 
 export interface GatewayLogger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
 
+/** What a graphics processor of this machine was doing when it was looked at last. */
+export interface GpuReading {
+  /** 0 idle .. 1 busy. */
+  readonly utilisation_ratio?: number | undefined;
+  readonly memory_used_bytes?: number | undefined;
+  readonly memory_total_bytes?: number | undefined;
+}
+
 export interface ModelGatewayOptions {
   readonly models: readonly ModelConfig[];
-  /** What tokens cost where a model's own entry does not say; none: unknown. */
+  /** What tokens cost where a model's own entry does not say; none: unknown. `policy` goes before it. */
   readonly prices?: Prices;
+  /** By what models are chosen, read at every ask; default: no rule, every model allowed, the weights' defaults. */
+  readonly policy?: () => ModelPolicy;
   /** Folder of servers.yaml: script paths are relative to it. */
   readonly baseDir: string;
   /** Where `api_key_env` is looked up. */
@@ -37,193 +44,158 @@ export interface ModelGatewayOptions {
   readonly node: string;
   /** One record per call that was made, with its cost in USD where the model has a price. What it throws is logged, nothing more. */
   readonly onCall: (call: ModelCall, cost: number | undefined) => void;
+  /** A graphics processor by its number, as it was some seconds ago; asked only for models that name one. Must be cheap. */
+  readonly gpu?: (index: number) => GpuReading | undefined;
   readonly clock?: Clock;
+  /** In [0, 1): how much longer than needed waits are, so that processes do not come back in one moment. */
+  readonly random?: () => number;
   readonly fetch?: typeof fetch;
   readonly logger?: GatewayLogger;
+  /** From a model's configuration to who answers; default: the runners of this room. */
+  readonly openRunner?: typeof openRunner;
 }
 
-/** The promise, or the signal's reason, whichever is first. */
-const orAborted = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
-  signal.throwIfAborted();
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort!);
-  }
+const closedFault = (): Fault =>
+  new Fault('retryable', 'no_model', 'the model gateway is closed: the process is stopping; ask again after its restart');
+
+/** An answer to `ask`, with what came of a call that failed in the middle taken back. */
+const answerTo = (
+  ask: Ask,
+  call: (turn: Turn, deps: Pick<Parameters<typeof callModel>[0], 'onText' | 'onToolCall'>) => Promise<Answer>,
+): Wanted<Answer> => {
+  let said = false;
+  const telling = <T>(tell: ((piece: T) => void) | undefined) =>
+    tell &&
+    ((piece: T): void => {
+      said = true;
+      tell(piece);
+    });
+  const told = { onText: telling(ask.onText), onToolCall: telling(ask.onToolCall) };
+  return {
+    asking: ask,
+    prompt_tokens: promptTokensOf(ask),
+    whole_prompt: true,
+    answerTokens: ({ config }) => wantedTokens(ask, config),
+    call: (turn) => {
+      if (said) {
+        said = false;
+        ask.onRestart?.();
+      }
+      return call(turn, told);
+    },
+  };
 };
 
-/** Answers that show a living model which will not answer this ask. */
-const DECLINED: ReadonlySet<string> = new Set(['model_overloaded', 'model_refused']);
-/** Signs that a server or a model is gone: worth a look at once. */
-const GONE: ReadonlySet<string> = new Set(['model_unreachable', 'model_missing']);
-/** What says nothing against the model's availability. */
-const ALIVE: ReadonlySet<string> = new Set(['model_overloaded', 'model_refused', 'model_rejected']);
-
-/** Candidates that waiting brings nothing from. */
-const OUT_OF_QUESTION: ReadonlySet<string> = new Set(['other_domain', 'other_model', 'fallback_not_needed']);
-
-const noModel = (ask: Asking, decision: Decision, lines: ReadonlyMap<string, ModelLine>): Fault => {
-  if (decision.reason === 'unknown_model')
-    return new Fault(
-      'terminal',
-      'model_missing',
-      `no model "${ask.model}" in servers.yaml; it has: ${[...lines.keys()].join(', ') || 'none'}. Correct the id, or add the model`,
-    );
-  const able = decision.candidates.filter(({ verdict }) => !OUT_OF_QUESTION.has(verdict));
-  const states = able.map(({ id, verdict }) => {
-    const health = lines.get(id)?.health;
-    return `${id} is ${verdict}${health?.ok === false && health.detail !== undefined ? ` (${health.detail})` : ''}`;
-  });
-  const what = ask.model === undefined ? `for tier ${ask.tier} and domain ${ask.domain}` : `"${ask.model}"`;
-  const why = states.length === 0 ? 'none in servers.yaml serves this domain; add one' : states.join('; ');
-  const waits = able.map(({ id }) => Math.ceil(lines.get(id)!.readyInMs())).filter((ms) => ms > 0);
-  return new Fault(
-    'retryable',
-    'no_model',
-    `no model can answer ${what} now: ${why}`,
-    waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) },
-  );
-};
-
-const summaryOf = (call: ModelCall): CallSummary => {
-  const { model, provider, outcome, input_tokens, output_tokens, duration_ms } = call;
-  const summary: CallSummary = { model, provider, outcome, input_tokens, output_tokens, duration_ms };
-  if (call.error_type !== undefined) summary.error_type = call.error_type;
-  if (call.hedge !== undefined) summary.hedge = call.hedge;
-  if (call.cost_usd !== undefined) summary.cost_usd = call.cost_usd;
-  return summary;
-};
+interface Opened {
+  readonly lines: ReadonlyMap<string, ModelLine>;
+  readonly options: ModelGatewayOptions;
+  readonly clock: Clock;
+  readonly policy: () => ReadyPolicy;
+  readonly residencies: Residencies;
+}
 
 class OpenedGateway implements ModelGateway {
   readonly #lines: ReadonlyMap<string, ModelLine>;
   readonly #options: ModelGatewayOptions;
   readonly #clock: Clock;
-  #closed = false;
+  readonly #policy: () => ReadyPolicy;
+  readonly #residencies: Residencies;
+  readonly #sources: Sources;
+  readonly #loop: LoopDeps;
+  readonly #closing = new AbortController();
+  #rulesOf: ReadyPolicy | undefined;
+  #ruleState: RuleState = new Map();
 
-  constructor(lines: ReadonlyMap<string, ModelLine>, options: ModelGatewayOptions, clock: Clock) {
+  constructor({ lines, options, clock, policy, residencies }: Opened) {
     this.#lines = lines;
     this.#options = options;
     this.#clock = clock;
+    this.#policy = policy;
+    this.#residencies = residencies;
+    const gpuRatio = (index: number): number | undefined => options.gpu?.(index)?.utilisation_ratio;
+    this.#sources = { lines, residencies, now: () => clock.now(), gpuRatio };
+    this.#loop = {
+      lines,
+      clock,
+      random: options.random ?? Math.random,
+      choose: (asked) => this.#choose(asked),
+      priceOf: (id) => policy().priceOf(id),
+      placeOf: (id) => residencies.of(id),
+      hedges: () => policy().hedging,
+      pause: (ms, signal) => wait(ms, AbortSignal.any([signal, this.#closing.signal]), clock),
+      record: (call, line, asking) => this.#record(call, line, asking),
+      noModel: (asking, decision) => noModel(asking, decision, { lines, isAllowed: policy().isAllowed }),
+    };
   }
 
   async ask(ask: Ask, signal: AbortSignal): Promise<Answer> {
-    signal.throwIfAborted();
-    if (this.#closed)
-      throw new Fault('retryable', 'no_model', 'the model gateway is closed: the process is stopping; ask again after its restart');
-    const tried = new Map<string, Availability>();
-    let calls = 0;
-    let last: Fault | undefined;
-    let said = false;
-    const onText =
-      ask.onText &&
-      ((text: string): void => {
-        said = true;
-        ask.onText?.(text);
-      });
-    while (calls < MOST_CALLS_PER_ASK) {
-      const decision = this.#choose(ask, tried);
-      if (decision.chosen === undefined) throw last ?? noModel(ask, decision, this.#lines);
-      ask.onDecision?.(decision);
-      const line = this.#lines.get(decision.chosen)!;
-      if (line.health === undefined) {
-        await orAborted(line.probe(), signal);
-        continue;
-      }
-      if (!line.slots.tryTake() && !(await line.slots.take(signal))) {
-        tried.set(decision.chosen, 'waiting');
-        continue;
-      }
-      try {
-        const pass = line.availability() === 'down' ? undefined : line.breaker.begin();
-        // It went down, or began to cool, while this ask stood in its queue.
-        if (pass === undefined) {
-          tried.set(decision.chosen, line.availability());
-          continue;
-        }
-        calls += 1;
-        if (said) {
-          said = false;
-          ask.onRestart?.();
-        }
-        return await this.#call(line, pass, ask, onText, decision, signal);
-      } catch (error) {
-        if (signal.aborted) throw signal.reason;
-        if (!isFault(error) || error.code === 'model_rejected') throw error;
-        last = error;
-        tried.set(decision.chosen, DECLINED.has(error.code) ? 'declined' : 'failed');
-      } finally {
-        line.slots.give();
-      }
-    }
-    throw last!;
+    this.#throwIfOver(signal);
+    const { node } = this.#options;
+    return runAsk(
+      this.#loop,
+      answerTo(ask, ({ line: { config, runner }, price, answer_tokens, decision, hedge, signal: own, onFirst, onCall }, told) =>
+        callModel(
+          { config, runner, price, clock: this.#clock, node, hedge, max_tokens: answer_tokens, onFirst, onCall, ...told },
+          ask,
+          decision,
+          own,
+        ),
+      ),
+      signal,
+    );
   }
 
   async embed(ask: EmbedAsk, signal: AbortSignal): Promise<Embeddings> {
-    signal.throwIfAborted();
-    const { chosen, ...decision } = this.#choose(ask, new Map());
-    if (chosen === undefined) throw noModel(ask, decision, this.#lines);
-    const { runner, price } = this.#lines.get(chosen)!;
-    const { vectors, input_tokens } = await runner.embed(ask.texts, signal);
-    const { provider, scripted } = runner;
-    const cost = price && { cost_usd: costOf(price, input_tokens, 0) };
-    return { vectors, model: chosen, provider, scripted, input_tokens, ...cost, decision: { chosen, ...decision } };
+    this.#throwIfOver(signal);
+    const { node } = this.#options;
+    const wanted: Wanted<Embeddings> = {
+      asking: ask,
+      prompt_tokens: textTokens(ask),
+      whole_prompt: false,
+      answerTokens: () => 0,
+      call: ({ line: { config, runner }, price, decision, signal: own, onCall }) =>
+        callEmbedding({ config, runner, price, clock: this.#clock, node, onCall }, ask, decision, own),
+    };
+    return runAsk(this.#loop, wanted, signal);
   }
 
-  async status({ fresh = false }: { readonly fresh?: boolean } = {}) {
-    return Promise.all([...this.#lines.values()].map((line) => line.status(fresh)));
+  async status({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<readonly ModelStatus[]> {
+    const policy = this.#policy();
+    return Promise.all(
+      [...this.#lines.values()].map(async (line) => ({ ...(await line.status(fresh)), features: featuresOf(line, policy, this.#sources) })),
+    );
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(closedFault());
+    this.#residencies.close();
     await Promise.all([...this.#lines.values()].map((line) => line.close()));
   }
 
-  #choose(ask: Asking, tried: ReadonlyMap<string, Availability>): Decision {
-    const candidates: Candidate[] = [];
-    for (const [id, line] of this.#lines) {
-      const { tiers, domains, preference, fallback, concurrency } = line.config;
-      const load = (line.slots.running + line.slots.queued) / concurrency;
-      candidates.push({ id, tiers, domains, preference, fallback, availability: tried.get(id) ?? line.availability(), load });
-    }
-    return choose(candidates, ask);
+  #throwIfOver(signal: AbortSignal): void {
+    signal.throwIfAborted();
+    this.#closing.signal.throwIfAborted();
   }
 
-  async #call(
-    line: ModelLine,
-    pass: number,
-    ask: Ask,
-    onText: ((text: string) => void) | undefined,
-    decision: Decision,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const { config, runner, price, breaker } = line;
-    try {
-      const answer = await callModel(
-        { config, runner, price, clock: this.#clock, node: this.#options.node, onText, onCall: (call) => this.#record(call, ask) },
-        ask,
-        decision,
-        signal,
-      );
-      breaker.settle(pass, 'ok');
-      return answer;
-    } catch (error) {
-      const code = isFault(error) ? error.code : undefined;
-      breaker.settle(pass, signal.aborted || code === undefined ? 'left' : ALIVE.has(code) ? 'ok' : 'failed');
-      if (signal.aborted) throw error;
-      if (code === 'model_overloaded') breaker.hold((isFault(error) ? error.retryAfterMs : undefined) ?? DEFAULT_HOLD_MS);
-      if (code !== undefined && GONE.has(code) && !runner.scripted) void line.probe();
-      throw error;
+  #choose(asked: Asked): Decision {
+    const policy = this.#policy();
+    const candidates = candidatesOf(asked, policy, this.#sources);
+    if (this.#rulesOf !== policy) {
+      this.#ruleState = carriedOver(this.#ruleState, policy.rules);
+      this.#rulesOf = policy;
     }
+    if (policy.watches) this.#ruleState = nextState(policy.rules, this.#ruleState, candidates);
+    const { weights, rules, version } = policy;
+    const terms: { -readonly [K in keyof Terms]: Terms[K] } = { weights, rules: heldRules(rules, this.#ruleState, asked.asking) };
+    if (version !== undefined) terms.config_version = version;
+    return choose(candidates, asked.asking, terms);
   }
 
-  #record(call: ModelCall, ask: Ask): void {
-    ask.onCall?.(summaryOf(call));
+  #record(call: ModelCall, line: ModelLine, asking: Asking): void {
+    const { rules } = this.#policy();
+    line.observe(call, rules.length > 0 && isKeptAway(rules, this.#ruleState, call.model));
+    asking.onCall?.(summaryOf(call));
     try {
       this.#options.onCall(call, call.cost_usd);
     } catch (error) {
@@ -235,27 +207,47 @@ class OpenedGateway implements ModelGateway {
   }
 }
 
+const openLine = async (config: ModelConfig, options: ModelGatewayOptions, clock: Clock): Promise<ModelLine> => {
+  const { logger, env, random } = options;
+  const runner = await (options.openRunner ?? openRunner)(config, { ...options, clock });
+  const missingKey = missingKeyOf(config, env);
+  if (missingKey !== undefined)
+    logger?.warn(
+      { model: config.id, variable: missingKey },
+      'the environment variable with the API key is not set: this model is not asked',
+    );
+  const onHealth = ({ ok, detail }: { ok: boolean; detail?: string }): void =>
+    ok ? logger?.info({ model: config.id }, 'model is up') : logger?.warn({ model: config.id, detail }, 'model is down');
+  return openModelLine(config, runner, {
+    clock,
+    onHealth,
+    ...(random === undefined ? {} : { random }),
+    ...(missingKey === undefined ? {} : { missingKey }),
+  });
+};
+
 /**
- * Opens every model of servers.yaml; nothing is asked or probed yet.
+ * Opens every model of servers.yaml. Nothing is asked or probed yet, except that models with `warm_up` are loaded in the background.
  * @throws Fault `bad_script`, or `bad_configuration` where two models have one id.
  */
 export const openModelGateway = async (options: ModelGatewayOptions): Promise<ModelGateway> => {
-  const { logger, env, prices = NO_PRICES, clock = systemClock } = options;
+  const { logger, prices = NO_PRICES, clock = systemClock } = options;
   const lines = new Map<string, ModelLine>();
   for (const config of options.models) {
     if (lines.has(config.id))
       throw new Fault('fatal', 'bad_configuration', `model id "${config.id}" is used twice in servers.yaml; model ids must be unique`);
-    const runner = await openRunner(config, { ...options, clock });
-    const missingKey = missingKeyOf(config, env);
-    if (missingKey !== undefined)
-      logger?.warn(
-        { model: config.id, variable: missingKey },
-        'the environment variable with the API key is not set: this model is not asked',
-      );
-    const onHealth = ({ ok, detail }: { ok: boolean; detail?: string }): void =>
-      ok ? logger?.info({ model: config.id }, 'model is up') : logger?.warn({ model: config.id, detail }, 'model is down');
-    const price = priceOf(config, runner.provider, prices);
-    lines.set(config.id, openModelLine(config, runner, { clock, price, onHealth, ...(missingKey === undefined ? {} : { missingKey }) }));
+    lines.set(config.id, await openLine(config, options, clock));
   }
-  return new OpenedGateway(lines, options, clock);
+  const all = [...lines.values()];
+  const subjects = all.map(({ config, runner }) => ({ config, provider: runner.provider }));
+  const residents = all.map(({ config, runner, slots }) => ({ config, runner, busy: () => slots.running + slots.queued }));
+  const residencies = openResidencies(residents, {
+    clock,
+    memory: (gpu) => options.gpu?.(gpu),
+    onMoved: (model, what, ms) => logger?.info({ model, ms: Math.round(ms) }, `model was ${what}`),
+    onProblem: (model, err, what) => logger?.warn({ model, err }, `model ${what}`),
+  });
+  residencies.warmUp();
+  const policy = openPolicy(options.policy, defaultPolicy(prices), subjects);
+  return new OpenedGateway({ lines, options, clock, policy, residencies });
 };

@@ -1,12 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openOllama } from './ollama.js';
 import { runnerContract } from './runner.contract.js';
-import type { GenerateChunk } from './runner.js';
+import type { GenerateChunk, GenerateRequest } from './runner.js';
 import { openOllamaServer } from './testing/ollama-server.js';
 import type { WireServer } from './testing/wire-server.js';
 
 const LIMITS = { idle_timeout_ms: 10_000, timeout_ms: 10_000 };
 const { signal } = new AbortController();
+const HI: GenerateRequest = { messages: [{ role: 'user', content: 'hi' }] };
+
+const collected = async (chunks: AsyncIterable<GenerateChunk>): Promise<readonly GenerateChunk[]> => {
+  const all: GenerateChunk[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return all;
+};
 
 runnerContract(
   'ollama',
@@ -15,7 +22,7 @@ runnerContract(
     if (behaviour === 'unreachable') await server.close();
     else server.behaviour = behaviour;
     return {
-      runner: openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 4096, ...limits }),
+      runner: openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 1024, ...limits }),
       stuck: () => server.until(() => server.running() > 0),
       left: () => server.until(() => server.left() > 0 && server.running() === 0),
       close: () => server.close(),
@@ -46,8 +53,111 @@ describe('the Ollama runner', () => {
       model: 'test-model',
       messages: request.messages,
       stream: true,
+      truncate: false,
+      shift: false,
       format: 'json',
       options: { num_ctx: 8192, num_predict: 9, temperature: 0.5, seed: 3, stop: ['X'] },
+    });
+  });
+
+  it('sends tools, calls and their answers, a schema and the rest in the names of the protocol', async () => {
+    const [add, sub] = [
+      { name: 'add', description: 'adds', parameters: { type: 'object', properties: { a: { type: 'integer' } } } },
+      { name: 'sub' },
+    ];
+    const schema = { type: 'object', properties: { ok: { type: 'boolean' } } };
+    const request: GenerateRequest = {
+      messages: [
+        { role: 'user', content: 'hi' },
+        {
+          role: 'assistant',
+          content: '',
+          tool_calls: [
+            { id: 'c1', name: 'add', arguments: '{"a":1}' },
+            { id: 'c2', name: 'sub', arguments: 'no JSON' },
+          ],
+        },
+        { role: 'tool', content: '2', tool_call_id: 'c1' },
+      ],
+      tools: [add, sub],
+      json: true,
+      json_schema: { name: 'answer', schema },
+      top_p: 0.9,
+      presence_penalty: 0.1,
+      frequency_penalty: 0.2,
+    };
+    const runner = openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 8192, keep_alive_s: -1, ...LIMITS });
+    for await (const _ of runner.generate(request, signal));
+    for await (const _ of runner.generate({ ...request, tool_choice: { name: 'sub' } }, signal));
+    for await (const _ of runner.generate({ ...request, tool_choice: 'none' }, signal));
+    const wired = (name: string, description?: string, parameters: object = { type: 'object', properties: {} }) => ({
+      type: 'function',
+      function: { name, ...(description && { description }), parameters },
+    });
+    expect(server.requests[0]).toMatchObject({
+      messages: [
+        { role: 'user', content: 'hi' },
+        {
+          role: 'assistant',
+          content: '',
+          tool_calls: [
+            { id: 'c1', function: { name: 'add', arguments: { a: 1 } } },
+            { id: 'c2', function: { name: 'sub', arguments: { text: 'no JSON' } } },
+          ],
+        },
+        { role: 'tool', content: '2', tool_call_id: 'c1', tool_name: 'add' },
+      ],
+      tools: [wired('add', 'adds', add!.parameters), wired('sub')],
+      format: schema,
+      keep_alive: -1,
+      options: { num_ctx: 8192, top_p: 0.9, presence_penalty: 0.1, frequency_penalty: 0.2 },
+    });
+    expect(server.requests[1]).toMatchObject({ tools: [wired('sub')] });
+    expect(server.requests[2]).not.toHaveProperty('tools');
+  });
+
+  it('says which models are in memory, loads its own and unloads it', async () => {
+    const runner = openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 8192, keep_alive_s: 60, ...LIMITS });
+    expect(await runner.residency!.loaded(signal)).toEqual([]);
+    await runner.residency!.load(signal);
+    expect(await runner.residency!.loaded(signal)).toEqual([{ name: 'test-model', memory_bytes: 5, context_tokens: 4096 }]);
+    await runner.residency!.unload(signal);
+    expect(await runner.residency!.loaded(signal)).toEqual([]);
+    const bodies = server.others.filter(({ path }) => path === '/api/generate').map(({ body }) => body);
+    expect(bodies).toEqual([
+      { model: 'test-model', prompt: '', stream: false, keep_alive: 60, options: { num_ctx: 8192 } },
+      { model: 'test-model', prompt: '', stream: false, keep_alive: 0 },
+    ]);
+  });
+
+  it('embeds with the context and the time in memory of every call, and nothing is cut', async () => {
+    const runner = openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 8192, keep_alive_s: 60, ...LIMITS });
+    await runner.embed(['a'], signal);
+    expect(server.others.at(-1)?.body).toEqual({
+      model: 'test-model',
+      input: ['a'],
+      truncate: false,
+      keep_alive: 60,
+      options: { num_ctx: 8192 },
+    });
+  });
+
+  it('tells the length of the context that its model was made for', async () => {
+    expect(await open().models(signal)).toEqual([{ name: 'test-model', digest: 'digest-of-test-model', context_tokens: 131_072 }]);
+  });
+
+  it('takes a refused short prompt for what it is, and asks no second time', async () => {
+    server.behaviour = 'too_long';
+    await expect(collected(open().generate(HI, signal))).rejects.toMatchObject({ code: 'model_rejected' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('notices a prompt that the server cut in silence', async () => {
+    // The server counts 11 tokens, whatever it is sent.
+    const long = { messages: [{ role: 'user' as const, content: 'word '.repeat(9_000) }] };
+    await expect(collected(open().generate(long, signal))).rejects.toMatchObject({
+      code: 'model_context',
+      message: expect.stringContaining('a part of the prompt'),
     });
   });
 

@@ -1,138 +1,191 @@
-// Answers from an Ollama server: /api/chat streamed, /api/embed, /api/tags.
+// Answers from an Ollama server: /api/chat streamed, /api/embed, /api/tags; and which models it has in memory: /api/ps.
 //
 // O1. One client object per call: the package aborts all requests of a client together, and keeps a list of them.
 // O2. Every line is looked at before the package sees it, because the package prints what it cannot parse (M3) and goes on without it.
 // O3. The last line is held back until the body has ended, so that the connection is read to its end and can be used again.
-import { type ChatRequest, Ollama } from 'ollama';
+// O4. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
+//     is found out by asking the same with a short prompt. Older servers shorten all the same: then their count of the prompt tells.
+// O5. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
+import { Ollama } from 'ollama';
 import { countedOr, promptTokensOf, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
+import type { Limits } from './deadline.js';
 import { modelFault } from './faults.js';
 import type { HttpCall } from './http-call.js';
-import type { GenerateChunk, GenerateRequest, ModelInfo, ModelRunner } from './runner.js';
+import { chatRequestOf, contextIn, lineInspector, type OllamaTarget, sameModel, targeted, toolCallsIn } from './ollama-wire.js';
+import type { FinishReason, GenerateChunk, GenerateRequest, ModelInfo, ModelRunner, Residency } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
 
-export interface OllamaOptions extends ServerRunnerOptions {
+export interface OllamaOptions extends ServerRunnerOptions, OllamaTarget {
   /** Size of the context window the server is asked for, in tokens. */
   readonly context_tokens: number;
+  /** How long the server keeps the model after a call, in seconds; -1: until it is told otherwise. Default: the server's own. */
+  readonly keep_alive_s?: number;
+  /** For an Ollama behind something that asks for one. */
+  readonly api_key?: string;
 }
 
-/** Checks NDJSON line by line (O2, O3). */
-const lineInspector = (id: string): ((piece: Uint8Array | undefined) => Uint8Array | undefined) => {
-  const decoder = new TextDecoder();
-  let rest = '';
-  let last = '';
-  const checked = (line: string): string => {
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch {
-      throw modelFault(id, 'model_garbage', { detail: 'a line of the stream is not JSON' });
-    }
-    if (typeof value !== 'object' || value === null) throw modelFault(id, 'model_garbage', { detail: 'a line of the stream is no object' });
-    if ('error' in value) throw modelFault(id, 'model_error', { detail: 'an error in the stream' });
-    if ((value as { done?: unknown }).done !== true) return `${line}\n`;
-    last = `${line}\n`;
-    return '';
-  };
-  return (piece) => {
-    rest += piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
-    const lines = rest.split('\n');
-    rest = piece === undefined ? '' : (lines.pop() ?? '');
-    let out = '';
-    for (const line of lines) if (line.trim() !== '') out += checked(line);
-    if (piece === undefined) out += last;
-    return out === '' ? undefined : Buffer.from(out);
-  };
+/** Ollama says how long loading took, and 2 to 60 ms where nothing had to be loaded. */
+const COLD_NS = 200_000_000;
+const STREAM_TYPES = ['application/x-ndjson', 'application/json'];
+/** Most tokens that a byte of a prompt is (a space, to tokenizers that write it as three bytes), and that a template adds. */
+const TOKENS_A_BYTE = 3;
+const TEMPLATE_TOKENS = 1_024;
+
+const clientOf = ({ base_url, api_key }: OllamaOptions, call: HttpCall): Ollama =>
+  new Ollama({ host: base_url, fetch: call.fetch, headers: api_key === undefined ? {} : { Authorization: `Bearer ${api_key}` } });
+
+const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+
+const finishOf = (reason: string, calls: number): FinishReason =>
+  calls > 0 && reason === 'stop' ? 'tool_calls' : reason === 'stop' || reason === 'length' ? reason : 'other';
+
+/** Did the server count so few tokens that it cannot have read all of the prompt? */
+const wasShortened = (counted: unknown, request: GenerateRequest, contextTokens: number): boolean => {
+  if (typeof counted !== 'number') return false;
+  const estimate = promptTokensOf(request);
+  return counted >= contextTokens || (estimate > contextTokens && counted < estimate / 2);
 };
-
-const clientOf = (options: OllamaOptions, call: HttpCall): Ollama => new Ollama({ host: options.base_url, fetch: call.fetch });
-
-const chatRequestOf = (options: OllamaOptions, request: GenerateRequest): ChatRequest & { stream: true } => ({
-  model: options.model,
-  messages: request.messages.map(({ role, content }) => ({ role, content })),
-  stream: true,
-  ...(request.json === true ? { format: 'json' } : {}),
-  options: {
-    num_ctx: options.context_tokens,
-    ...(request.max_tokens === undefined ? {} : { num_predict: request.max_tokens }),
-    ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
-    ...(request.seed === undefined ? {} : { seed: request.seed }),
-    ...(request.stop === undefined ? {} : { stop: [...request.stop] }),
-  },
-});
-
-/** Ollama names a model without a tag `NAME:latest`. */
-const sameModel = (a: string, b: string): boolean => a === b || `${a}:latest` === b || a === `${b}:latest`;
 
 export const openOllama = (options: OllamaOptions): ModelRunner => {
   const { id, clock = systemClock } = options;
   let digest: string | undefined;
 
-  async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
+  /** One request that is not streamed. */
+  const asked = async <T>(signal: AbortSignal, work: (client: Ollama) => Promise<T>, limits: Limits = options): Promise<T> => {
     signal.throwIfAborted();
-    const call = callOf(options, signal, { inspect: lineInspector(id), traceparent: request.traceparent });
+    const call = callOf(options, signal, { limits });
     try {
-      let chars = 0;
-      for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {
-        const text = part.message?.content ?? '';
-        if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
-        if (text !== '') {
-          chars += text.length;
-          yield { kind: 'text', text };
-        }
-        if (!part.done) continue;
-        yield {
-          kind: 'done',
-          finish_reason: part.done_reason === 'stop' || part.done_reason === 'length' ? part.done_reason : 'other',
-          input_tokens: countedOr(part.prompt_eval_count, () => promptTokensOf(request)),
-          output_tokens: countedOr(part.eval_count, () => tokensOf(chars)),
-          ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
-          ...(digest === undefined ? {} : { model_digest: digest }),
-        };
-      }
+      return await work(clientOf(options, call));
     } catch (error) {
       throw call.explain(error);
+    } finally {
+      call.close();
+    }
+  };
+
+  /** Was it the length of the prompt that was refused (O4)? `short` asks the same with another prompt. */
+  const tooLong = async (call: HttpCall, bytes: number, short: () => Promise<unknown>): Promise<boolean> => {
+    if (call.refused !== 400 || bytes * TOKENS_A_BYTE + TEMPLATE_TOKENS < options.context_tokens) return false;
+    return short().then(
+      () => true,
+      () => false,
+    );
+  };
+
+  async function* chat(request: GenerateRequest, call: HttpCall): AsyncGenerator<GenerateChunk> {
+    let chars = 0;
+    let calls = 0;
+    for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {
+      const text = part.message?.content ?? '';
+      if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
+      if (text !== '') {
+        chars += text.length;
+        yield { kind: 'text', text };
+      }
+      for (const chunk of toolCallsIn(id, part.message?.tool_calls, calls)) {
+        calls += 1;
+        yield chunk;
+      }
+      if (!part.done) continue;
+      if (wasShortened(part.prompt_eval_count, request, options.context_tokens))
+        throw modelFault(id, 'model_context', { detail: 'the server has read a part of the prompt only' });
+      if (chars + calls === 0 && part.done_reason === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
+      yield {
+        kind: 'done',
+        finish_reason: finishOf(part.done_reason, calls),
+        input_tokens: countedOr(part.prompt_eval_count, () => promptTokensOf(request)),
+        output_tokens: countedOr(part.eval_count, () => tokensOf(chars)),
+        ...(part.prompt_eval_count === undefined || part.eval_count === undefined ? { estimated: true } : {}),
+        ...(part.load_duration >= COLD_NS ? { cold: true } : {}),
+        ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
+        ...(digest === undefined ? {} : { model_digest: digest }),
+      };
+    }
+  }
+
+  async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
+    signal.throwIfAborted();
+    const call = callOf(options, signal, { accepts: STREAM_TYPES, inspect: lineInspector(id), traceparent: request.traceparent });
+    try {
+      yield* chat(request, call);
+    } catch (error) {
+      const fault = call.explain(error);
+      const short = { ...request, messages: [{ role: 'user' as const, content: '.' }], max_tokens: 1 };
+      const again = () => asked(signal, (client) => client.chat({ ...chatRequestOf(options, short), stream: false }));
+      if (await tooLong(call, bytesOf(request.messages.map(({ content }) => content)), again))
+        throw modelFault(id, 'model_context', { detail: 'HTTP 400, and not for a short prompt' });
+      throw fault;
     } finally {
       call.close();
     }
   }
 
-  const models = async (signal: AbortSignal): Promise<readonly ModelInfo[]> => {
-    signal.throwIfAborted();
-    const call = callOf(options, signal);
-    try {
-      const { models: listed } = await clientOf(options, call).list();
-      const infos = listed.map(({ name, digest }) => ({ name, ...(digest ? { digest } : {}) }));
+  const list = (signal: AbortSignal): Promise<readonly ModelInfo[]> =>
+    asked(signal, async (client) => {
+      const infos = (await client.list()).models.map((model) => ({ name: model.name, ...(model.digest ? { digest: model.digest } : {}) }));
       digest = infos.find(({ name }) => sameModel(name, options.model))?.digest;
       return infos;
+    });
+
+  const embed: ModelRunner['embed'] = async (texts, signal) => {
+    signal.throwIfAborted();
+    const request = { ...targeted(options), truncate: false };
+    const call = callOf(options, signal);
+    try {
+      const { embeddings, prompt_eval_count } = await clientOf(options, call).embed({ ...request, input: [...texts] });
+      if (embeddings.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
+      return { vectors: embeddings, input_tokens: countedOr(prompt_eval_count, () => tokensOf(texts.join('').length)) };
     } catch (error) {
-      throw call.explain(error);
+      const fault = call.explain(error);
+      const again = () => asked(signal, (client) => client.embed({ ...request, input: ['.'] }));
+      if (await tooLong(call, bytesOf(texts), again))
+        throw modelFault(id, 'model_context', { detail: 'HTTP 400, and not for a short text' });
+      throw fault;
     } finally {
       call.close();
     }
+  };
+
+  const residency: Residency = {
+    loaded: (signal) =>
+      asked(signal, async (client) =>
+        (await client.ps()).models.map((model) => {
+          const { context_length } = model as { context_length?: number };
+          const bytes = model.size_vram || model.size;
+          return {
+            name: model.name,
+            ...(bytes ? { memory_bytes: bytes } : {}),
+            ...(context_length === undefined ? {} : { context_tokens: context_length }),
+          };
+        }),
+      ),
+    // Nothing comes while it loads: only the time of a whole call limits it.
+    load: (signal) =>
+      asked(signal, async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })), {
+        ...options,
+        idle_timeout_ms: options.timeout_ms,
+      }),
+    unload: (signal) =>
+      asked(signal, async (client) => void (await client.generate({ model: options.model, prompt: '', keep_alive: 0, stream: false }))),
   };
 
   return {
     provider: options.provider ?? 'ollama',
     scripted: false,
     generate,
-    models,
-    embed: async (texts, signal) => {
-      signal.throwIfAborted();
-      const call = callOf(options, signal);
-      try {
-        const { embeddings, prompt_eval_count } = await clientOf(options, call).embed({ model: options.model, input: [...texts] });
-        if (embeddings.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
-        return { vectors: embeddings, input_tokens: countedOr(prompt_eval_count, () => tokensOf(texts.join('').length)) };
-      } catch (error) {
-        throw call.explain(error);
-      } finally {
-        call.close();
-      }
+    residency,
+    models: async (signal) => {
+      const infos = await list(signal);
+      const ours = infos.find(({ name }) => sameModel(name, options.model));
+      if (ours === undefined) return infos;
+      const context_tokens = contextIn((await asked(signal, (client) => client.show({ model: options.model }))).model_info);
+      return infos.map((info) => (info === ours && context_tokens !== undefined ? { ...info, context_tokens } : info));
     },
+    embed,
     health: (signal) =>
       probe(id, clock, async () =>
-        (await models(signal)).some(({ name }) => sameModel(name, options.model))
+        (await list(signal)).some(({ name }) => sameModel(name, options.model))
           ? undefined
           : `model ${id}: the Ollama server answers but does not have it; run: ollama pull ${options.model}`,
       ),

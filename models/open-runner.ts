@@ -38,11 +38,12 @@ export const openRunner = async (config: ModelConfig, { baseDir, env, clock, fet
     base_url: config.base_url ?? OLLAMA_URL,
     ...(fetch === undefined ? {} : { fetch }),
   };
+  const key = config.api_key_env === undefined ? undefined : env[config.api_key_env]?.trim();
+  const reached = { ...server, context_tokens: config.context_tokens, ...(key ? { api_key: key } : {}) };
   if (config.runner === 'ollama') {
     const { openOllama } = await import('./ollama.js');
-    return openOllama({ ...server, context_tokens: config.context_tokens });
+    return openOllama({ ...reached, ...(config.keep_alive_s === undefined ? {} : { keep_alive_s: config.keep_alive_s }) });
   }
   const { openOpenAi } = await import('./openai.js');
-  const key = config.api_key_env === undefined ? undefined : env[config.api_key_env]?.trim();
-  return openOpenAi({ ...server, ...(key ? { api_key: key } : {}) });
+  return openOpenAi(reached);
 };

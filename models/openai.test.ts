@@ -1,6 +1,8 @@
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openOpenAi } from './openai.js';
 import { runnerContract } from './runner.contract.js';
+import type { GenerateChunk, GenerateRequest } from './runner.js';
 import { openOpenAiServer } from './testing/openai-server.js';
 import type { WireServer } from './testing/wire-server.js';
 
@@ -54,20 +56,142 @@ describe('the OpenAI runner', () => {
     expect(server.authorizations).toEqual(['Bearer none', 'Bearer key-of-the-config']);
   });
 
+  /** A server of this test answers under another's address. */
+  const at = (base_url: string, options: { provider?: string } = {}) => {
+    const seen: { readonly url: string; readonly headers: Headers; readonly body: Record<string, unknown> }[] = [];
+    const toServer: typeof fetch = (input, init) => {
+      const url = String(input instanceof Request ? input.url : input);
+      seen.push({ url, headers: new Headers(init?.headers), body: JSON.parse(String(init?.body ?? '{}')) });
+      return fetch(`${server.url}/v1${url.slice(base_url.length)}`, init);
+    };
+    const runner = openOpenAi({ id: 'm', model: 'test-model', base_url, api_key: 'key', fetch: toServer, ...LIMITS, ...options });
+    return { runner, seen };
+  };
+
   it.each([
     ['https://api.openai.com/v1', 'max_completion_tokens'],
     ['https://api.openai.com.example/v1', 'max_tokens'],
+    ['https://mine.openai.azure.com/openai/v1', 'max_completion_tokens'],
   ])('names the token limit for %s as %s', async (base_url, name) => {
-    const bodies: unknown[] = [];
-    const toServer: typeof fetch = (_, init) => {
-      bodies.push(JSON.parse(String(init?.body)));
-      return fetch(`${server.url}/v1/chat/completions`, init);
+    const { runner, seen } = at(base_url);
+    for await (const _ of runner.generate({ ...ASK, max_tokens: 7 }, signal));
+    expect(seen.map(({ body }) => body)).toEqual([expect.objectContaining({ [name]: 7 })]);
+  });
+
+  it.each([
+    ['https://api.anthropic.com/v1', undefined],
+    ['https://proxy.example/v1', 'anthropic'],
+  ])('sends Anthropic at %s what it does not ignore, and lists its models as it wants it', async (base_url, provider) => {
+    const { runner, seen } = at(base_url, provider === undefined ? {} : { provider });
+    const request: GenerateRequest = {
+      ...ASK,
+      max_tokens: 7,
+      temperature: 1.5,
+      top_p: 0.9,
+      seed: 3,
+      stop: ['\n', 'X'],
+      json: true,
+      presence_penalty: 1,
+      frequency_penalty: 1,
+      tools: [{ name: 'sub' }],
+      tool_choice: 'auto',
     };
-    for await (const _ of openOpenAi({ id: 'm', model: 'test-model', base_url, fetch: toServer, ...LIMITS }).generate(
-      { ...ASK, max_tokens: 7 },
-      signal,
-    ));
-    expect(bodies).toEqual([expect.objectContaining({ [name]: 7 })]);
+    for await (const _ of runner.generate(request, signal));
+    expect(seen[0]?.body).toEqual({
+      model: 'test-model',
+      messages: ASK.messages,
+      stream: true,
+      stream_options: { include_usage: true },
+      max_completion_tokens: 7,
+      temperature: 1,
+      top_p: 0.9,
+      stop: ['X'],
+      tools: [{ type: 'function', function: { name: 'sub' } }],
+      tool_choice: 'auto',
+    });
+    expect(seen[0]?.headers.get('authorization')).toBe('Bearer key');
+    expect(await runner.health(signal)).toMatchObject({ ok: true });
+    expect(['authorization', 'x-api-key', 'anthropic-version'].map((name) => seen[1]?.headers.get(name))).toEqual([
+      null,
+      'key',
+      '2023-06-01',
+    ]);
+  });
+
+  it('sends tools, calls and their answers, a schema and the rest in the names of the protocol', async () => {
+    const schema = { type: 'object', properties: { ok: { type: 'boolean' } } };
+    const parameters = { type: 'object', properties: { a: { type: 'integer' } } };
+    const request: GenerateRequest = {
+      messages: [
+        { role: 'user', content: 'hi' },
+        { role: 'assistant', content: '', tool_calls: [{ id: 'c1', name: 'add', arguments: '{"a":1}' }] },
+        { role: 'tool', content: '2', tool_call_id: 'c1' },
+      ],
+      tools: [{ name: 'add', description: 'adds', parameters }, { name: 'sub' }],
+      tool_choice: { name: 'add' },
+      json: true,
+      json_schema: { name: 'answer', schema },
+      top_p: 0.9,
+      presence_penalty: 0.1,
+      frequency_penalty: 0.2,
+    };
+    for await (const _ of open().generate(request, signal));
+    for await (const _ of open().generate({ ...ASK, tool_choice: 'auto' }, signal));
+    expect(server.requests).toEqual([
+      {
+        model: 'test-model',
+        messages: [
+          { role: 'user', content: 'hi' },
+          {
+            role: 'assistant',
+            content: null,
+            tool_calls: [{ id: 'c1', type: 'function', function: { name: 'add', arguments: '{"a":1}' } }],
+          },
+          { role: 'tool', content: '2', tool_call_id: 'c1' },
+        ],
+        stream: true,
+        stream_options: { include_usage: true },
+        top_p: 0.9,
+        presence_penalty: 0.1,
+        frequency_penalty: 0.2,
+        tools: [
+          { type: 'function', function: { name: 'add', description: 'adds', parameters } },
+          { type: 'function', function: { name: 'sub' } },
+        ],
+        tool_choice: { type: 'function', function: { name: 'add' } },
+        response_format: { type: 'json_schema', json_schema: { name: 'answer', schema } },
+      },
+      expect.not.objectContaining({ tool_choice: expect.anything() }),
+    ]);
+  });
+
+  it('tells how much of the prompt the server had already, what contexts its models have, and how many answers it makes', async () => {
+    let last: GenerateChunk | undefined;
+    for await (const chunk of open().generate(ASK, signal)) last = chunk;
+    expect(last).toMatchObject({ input_tokens: 11, cached_input_tokens: 7 });
+    expect(last).not.toHaveProperty('estimated');
+    expect(await open().models(signal)).toEqual([{ name: 'test-model', context_tokens: 8192 }]);
+    expect(await open().busy!(signal)).toBe(1);
+    expect(await openOpenAi({ id: 'm', model: 'test-model', base_url: `${server.url}/other/v1`, ...LIMITS }).busy!(signal)).toBeUndefined();
+  });
+
+  it('takes a refused prompt that is longer than the context for too long, where the server has no code for it', async () => {
+    server.behaviour = 'bad_request';
+    const refused = async (content: string) => {
+      const runner = openOpenAi({ id: 'm', model: 'test-model', base_url: `${server.url}/v1`, context_tokens: 256, ...LIMITS });
+      for await (const _ of runner.generate({ messages: [{ role: 'user', content }] }, signal));
+    };
+    await expect(refused('word '.repeat(300))).rejects.toMatchObject({ code: 'model_context', kind: 'retryable' });
+    await expect(refused('word '.repeat(100))).rejects.toMatchObject({ code: 'model_rejected', kind: 'terminal' });
+  });
+
+  it('sends no key that cannot be sent, and does not repeat it', async () => {
+    const error: unknown = await (async () => {
+      for await (const _ of open({ api_key: 'key\u2028 with a line end' }).generate(ASK, signal));
+    })().catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'model_rejected', message: expect.stringContaining('api_key_env') });
+    expect(inspect(error, { depth: null })).not.toContain('with a line end');
+    expect(server.requests).toEqual([]);
   });
 
   it('asks once: retrying is not its business', async () => {

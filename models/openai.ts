@@ -3,30 +3,43 @@
 // A1. The package neither retries nor logs: retrying is scheduling's, and its log lines quote answers (M3).
 // A2. Keys and addresses come from servers.yaml alone, never from the package's own environment variables.
 // A3. A stream is complete when a chunk told its finish_reason; one that ends without is garbage. Usage may be missing: then it is estimated.
+// A4. A prompt that is too long is told by its code; where a server answers 400 without one (vLLM, Anthropic), by its estimated length.
 import OpenAI, { APIConnectionError, APIError, APIUserAbortError } from 'openai';
+import { isFault } from '../schemas/index.js';
 import { countedOr, promptTokensOf, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
 import { codeOfStatus, modelFault } from './faults.js';
 import type { HttpCall } from './http-call.js';
+import { type Dialect, dialectOf } from './openai-dialect.js';
+import { chatRequestOf, contextIn, finishOf, openToolCalls } from './openai-wire.js';
 import type { GenerateChunk, GenerateRequest, ModelInfo, ModelRunner } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
 
 export interface OpenAiOptions extends ServerRunnerOptions {
   /** Local servers need none. */
   readonly api_key?: string;
+  /** Of the model, in tokens; tells a prompt that is too long where the server has no code for it. */
+  readonly context_tokens?: number;
 }
 
 /** The package insists on a key; servers without keys ignore it. */
 const NO_KEY = 'none';
+const STREAM_TYPES = ['text/event-stream'];
 /** Above our own limits, which end every call first. */
 const PACKAGE_TIMEOUT_MS = 2_147_483_647;
 
-const clientOf = (options: OpenAiOptions, call: HttpCall): OpenAI =>
-  new OpenAI({
+/** What a header may hold. The package's own words about anything else would quote the key. */
+const SENDABLE = /^[\x21-\x7e]+$/;
+
+const clientOf = (options: OpenAiOptions, call: HttpCall, headers: Readonly<Record<string, string | null>> = {}): OpenAI => {
+  const { id, api_key = NO_KEY } = options;
+  if (!SENDABLE.test(api_key))
+    throw modelFault(id, 'model_rejected', { detail: 'the key holds what no header can; check the variable that api_key_env names' });
+  return new OpenAI({
     baseURL: options.base_url,
-    apiKey: options.api_key ?? NO_KEY,
+    apiKey: api_key,
     // Said again here, because headers from the package's environment variable would win over its own.
-    defaultHeaders: { authorization: `Bearer ${options.api_key ?? NO_KEY}` },
+    defaultHeaders: { authorization: `Bearer ${api_key}`, ...headers },
     adminAPIKey: null,
     organization: null,
     project: null,
@@ -36,24 +49,7 @@ const clientOf = (options: OpenAiOptions, call: HttpCall): OpenAI =>
     logLevel: 'off',
     fetch: call.fetch,
   });
-
-/** OpenAI's own newer models refuse `max_tokens`; most other servers know nothing else. */
-const NAMES_COMPLETION_TOKENS = /^https:\/\/(api\.openai\.com|[\w-]+\.openai\.azure\.com)\//;
-
-const tokenLimitOf = (baseUrl: string, limit: number): { max_completion_tokens: number } | { max_tokens: number } =>
-  NAMES_COMPLETION_TOKENS.test(`${baseUrl}/`) ? { max_completion_tokens: limit } : { max_tokens: limit };
-
-const chatRequestOf = ({ model, base_url }: OpenAiOptions, request: GenerateRequest): OpenAI.ChatCompletionCreateParamsStreaming => ({
-  model,
-  messages: request.messages.map(({ role, content }) => ({ role, content }) as OpenAI.ChatCompletionMessageParam),
-  stream: true,
-  stream_options: { include_usage: true },
-  ...(request.max_tokens === undefined ? {} : tokenLimitOf(base_url, request.max_tokens)),
-  ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
-  ...(request.seed === undefined ? {} : { seed: request.seed }),
-  ...(request.stop === undefined ? {} : { stop: [...request.stop] }),
-  ...(request.json === true ? { response_format: { type: 'json_object' } } : {}),
-});
+};
 
 /** An error event inside a stream that began well has no status of its own; some servers put one into `code`. */
 const streamFault = (id: string, error: APIError): unknown => {
@@ -67,78 +63,123 @@ const explained = (id: string, call: HttpCall, error: unknown): unknown =>
     ? call.explain(streamFault(id, error))
     : call.explain(error);
 
-const finishOf = (reason: string): 'stop' | 'length' | 'other' => (reason === 'stop' || reason === 'length' ? reason : 'other');
-
-async function* chat(options: OpenAiOptions, call: HttpCall, request: GenerateRequest): AsyncGenerator<GenerateChunk> {
-  const { id } = options;
+async function* chat(options: OpenAiOptions, dialect: Dialect, call: HttpCall, request: GenerateRequest): AsyncGenerator<GenerateChunk> {
+  const { id, model } = options;
+  const calls = openToolCalls(id);
   let chars = 0;
   let finish: string | undefined;
   let usage: OpenAI.CompletionUsage | undefined;
   let responseModel: string | undefined;
-  for await (const chunk of await clientOf(options, call).chat.completions.create(chatRequestOf(options, request))) {
+  for await (const chunk of await clientOf(options, call).chat.completions.create(chatRequestOf(model, dialect, request))) {
     if (typeof chunk !== 'object' || chunk === null)
       throw modelFault(id, 'model_garbage', { detail: 'an event of the stream is no object' });
     responseModel ??= chunk.model;
     usage = chunk.usage ?? usage;
-    const choice = chunk.choices?.[0];
+    const choice = chunk.choices?.find(({ index = 0 }) => index === 0);
     if (choice === undefined) continue;
     if (choice.delta?.refusal || choice.finish_reason === 'content_filter') throw modelFault(id, 'model_refused');
     const text = choice.delta?.content ?? '';
     if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
+    const pieces = choice.delta?.tool_calls ?? [];
+    if (!Array.isArray(pieces)) throw modelFault(id, 'model_garbage', { detail: 'tool_calls is no list' });
+    const ended = finish !== undefined;
     if (text !== '') {
+      if (ended) throw modelFault(id, 'model_garbage', { detail: 'the stream goes on after its end' });
       chars += text.length;
       yield { kind: 'text', text };
+    }
+    for (const piece of pieces) {
+      const part = calls.take(piece);
+      if (part === undefined) continue;
+      if (ended) throw modelFault(id, 'model_garbage', { detail: 'the stream goes on after its end' });
+      yield part;
     }
     finish = choice.finish_reason ?? finish;
   }
   // The package ends a stream silently when the call was aborted.
   if (call.signal.aborted) throw call.signal.reason;
   if (finish === undefined) throw modelFault(id, 'model_garbage', { detail: 'the stream ended without its end' });
+  if (chars + calls.count === 0 && finish === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
+  const cached = usage?.prompt_tokens_details?.cached_tokens;
   yield {
     kind: 'done',
-    finish_reason: finishOf(finish),
+    finish_reason: finishOf(finish, calls.count),
     input_tokens: countedOr(usage?.prompt_tokens, () => promptTokensOf(request)),
     output_tokens: countedOr(usage?.completion_tokens, () => tokensOf(chars)),
+    ...(usage === undefined ? { estimated: true } : {}),
+    ...(typeof cached === 'number' && Number.isInteger(cached) && cached >= 0 ? { cached_input_tokens: cached } : {}),
     ...(responseModel === undefined ? {} : { response_model: responseModel }),
   };
 }
 
+/** Of /slots, which llama.cpp's server has beside /v1: those that work. */
+const busyIn = (slots: unknown): number | undefined =>
+  Array.isArray(slots) ? slots.filter((slot: { is_processing?: unknown } | null) => slot?.is_processing === true).length : undefined;
+
 export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
-  const { id, clock = systemClock } = options;
+  const { id, clock = systemClock, context_tokens } = options;
+  const dialect = dialectOf(options);
+
+  const asked = async <T>(signal: AbortSignal, work: (call: HttpCall) => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    const call = callOf(options, signal);
+    try {
+      return await work(call);
+    } catch (error) {
+      throw explained(id, call, error);
+    } finally {
+      call.close();
+    }
+  };
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
-    const call = callOf(options, signal, { traceparent: request.traceparent });
+    const call = callOf(options, signal, { accepts: STREAM_TYPES, traceparent: request.traceparent });
     try {
-      yield* chat(options, call, request);
+      yield* chat(options, dialect, call, request);
     } catch (error) {
-      throw explained(id, call, error);
+      const fault = explained(id, call, error);
+      const tokens = promptTokensOf(request);
+      // Servers without a code for it (A4).
+      if (
+        call.refused === 400 &&
+        isFault(fault) &&
+        fault.code === 'model_rejected' &&
+        context_tokens !== undefined &&
+        tokens > context_tokens
+      )
+        throw modelFault(id, 'model_context', { detail: `HTTP 400, and the prompt is about ${tokens} tokens long` });
+      throw fault;
     } finally {
       call.close();
     }
   }
 
-  const models = async (signal: AbortSignal): Promise<readonly ModelInfo[]> => {
-    signal.throwIfAborted();
-    const call = callOf(options, signal);
-    try {
-      return (await clientOf(options, call).models.list()).data.map((model) => ({ name: model.id }));
-    } catch (error) {
-      throw explained(id, call, error);
-    } finally {
-      call.close();
-    }
-  };
+  const models = (signal: AbortSignal): Promise<readonly ModelInfo[]> =>
+    asked(signal, async (call) =>
+      (await clientOf(options, call, dialect.listHeaders(options.api_key)).models.list()).data.map((model) => {
+        const tokens = contextIn(model);
+        return { name: model.id, ...(tokens === undefined ? {} : { context_tokens: tokens }) };
+      }),
+    );
 
   return {
     provider: options.provider ?? 'openai',
     scripted: false,
     generate,
     models,
-    embed: async (texts, signal) => {
-      signal.throwIfAborted();
-      const call = callOf(options, signal);
-      try {
+    busy: (signal) =>
+      asked(signal, async (call) => {
+        try {
+          return busyIn(await (await call.fetch(new URL('../slots', `${options.base_url}/`))).json());
+        } catch (error) {
+          // It has none, or does not show them.
+          if (call.refused !== undefined) return undefined;
+          throw error;
+        }
+      }),
+    embed: (texts, signal) =>
+      asked(signal, async (call) => {
         const answer = await clientOf(options, call).embeddings.create({
           model: options.model,
           input: [...texts],
@@ -147,12 +188,7 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
         const vectors = [...answer.data].sort((a, b) => a.index - b.index).map((item) => item.embedding);
         if (vectors.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
         return { vectors, input_tokens: countedOr(answer.usage?.prompt_tokens, () => tokensOf(texts.join('').length)) };
-      } catch (error) {
-        throw explained(id, call, error);
-      } finally {
-        call.close();
-      }
-    },
+      }),
     health: (signal) =>
       probe(id, clock, async () => {
         const listed = await models(signal);

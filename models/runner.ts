@@ -72,6 +72,8 @@ export type GenerateChunk =
       readonly output_tokens: number;
       /** Of the input tokens, those that the server had from an earlier call. */
       readonly cached_input_tokens?: number;
+      /** The server did not count: the tokens are estimates. */
+      readonly estimated?: boolean;
       /** The server loaded the model for this call. */
       readonly cold?: boolean;
       /** The model as the server names it, and its build digest where it tells it. */
@@ -122,6 +124,8 @@ export interface ModelRunner {
   models(signal: AbortSignal): Promise<readonly ModelInfo[]>;
   /** Absent: its server keeps its models in memory for ever. */
   readonly residency?: Residency;
+  /** How many generations its server runs now, whoever asked for them; undefined where the server does not say. Absent: no server says it. @throws Fault */
+  busy?(signal: AbortSignal): Promise<number | undefined>;
   /** Does the server answer, and does it have the model? Never throws. */
   health(signal: AbortSignal): Promise<RunnerHealth>;
   close(): Promise<void>;

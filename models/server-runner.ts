@@ -17,20 +17,28 @@ export interface ServerRunnerOptions extends Limits {
   readonly fetch?: typeof fetch;
 }
 
+/** What a good answer to anything but a stream is. */
+const JSON_TYPES = ['application/json'];
+
 interface CallDetails {
+  /** Content types of a good answer. Default: JSON. */
+  readonly accepts?: readonly string[];
+  /** Instead of the configured ones. */
+  readonly limits?: Limits;
   readonly inspect?: HttpCallOptions['inspect'];
   readonly traceparent?: string | undefined;
 }
 
-export const callOf = (options: ServerRunnerOptions, signal: AbortSignal, { inspect, traceparent }: CallDetails = {}): HttpCall =>
+export const callOf = (options: ServerRunnerOptions, signal: AbortSignal, details: CallDetails = {}): HttpCall =>
   openHttpCall(
     {
       model: options.id,
-      limits: options,
+      limits: details.limits ?? options,
       clock: options.clock ?? systemClock,
       fetch: options.fetch ?? fetch,
-      ...(inspect === undefined ? {} : { inspect }),
-      ...(traceparent === undefined ? {} : { traceparent }),
+      accepts: details.accepts ?? JSON_TYPES,
+      ...(details.inspect === undefined ? {} : { inspect: details.inspect }),
+      ...(details.traceparent === undefined ? {} : { traceparent: details.traceparent }),
     },
     signal,
   );

@@ -11,6 +11,7 @@ import type { Lane, Servers } from '../schemas/index.js';
 import type { Log } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
 import { openAnalytics } from './analytics.js';
+import { watchGpus } from './gpu-watch.js';
 import { silentLogger } from './logger.js';
 import { openMetrics } from './metrics/index.js';
 import { openDoor } from './open-door.js';
@@ -102,6 +103,8 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   const tracing = await openTracing({ config, env, onProblem: problem('traces') });
   if (tracing !== undefined) atEnd(tracing.close);
   const telemetry = openTelemetrySink({ log, node: config.node.id, configVersion, now, onProblem: problem('telemetry') });
+  const gpus = config.models.some(({ gpu }) => gpu !== undefined) ? watchGpus() : undefined;
+  if (gpus !== undefined) atEnd(async () => gpus.close());
   const opened = await openModelGateway({
     models: config.models,
     prices: config.prices,
@@ -112,6 +115,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
       metrics.onCall(call);
       telemetry.onCall(call);
     },
+    ...(gpus === undefined ? {} : { gpu: gpus.of }),
   });
   const models = metrics.watch(opened);
   atEnd(() => models.close());

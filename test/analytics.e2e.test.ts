@@ -18,7 +18,7 @@ import { freePort, type TestFolder, testFolder, tidy } from './support/node-proc
 import { seededRandom, testSeed } from './support/random.js';
 import { readWholeLog } from './support/whole-log.js';
 
-const KILLS = Number(process.env['DATS_CRASH_KILLS'] ?? 20);
+const KILLS = Number(process.env['DATS_CRASH_KILLS'] ?? 10);
 const PARTITIONS = 2;
 const PROJECTS = ['alpha', 'beta', 'gamma'];
 const LIFE_MS = [50, 1_200] as const;

@@ -15,7 +15,7 @@ import { finalViewsOf, misfitsOf } from './support/outcomes.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
 import { readWholeLog } from './support/whole-log.js';
 
-const KILLS = Number(process.env['DATS_CRASH_KILLS'] ?? 26);
+const KILLS = Number(process.env['DATS_CRASH_KILLS'] ?? 12);
 const PARTITIONS = 4;
 const MAX_RUNNING = 10;
 const PROJECTS = ['alpha', 'beta', 'gamma', 'delta', 'epsilon'];

@@ -12,7 +12,7 @@ import { cleanUp, freePort, ready, startProcess, testFolder } from './support/no
 import { type Random, seededRandom, testSeed } from './support/random.js';
 import { readLog, readWholeLog, type WholeLog } from './support/whole-log.js';
 
-const KILLS = Number(process.env['DATS_RECOVERY_KILLS'] ?? 20);
+const KILLS = Number(process.env['DATS_RECOVERY_KILLS'] ?? 9);
 const PARTITIONS = 2;
 const LIMIT_MS = 90_000;
 const PROJECT = 'p';

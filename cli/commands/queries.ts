@@ -4,6 +4,7 @@ import { EXIT } from '../exit.js';
 import { withServer } from '../offline.js';
 import { duration, oneLine, projectLines, table, taskLines, taskTable } from '../render/index.js';
 import type { Register } from '../session.js';
+import { modelsCheck } from './models-check.js';
 import { wholeNumber } from './options.js';
 
 /** What looks at tasks needs no more than the log and its views. */
@@ -94,10 +95,11 @@ export const status: Register = (program, run) => {
 };
 
 export const models: Register = (program, run) => {
-  program
-    .command('models')
+  const command = program.command('models');
+  modelsCheck(command, run);
+  command
     .description('list the models and how they are')
-    .addHelpText('after', '\nExamples:\n  dats models')
+    .addHelpText('after', '\nExamples:\n  dats models\n  dats models check ollama-small')
     .action(
       run(async (session) => {
         const rows = await (await session.client()).models({ signal: session.io.signal });

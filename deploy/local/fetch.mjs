@@ -28,14 +28,14 @@ const sweep = (cache) => {
 
 /**
  * The folder `<cache>/<name>`; where it is not there yet, `fill` gets an empty folder to fill, which becomes it.
- * @param {{ cache: string, name: string, fill: (folder: string) => Promise<void> }} wanted
- * @throws failure `locked` when another process fetches for longer than 15 minutes, and what `fill` throws
+ * @param {{ cache: string, name: string, fill: (folder: string) => Promise<void>, limitMs?: number }} wanted
+ * @throws failure `locked` when another process fetches for longer than `limitMs` (15 minutes), and what `fill` throws
  */
-export const fetched = async ({ cache, name, fill }) => {
+export const fetched = async ({ cache, name, fill, limitMs = FETCH_LIMIT_MS }) => {
   const place = join(cache, name);
   if (existsSync(place)) return place;
   mkdirSync(cache, { recursive: true });
-  await withLock(`${place}.lock`, FETCH_LIMIT_MS, async () => {
+  await withLock(`${place}.lock`, limitMs, async () => {
     if (existsSync(place)) return;
     sweep(cache);
     const made = mkdtempSync(join(cache, `.making-${name}-`));

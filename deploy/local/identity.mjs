@@ -52,3 +52,14 @@ export const lives = (identity) => {
   const now = identityOf(identity.pid);
   return now !== undefined && now.start === identity.start && now.boot === identity.boot;
 };
+
+/**
+ * The user's processes whose environment began with this line (`NAME=value`): children have it from their parents. Elsewhere than on Linux none is found.
+ * @returns {{ pid: number, start: string, boot: string }[]}
+ */
+export const markedWith = (line) => {
+  if (process.platform !== 'linux') return [];
+  const has = (pid) => `\0${read(`/proc/${pid}/environ`) ?? ''}\0`.includes(`\0${line}\0`);
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && has(name));
+  return pids.map((pid) => identityOf(Number(pid))).filter((one) => one !== undefined);
+};

@@ -34,6 +34,14 @@ export interface LocalRegistry extends LocalServer {
   readonly url: string;
 }
 
+/** A model server, with one model: noise of a fixed seed. What it answers is printable, ends after some hundred tokens, and means nothing. */
+export interface LocalModelServer extends LocalServer {
+  /** Of Ollama: `http://127.0.0.1:23456`. Of llama.cpp: `http://127.0.0.1:23456/v1`. */
+  readonly url: string;
+  /** How the model is called: `tiny`. */
+  readonly model: string;
+}
+
 export interface LocalServerOptions {
   /** Kept by `close`. Default: a temporary folder, removed by `close`. */
   readonly dir?: string;
@@ -55,9 +63,16 @@ export interface LocalRegistryOptions extends LocalServerOptions {
   readonly cache?: string;
 }
 
+export interface LocalModelServerOptions extends LocalServerOptions {
+  /** Folder of what was built. Default: the one that all share. */
+  readonly cache?: string;
+  /** False: where it is not built on this machine yet, it is not built now either (`not_built`). Default true. */
+  readonly build?: boolean;
+}
+
 /** What is thrown when a server cannot be had. Its message says what happened, why, and what to do next. */
 export interface ServerFailure extends Error {
-  /** `java_missing`, `java_too_old`, `mvn_missing`, `redis_server_missing`, `download_failed`, `port_taken`, `not_answering`, ... */
+  /** `java_missing`, `java_too_old`, `mvn_missing`, `redis_server_missing`, `go_missing`, `download_failed`, `not_built`, `build_failed`, `port_taken`, `not_answering`, ... */
   readonly code: string;
 }
 
@@ -77,12 +92,21 @@ export function startRedis(options?: LocalServerOptions): Promise<LocalRedis>;
  */
 export function startRegistry(options?: LocalRegistryOptions): Promise<LocalRegistry>;
 
+/**
+ * One Ollama server of your own. It is built first where this machine has not got it: minutes (`node deploy/local/servers.mjs build`).
+ * @throws ServerFailure
+ */
+export function startOllama(options?: LocalModelServerOptions): Promise<LocalModelServer>;
+/**
+ * One llama.cpp server of your own: OpenAI's API, four requests at a time. It is built first, as Ollama is.
+ * @throws ServerFailure
+ */
+export function startLlama(options?: LocalModelServerOptions): Promise<LocalModelServer>;
+
 /** A port of 127.0.0.1 where nobody listens now, and which no outgoing connection will be given. */
 export function freePort(): Promise<number>;
 
-/** The settings (`DATS_LOG_KIND` ...) with which DATS uses servers at these addresses. */
-export function environment(addresses: {
-  readonly kafka: string;
-  readonly registry: string;
-  readonly redis: string;
-}): Readonly<Record<string, string>>;
+/** The settings (`DATS_LOG_KIND` ...) with which DATS uses the servers that are given, at these addresses. */
+export function environment(
+  addresses: Readonly<Partial<Record<'kafka' | 'registry' | 'redis' | 'ollama' | 'llama', string>>>,
+): Readonly<Record<string, string>>;

@@ -2,17 +2,19 @@
 //
 // I1. An instance keeps its ports and its data over kill(), stop() and start(); close() ends it, and removes the folder if it was made here.
 // I2. None outlives the process that started it, unless that one is itself killed with SIGKILL.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure } from './failure.mjs';
 import { lives } from './identity.mjs';
 import { kafkaServer } from './kafka.mjs';
+import { llamaServer } from './llama.mjs';
+import { ollamaServer } from './ollama.mjs';
 import { portIsFree } from './probe.mjs';
 import { redisServer } from './redis.mjs';
 import { registryServer } from './registry.mjs';
-import { cacheDir } from './settings.mjs';
-import { killServer, processOf, startServer, statusOf, stopServer } from './supervise.mjs';
+import { cacheDir, TINY_NAME } from './settings.mjs';
+import { killServer, leftBehind, processOf, startServer, statusOf, stopServer } from './supervise.mjs';
 
 export { environment } from './env.mjs';
 
@@ -24,7 +26,7 @@ const TEST_HEAP_MIB = 384;
 const QUICK_SESSION = { 'broker.session.timeout.ms': 1_500, 'broker.heartbeat.interval.ms': 300 };
 
 const START_TRIES = 3;
-/** How Kafka, the registry and Redis say in their logs that a port was taken. */
+/** How all of them say in their logs that a port was taken. */
 const TAKEN = /in use/i;
 
 /** A port of 127.0.0.1 where nobody listens now, outside the range of outgoing connections. */
@@ -45,6 +47,7 @@ const endAll = () => {
   for (const { server, own } of open) {
     const running = processOf(server);
     if (running && lives(running)) process.kill(running.pid, 'SIGKILL');
+    for (const { pid } of leftBehind(server)) process.kill(pid, 'SIGKILL');
     if (own) rmSync(server.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 };
@@ -73,7 +76,8 @@ const instance = async (name, dir, serverIn) => {
   try {
     await startServer(server);
   } catch (error) {
-    // Its folder stays: the message names the log that lies there.
+    // Where it has written a log its folder stays: the message names it.
+    if (own && !server.logs.some((log) => existsSync(log))) rmSync(server.dir, { recursive: true, force: true });
     forget(entry);
     throw error;
   }
@@ -126,6 +130,17 @@ export const startRegistry = ({ dir, port, cache = cacheDir() } = {}) =>
   onFreePort(port, async (chosen) =>
     withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen }))),
   );
+
+const startModels = (name, serverOf, { dir, port, cache = cacheDir(), build = true }) =>
+  onFreePort(port, async (chosen) =>
+    Object.assign(withName('url', await instance(name, dir, (folder) => serverOf({ dir: folder, cache, port: chosen, build }))), {
+      model: TINY_NAME,
+    }),
+  );
+
+export const startOllama = (options = {}) => startModels('ollama', ollamaServer, options);
+
+export const startLlama = (options = {}) => startModels('llama', llamaServer, options);
 
 /** The address under the name that its clients use; added to the object itself, whose `pid` is read anew each time. */
 const withName = (name, one) => Object.assign(one, { [name]: one.address });

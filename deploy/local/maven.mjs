@@ -8,11 +8,10 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { failure } from './failure.mjs';
 import { programFor } from './programs.mjs';
+import { saidBy } from './said.mjs';
 
 const run = promisify(execFile);
 const DOWNLOAD_LIMIT_MS = 10 * 60_000;
-const SAID_LINES = 8;
-const SAID_CHARACTERS = 300;
 const CENTRAL = 'https://repo.maven.apache.org/maven2';
 /** One version, so that a year from now the same command does the same. */
 const COPY_DEPENDENCIES = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
@@ -26,14 +25,6 @@ const pomOf = (artifacts) =>
 ${artifacts.map(dependency).join('\n')}
 </dependencies></project>
 `;
-
-const indented = (text) =>
-  text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .slice(0, SAID_LINES)
-    .map((line) => `    ${line.slice(0, SAID_CHARACTERS)}`)
-    .join('\n');
 
 /**
  * Copies `artifacts` and everything that they need to run into `<folder>/lib`. Mirrors and proxies of ~/.m2/settings.xml are used.
@@ -58,8 +49,7 @@ export const copyWithDependencies = async (folder, artifacts, env = process.env)
   try {
     await run(mvn, args, { timeout: DOWNLOAD_LIMIT_MS, env, cwd: folder });
   } catch (error) {
-    const said = indented(`${error.stdout ?? ''}\n${error.stderr ?? ''}`) || `    ${error.message}`;
-    const message = `Maven could not download ${what}. It said:\n${said}\n  next: check the network, and ~/.m2/settings.xml if you use a mirror; then run it again.`;
+    const message = `Maven could not download ${what}. It said:\n${saidBy(error)}\n  next: check the network, and ~/.m2/settings.xml if you use a mirror; then run it again.`;
     throw failure('download_failed', message, error);
   }
 };
@@ -101,9 +91,10 @@ export const downloadFile = async (folder, { path, sha256 }, env = process.env) 
 
 /**
  * @param {string} archive a .tar.gz
+ * @param {{ env?: object, parts?: readonly string[], strip?: number }} [options] `parts`: only these paths of it; `strip`: so many folders less
  * @throws failure `tar_missing`
  */
-export const unpack = async (archive, folder, env = process.env) => {
+export const unpack = async (archive, folder, { env = process.env, parts = [], strip = 0 } = {}) => {
   const tar = programFor('tar', `to unpack ${basename(archive)}`, env);
-  await run(tar, ['-xzf', archive, '-C', folder], { timeout: DOWNLOAD_LIMIT_MS, env });
+  await run(tar, ['-xzf', archive, '-C', folder, `--strip-components=${strip}`, ...parts], { timeout: DOWNLOAD_LIMIT_MS, env });
 };

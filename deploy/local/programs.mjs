@@ -1,4 +1,4 @@
-// Finding the programs of the machine (java, mvn, redis-server) and saying what to install where one is missing.
+// Finding the programs of the machine (java, mvn, redis-server, go, cmake ...) and saying what to install where one is missing.
 import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -12,7 +12,15 @@ const INSTALL = {
   mvn: 'apt-get install -y maven default-jre-headless',
   'redis-server': 'apt-get install -y redis-server   (on a Mac: brew install redis)',
   tar: 'apt-get install -y tar',
+  go: 'https://go.dev/dl   (or: apt-get install -y golang-go, where that is 1.21 or newer)',
+  cmake: 'apt-get install -y cmake ninja-build g++',
+  ninja: 'apt-get install -y ninja-build',
+  'g++': 'apt-get install -y g++',
+  python3: 'apt-get install -y python3 python3-pip',
 };
+
+/** Of names that are no word. */
+const CODE = { 'redis-server': 'redis_server', 'g++': 'cxx' };
 
 const runnable = (file) => {
   try {
@@ -38,7 +46,7 @@ export const programFor = (name, why, env = process.env) => {
   const found = onPath(name, env);
   if (found) return found;
   throw failure(
-    `${name.replace('-', '_')}_missing`,
+    `${CODE[name] ?? name}_missing`,
     `${name} is not installed (looked along PATH). It is needed ${why}.\n  install it: ${INSTALL[name]}`,
   );
 };
@@ -54,4 +62,16 @@ export const javaFor = async (least, why, env = process.env) => {
   const major = Number(/version "(?:1\.)?(\d+)/.exec(stderr)?.[1]);
   if (major >= least) return java;
   throw failure('java_too_old', `${java} is Java ${major}, and ${least} or newer is needed ${why}.\n  install it: ${INSTALL.java}`);
+};
+
+/**
+ * Go of at least `least` ('1.21').
+ * @throws failure `go_missing`, `go_too_old`
+ */
+export const goFor = async (least, why, env = process.env) => {
+  const go = programFor('go', why, env);
+  const { stdout } = await run(go, ['version'], { timeout: ASK_LIMIT_MS, env });
+  const minor = Number(/\bgo1\.(\d+)/.exec(stdout)?.[1]);
+  if (minor >= Number(least.split('.')[1])) return go;
+  throw failure('go_too_old', `${go} is Go 1.${minor}, and ${least} or newer is needed ${why}.\n  install it: ${INSTALL.go}`);
 };

@@ -56,7 +56,7 @@ export const registryServer = ({ dir, cache, port, env = process.env }) => {
       java = await javaFor(LEAST_JAVA, 'to run Apicurio Registry', env);
       const fill = async (folder) => {
         const archive = await downloadFile(folder, ARCHIVE, env);
-        await unpack(archive, folder, env);
+        await unpack(archive, folder, { env });
         rmSync(archive);
       };
       const home = await fetched({ cache, name: `apicurio-registry-${REGISTRY_VERSION}`, fill });

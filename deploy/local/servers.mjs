@@ -3,21 +3,28 @@
 // One set a checkout (its folder: DATS_SERVERS_DIR); tests that need their own use index.mjs.
 import { join } from 'node:path';
 import { environmentLines } from './env.mjs';
-import { failure, isFailure } from './failure.mjs';
+import { isFailure } from './failure.mjs';
 import { kafkaServer } from './kafka.mjs';
+import { llamaProgram, llamaServer } from './llama.mjs';
+import { ollamaProgram, ollamaServer } from './ollama.mjs';
 import { redisServer } from './redis.mjs';
 import { registryServer } from './registry.mjs';
-import { NAMES, settingsFrom } from './settings.mjs';
+import { BASE, MODELS, settingsFrom } from './settings.mjs';
 import { startServer, statusOf, stopServer } from './supervise.mjs';
+import { askedIn } from './words.mjs';
 
 const COMMAND = 'node deploy/local/servers.mjs';
-const USAGE = `Usage: ${COMMAND} up [${NAMES.join('] [')}] [--fresh]   start them (all, unless named), wait until they answer
-       ${COMMAND} down [names]                      stop them
-       ${COMMAND} status [names] [--json]           ask them; exit code 0 when all are up, else 3
-       ${COMMAND} env                               the settings with which DATS uses them
+const USAGE = `Usage: ${COMMAND} up [names] [--fresh]       start them, wait until they answer
+       ${COMMAND} down [names]               stop them
+       ${COMMAND} status [names] [--json]    ask them; exit code 0 when all are up, else 3
+       ${COMMAND} env [names]                the settings with which DATS uses them
+       ${COMMAND} build [names]              build the model servers, once a machine (up does it too)
 
---fresh empties their data first. Environment: DATS_SERVERS_DIR (default .dats-servers), DATS_SERVERS_KAFKA_PORT,
-DATS_SERVERS_KAFKA_CONTROLLER_PORT, DATS_SERVERS_REDIS_PORT, DATS_SERVERS_REGISTRY_PORT, DATS_SERVERS_MAVEN_URL (a mirror, for the registry), XDG_CACHE_HOME (downloads), JAVA_HOME.
+Names: ${BASE.join(', ')}; models (${MODELS.join(', ')}), all. Without names, up means ${BASE.join(', ')}; env those that run; down all; status those
+and the model servers that were started. --fresh empties their data first.
+Environment: DATS_SERVERS_DIR (default .dats-servers), DATS_SERVERS_KAFKA_PORT, DATS_SERVERS_KAFKA_CONTROLLER_PORT, DATS_SERVERS_REDIS_PORT,
+DATS_SERVERS_REGISTRY_PORT, DATS_SERVERS_OLLAMA_PORT, DATS_SERVERS_LLAMA_PORT, DATS_SERVERS_MAVEN_URL (a mirror, for the registry), XDG_CACHE_HOME
+(downloads and what was built), JAVA_HOME. Go and pip are asked for sources: their own settings hold.
 `;
 const [EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ALL_UP] = [0, 1, 2, 3];
 
@@ -25,7 +32,10 @@ const serversOf = ({ dir, cache, ports }) => ({
   kafka: kafkaServer({ dir: join(dir, 'kafka'), cache, port: ports.kafka, controllerPort: ports.controller }),
   redis: redisServer({ dir: join(dir, 'redis'), port: ports.redis }),
   registry: registryServer({ dir: join(dir, 'registry'), cache, port: ports.registry }),
+  ollama: ollamaServer({ dir: join(dir, 'ollama'), cache, port: ports.ollama }),
+  llama: llamaServer({ dir: join(dir, 'llama'), cache, port: ports.llama }),
 });
+const PROGRAMS = { ollama: ollamaProgram, llama: llamaProgram };
 
 const say = (text) => process.stdout.write(`${text}\n`);
 const row = (name, word, rest) => `${name.padEnd(9)} ${word.padEnd(12)} ${rest}`;
@@ -63,27 +73,34 @@ const remarkFor = ({ up, ours, pid, stalePid, logs }) => {
   return pid ? `  (pid ${pid}, log ${logs[0]})` : '';
 };
 
-const status = async (servers, { json }) => {
-  const found = await Promise.all(servers.map(statusOf));
+/** Nobody misses a model server that was never asked for; one that is gone is missed. */
+const counts = ({ name, up, ours, stalePid }) => !MODELS.includes(name) || up || ours || stalePid !== null;
+
+const status = async (servers, { json, named }) => {
+  const asked = await Promise.all(servers.map(statusOf));
+  const found = named ? asked : asked.filter(counts);
   if (json) say(JSON.stringify(found, null, 2));
   else for (const one of found) say(row(one.name, wordFor(one), `${one.address}${remarkFor(one)}`));
   return found.every((one) => one.up) ? EXIT_OK : EXIT_NOT_ALL_UP;
 };
 
-const complain = (error) => {
-  process.stderr.write(isFailure(error) ? `error: ${error.message}\n` : `${error?.stack ?? error}\n`);
+const env = async (servers, { named }) => {
+  const found = await Promise.all(servers.map(statusOf));
+  const meant = named ? found : found.filter((one) => one.up);
+  process.stdout.write(environmentLines(Object.fromEntries(meant.map(({ name, address }) => [name, address]))));
+  if (meant.length > 0) return EXIT_OK;
+  process.stderr.write(`none of the servers answers: start them (${COMMAND} up), or name those that are meant\n`);
+  return EXIT_NOT_ALL_UP;
 };
 
-const FLAGS = { up: ['--fresh'], down: [], status: ['--json'], env: [] };
+/** One after the other: each takes all cores, and the second needs the source that the first has fetched. */
+const build = async (names, { cache }) => {
+  for (const name of names) say(row(name, 'built', await PROGRAMS[name]({ cache })));
+  return EXIT_OK;
+};
 
-const parsed = (words) => {
-  const [command, ...rest] = words;
-  if (!Object.hasOwn(FLAGS, command ?? ''))
-    throw failure('usage', command === undefined ? 'say what to do' : `${command} is not a command`);
-  const unknown = rest.find((word) => !FLAGS[command].includes(word) && !NAMES.includes(word));
-  if (unknown !== undefined) throw failure('usage', `${command} does not know ${unknown}`);
-  const names = NAMES.filter((name) => rest.includes(name));
-  return { command, names: names.length > 0 ? names : NAMES, fresh: rest.includes('--fresh'), json: rest.includes('--json') };
+const complain = (error) => {
+  process.stderr.write(isFailure(error) ? `error: ${error.message}\n` : `${error?.stack ?? error}\n`);
 };
 
 const main = async (words) => {
@@ -91,14 +108,12 @@ const main = async (words) => {
     process.stdout.write(USAGE);
     return EXIT_OK;
   }
-  const asked = parsed(words);
-  const all = serversOf(settingsFrom());
+  const asked = askedIn(words);
+  const settings = settingsFrom();
+  if (asked.command === 'build') return build(asked.names, settings);
+  const all = serversOf(settings);
   const servers = asked.names.map((name) => all[name]);
-  if (asked.command === 'up') return up(servers, asked);
-  if (asked.command === 'down') return down(servers);
-  if (asked.command === 'status') return status(servers, asked);
-  process.stdout.write(environmentLines({ kafka: all.kafka.address, registry: all.registry.address, redis: all.redis.address }));
-  return EXIT_OK;
+  return { up, down, status, env }[asked.command](servers, asked);
 };
 
 try {

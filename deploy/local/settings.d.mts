@@ -1,2 +1,4 @@
+/** The folder of downloads, and of what was built. */
+export function cacheDir(env?: Readonly<Record<string, string | undefined>>): string;
 /** When the environment says nothing. */
-export const DEFAULT_PORTS: { readonly kafka: number; readonly controller: number; readonly redis: number; readonly registry: number };
+export const DEFAULT_PORTS: Readonly<Record<'kafka' | 'controller' | 'redis' | 'registry' | 'ollama' | 'llama', number>>;

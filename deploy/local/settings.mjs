@@ -5,11 +5,19 @@ import { fileURLToPath } from 'node:url';
 import { failure } from './failure.mjs';
 
 export const HOST = '127.0.0.1';
-export const NAMES = Object.freeze(['kafka', 'redis', 'registry']);
+/** What `up` starts unless it is told otherwise, and the model servers, which are built first. */
+export const BASE = Object.freeze(['kafka', 'redis', 'registry']);
+export const MODELS = Object.freeze(['ollama', 'llama']);
+export const NAMES = Object.freeze([...BASE, ...MODELS]);
+/** What the model servers call the tiny model. */
+export const TINY_NAME = 'tiny';
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** What is asked for when the environment says nothing; `kafka-controller` is the broker's second port, nobody connects to it from outside. */
-export const DEFAULT_PORTS = Object.freeze({ kafka: 19092, controller: 19093, redis: 16379, registry: 18081 });
+/**
+ * What is asked for when the environment says nothing; `controller` is the broker's second port, nobody connects to it from outside.
+ * Ollama's is not its usual one: that may be the user's own.
+ */
+export const DEFAULT_PORTS = Object.freeze({ kafka: 19092, controller: 19093, redis: 16379, registry: 18081, ollama: 11435, llama: 8088 });
 
 const portFrom = (env, name, otherwise) => {
   const text = env[name];
@@ -34,6 +42,8 @@ export const settingsFrom = (env = process.env) => {
       controller: portFrom(env, 'DATS_SERVERS_KAFKA_CONTROLLER_PORT', moved ? kafka + 1 : DEFAULT_PORTS.controller),
       redis: portFrom(env, 'DATS_SERVERS_REDIS_PORT', DEFAULT_PORTS.redis),
       registry: portFrom(env, 'DATS_SERVERS_REGISTRY_PORT', DEFAULT_PORTS.registry),
+      ollama: portFrom(env, 'DATS_SERVERS_OLLAMA_PORT', DEFAULT_PORTS.ollama),
+      llama: portFrom(env, 'DATS_SERVERS_LLAMA_PORT', DEFAULT_PORTS.llama),
     },
   };
 };

@@ -1,24 +1,25 @@
 // Starts, stops and finds one server: a process of its own that outlives whoever started it. It knows no server by name: a server is
-// `{ name, address, port, dir, logs, stopLimitMs, startLimitMs, prepare(), command(), answers() }` (kafka.mjs, redis.mjs, registry.mjs).
+// `{ name, address, ports, dir, logs, stopLimitMs, startLimitMs, prepare(), command(), answers(), furnish?() }` (kafka.mjs, redis.mjs, ollama.mjs ...).
 //
 // S1. `pid.json` is written by the process itself before it becomes the server, so there is no server without it, whoever dies when.
 // S2. A pid is believed only with its start time and boot: a number that another program has by now is no server of ours.
 // S3. `up` is what the server says, never what a file says.
 // S4. Nothing of ours is left running when a start fails.
+// S5. What a server started ends with it, also where the server was killed (Ollama's runners would go on): all of them have its mark in their environment.
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { failure } from './failure.mjs';
-import { bootId, identityOf, lives } from './identity.mjs';
+import { bootId, identityOf, lives, markedWith } from './identity.mjs';
 import { withLock } from './lock.mjs';
 import { endsOf, logExcerpt } from './log-excerpt.mjs';
 import { portIsFree } from './probe.mjs';
 
 const PAUSE_MS = 50;
 const KILL_LIMIT_MS = 10_000;
-/** Another start may have to download first. */
-const START_LOCK_LIMIT_MS = 20 * 60_000;
+/** Another start may have to download or build first. */
+const START_LOCK_LIMIT_MS = 90 * 60_000;
 const STOP_LOCK_LIMIT_MS = 120_000;
 /** $1 pid file, $2 boot, $3 address, then the command. Linux says the start time in /proc, others through ps. */
 const BECOME = `
@@ -50,6 +51,10 @@ export const stalePidOf = (server) => {
   return found && !lives(found) ? found : undefined;
 };
 
+const MARK = 'DATS_SERVERS_PROCESS_OF';
+/** Processes that the server has left behind; none while it runs. */
+export const leftBehind = (server) => (processOf(server) ? [] : markedWith(`${MARK}=${server.dir}`));
+
 const until = async (limitMs, condition) => {
   const end = Date.now() + limitMs;
   for (;;) {
@@ -73,13 +78,16 @@ const ended = async (identity, signal, limitMs) => {
   return until(limitMs, () => !lives(identity));
 };
 
+const endLeftBehind = (server) => Promise.all(leftBehind(server).map((one) => ended(one, 'SIGKILL', KILL_LIMIT_MS)));
+
 /** Detached: no terminal, no file of the caller's. The server's own words go to the last of its logs. */
 const spawned = (server) => {
   const { file, args, env = process.env } = server.command();
   const out = openSync(server.logs.at(-1), 'a');
   try {
     const words = ['-c', BECOME, 'sh', pidFile(server), bootId(), server.address, file, ...args];
-    const child = spawn('/bin/sh', words, { cwd: server.dir, env, detached: true, stdio: ['ignore', out, out] });
+    const marked = { ...env, [MARK]: server.dir };
+    const child = spawn('/bin/sh', words, { cwd: server.dir, env: marked, detached: true, stdio: ['ignore', out, out] });
     child.unref();
     return child;
   } finally {
@@ -107,7 +115,17 @@ const notAnswering = (server, what, ends) =>
     `${server.name} ${what}.\n${logExcerpt(server.logs, ends)}\n  next: read the log, then try again (--fresh starts with empty data).`,
   );
 
+/** What is put into it once it answers. */
+const furnished = async (server, ends) => {
+  try {
+    await server.furnish?.();
+  } catch (error) {
+    throw notAnswering(server, `answers, but could not be made ready (${error.message})`, ends);
+  }
+};
+
 const launch = async (server) => {
+  await endLeftBehind(server);
   for (const port of server.ports) if (!(await portIsFree(port))) throw portTaken(server, port);
   await server.prepare();
   rmSync(pidFile(server), { force: true });
@@ -121,11 +139,18 @@ const launch = async (server) => {
     gone = `ended while it started (${signal ?? `exit code ${code}`})`;
   });
   const answered = await until(server.startLimitMs, async () => gone !== undefined || (await server.answers()));
-  if (answered && gone === undefined) return processOf(server);
-  const own = child.pid === undefined ? undefined : identityOf(child.pid);
-  if (own) await ended(own, 'SIGKILL', KILL_LIMIT_MS);
-  rmSync(pidFile(server), { force: true });
-  throw notAnswering(server, gone ?? `did not answer at ${server.address} within ${server.startLimitMs / 1000} s`, ends);
+  try {
+    if (!answered || gone !== undefined)
+      throw notAnswering(server, gone ?? `did not answer at ${server.address} within ${server.startLimitMs / 1000} s`, ends);
+    await furnished(server, ends);
+    return processOf(server);
+  } catch (error) {
+    const own = child.pid === undefined ? undefined : identityOf(child.pid);
+    if (own) await ended(own, 'SIGKILL', KILL_LIMIT_MS);
+    rmSync(pidFile(server), { force: true });
+    await endLeftBehind(server);
+    throw error;
+  }
 };
 
 const adopt = async (server, running) => {
@@ -136,7 +161,10 @@ const adopt = async (server, running) => {
     );
   await until(server.startLimitMs, async () => !lives(running) || (await server.answers()));
   if (!lives(running)) throw notAnswering(server, `(pid ${running.pid}) was starting and ended`);
-  if (await server.answers()) return running;
+  if (await server.answers()) {
+    await furnished(server);
+    return running;
+  }
   throw notAnswering(server, `runs (pid ${running.pid}) but does not answer at ${server.address}`);
 };
 
@@ -151,6 +179,7 @@ const stop = async (server) => {
         `${server.name} (pid ${running.pid}) is still there ${KILL_LIMIT_MS / 1000} s after SIGKILL.\n${logExcerpt(server.logs)}`,
       );
   }
+  await endLeftBehind(server);
   rmSync(pidFile(server), { force: true });
   return how;
 };
@@ -185,10 +214,11 @@ export const stopServer = async (server) => {
   return withLock(lockFile(server), STOP_LOCK_LIMIT_MS, () => stop(server));
 };
 
-/** SIGKILL, as a crash would. Resolves when the process is gone; its pid file stays, as after a crash. */
+/** SIGKILL, as a crash of the machine would. Resolves when it and what it started are gone; its pid file stays, as after a crash. */
 export const killServer = async (server) => {
   const running = processOf(server);
   if (running) await ended(running, 'SIGKILL', KILL_LIMIT_MS);
+  await endLeftBehind(server);
 };
 
 /** What the server itself says, and whether it is ours. */

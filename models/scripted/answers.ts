@@ -1,10 +1,12 @@
 // Turns a rule's answer into what is streamed, once, when the script is opened; and makes the generic answer.
 import { tokensOf } from '../accounting.js';
+import type { FinishReason, GenerateChunk, ToolCallChunk } from '../runner.js';
 import type { ScriptedAnswer } from './script.js';
 
 export interface ReadyAnswer {
   readonly answer: ScriptedAnswer;
-  readonly chunks: readonly string[];
+  readonly chunks: readonly (Extract<GenerateChunk, { kind: 'text' }> | ToolCallChunk)[];
+  readonly finish_reason: FinishReason;
   readonly output_tokens: number;
   /** No latency and no failure: answered without a timer or a wait. */
   readonly instant: boolean;
@@ -41,12 +43,24 @@ const cut = (text: string, size: number): readonly string[] => {
   return chunks;
 };
 
+const callsOf = ({ tool_calls = [] }: ScriptedAnswer): readonly ToolCallChunk[] =>
+  tool_calls.map((call, index) => ({
+    kind: 'tool_call',
+    index,
+    id: `call_${index}`,
+    name: call.name,
+    arguments: typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments),
+  }));
+
 export const readyAnswer = (answer: ScriptedAnswer): ReadyAnswer => {
   const text = textOf(answer);
+  const calls = callsOf(answer);
+  const called = calls.reduce((chars, call) => chars + call.name!.length + call.arguments!.length, 0);
   return {
     answer,
-    chunks: cut(text, answer.chunk_chars),
-    output_tokens: answer.tokens?.output ?? tokensOf(text.length),
+    chunks: [...cut(text, answer.chunk_chars).map((piece) => ({ kind: 'text' as const, text: piece })), ...calls],
+    finish_reason: answer.finish_reason ?? (calls.length > 0 ? 'tool_calls' : 'stop'),
+    output_tokens: answer.tokens?.output ?? tokensOf(text.length + called),
     instant: answer.fail === undefined && answer.latency_ms === 0 && answer.chunk_latency_ms === 0,
   };
 };
@@ -55,7 +69,7 @@ const NOTE =
   'This is a placeholder. The scripted runner wrote it from a fixed text; no model was asked, and nothing of the task was solved.';
 const MEND = 'To get real answers, name a model server in servers.yaml (runner: ollama or openai), or add a rule to the script file.';
 
-const plain = { latency_ms: 0, chunk_latency_ms: 0, chunk_chars: 512, finish_reason: 'stop' } as const;
+const plain = { latency_ms: 0, chunk_latency_ms: 0, chunk_chars: 512 } as const;
 
 /** What is said where no rule matches: honest, legible for the parser, and always the same. */
 export const genericAnswer: ReadyAnswer = readyAnswer({

@@ -39,6 +39,16 @@ const SCRIPTED: Readonly<Record<Behaviour | 'unreachable', object>> = {
   reject: { fail: 'reject' },
   missing: { fail: 'missing' },
   unreachable: { fail: 'unreachable' },
+  tool_calls: { text: 'H', tool_calls: [{ name: 'add', arguments: { a: 1 } }, { name: 'sub' }] },
+  repeated: ANSWER,
+  after_end: { fail: 'garbage' },
+  empty: { fail: 'garbage' },
+  wrong_type: { fail: 'garbage' },
+  overloaded_silent: { fail: 'overloaded' },
+  bad_request: { fail: 'reject' },
+  too_long: { fail: 'too_long' },
+  redirect: { fail: 'unreachable' },
+  proxy: { fail: 'unreachable' },
 };
 
 runnerContract('scripted', async (behaviour, limits): Promise<RunnerUnderTest> => {
@@ -93,6 +103,35 @@ describe('scripted answers', () => {
     const runner = openScripted({ id: 's', script: script([{ answers: [{ text: 'Here.', files }] }]) });
     expect(await say(runner, ask('x'))).toBe(`Here.\n\n\`\`\`\`\`markdown path=docs/a.md\n${content}\`\`\`\`\`\n`);
     expect(fenced('a.py', 'python', 'x = 1')).toBe('```python path=a.py\nx = 1\n```\n');
+  });
+
+  it('calls tools as its rules say, after its text', async () => {
+    const tool_calls = [
+      { name: 'add', arguments: { a: 1 } },
+      { name: 'odd', arguments: 'no JSON' },
+    ];
+    const runner = openScripted({
+      id: 's',
+      script: script([
+        {
+          answers: [
+            { text: 'So:', tool_calls },
+            { tool_calls, finish_reason: 'length' },
+          ],
+        },
+      ]),
+    });
+    const chunks: GenerateChunk[] = [];
+    for await (const chunk of runner.generate(ask('x'), signal)) chunks.push(chunk);
+    expect(chunks).toEqual([
+      { kind: 'text', text: 'So:' },
+      { kind: 'tool_call', index: 0, id: 'call_0', name: 'add', arguments: '{"a":1}' },
+      { kind: 'tool_call', index: 1, id: 'call_1', name: 'odd', arguments: 'no JSON' },
+      expect.objectContaining({ kind: 'done', finish_reason: 'tool_calls', output_tokens: 6 }),
+    ]);
+    let last: GenerateChunk | undefined;
+    for await (const chunk of runner.generate(ask('x', { attempt: 2 }), signal)) last = chunk;
+    expect(last).toMatchObject({ finish_reason: 'length' });
   });
 
   it('answers without a rule by a placeholder that says so, in the form that was asked for', async () => {

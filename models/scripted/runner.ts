@@ -35,6 +35,7 @@ const FAULTS: Readonly<Record<Exclude<Fail, 'hang'>, ModelFaultCode>> = {
   overloaded: 'model_overloaded',
   reject: 'model_rejected',
   missing: 'model_missing',
+  too_long: 'model_context',
 };
 
 /** How many chunks come before the failure: all, half, or none. */
@@ -52,9 +53,9 @@ export const openScripted = (options: ScriptedOptions): ModelRunner => {
     .update(JSON.stringify(script ?? null))
     .digest('hex');
 
-  const doneOf = (request: GenerateRequest, { answer, output_tokens }: ReadyAnswer): GenerateChunk => ({
+  const doneOf = (request: GenerateRequest, { answer, output_tokens, finish_reason }: ReadyAnswer): GenerateChunk => ({
     kind: 'done',
-    finish_reason: answer.finish_reason,
+    finish_reason,
     input_tokens: answer.tokens?.input ?? promptTokensOf(request),
     output_tokens,
     response_model: id,
@@ -76,7 +77,7 @@ export const openScripted = (options: ScriptedOptions): ModelRunner => {
       for (let i = 0; i < said; i++) {
         if (i > 0) await pause(latency(answer.chunk_latency_ms));
         deadline.signal.throwIfAborted();
-        yield { kind: 'text', text: chunks[i]! };
+        yield chunks[i]!;
       }
       if (answer.fail === 'hang') await wait(Number.POSITIVE_INFINITY, deadline.signal, clock);
       else if (answer.fail !== undefined)
@@ -91,9 +92,9 @@ export const openScripted = (options: ScriptedOptions): ModelRunner => {
   }
 
   async function* instantly(request: GenerateRequest, ready: ReadyAnswer, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
-    for (const text of ready.chunks) {
+    for (const chunk of ready.chunks) {
       if (signal.aborted) throw signal.reason;
-      yield { kind: 'text', text };
+      yield chunk;
     }
     if (signal.aborted) throw signal.reason;
     yield doneOf(request, ready);
@@ -103,7 +104,7 @@ export const openScripted = (options: ScriptedOptions): ModelRunner => {
     provider: options.provider ?? 'scripted',
     scripted: true,
     generate: (request, signal) => {
-      const ready = find(request) ?? (request.json === true ? genericJson : genericAnswer);
+      const ready = find(request) ?? (request.json === true || request.json_schema !== undefined ? genericJson : genericAnswer);
       return ready.instant ? instantly(request, ready, signal) : slowly(request, ready, signal);
     },
     embed: async (texts, signal) => {

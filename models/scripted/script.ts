@@ -15,6 +15,7 @@ export const FAILS = [
   'overloaded', // with retry_after_ms
   'reject',
   'missing',
+  'too_long', // the prompt does not fit
 ] as const;
 export type Fail = (typeof FAILS)[number];
 
@@ -52,6 +53,13 @@ const answerSchema = z.strictObject({
     )
     .max(200)
     .optional(),
+  /** Calls of tools, after the text; `arguments` is written as JSON, a text as it is. */
+  tool_calls: z
+    .array(
+      z.strictObject({ name: z.string().min(1).max(128), arguments: z.union([z.record(z.string(), z.unknown()), z.string()]).default({}) }),
+    )
+    .max(64)
+    .optional(),
   fail: z.enum(FAILS).optional(),
   retry_after_ms: millis.optional(),
   /** Before the first chunk. */
@@ -62,7 +70,8 @@ const answerSchema = z.strictObject({
   chunk_chars: z.int().min(1).max(1_000_000).default(512),
   /** What the answer says it used; default: estimated from the lengths. */
   tokens: z.strictObject({ input: z.int().min(0).optional(), output: z.int().min(0).optional() }).optional(),
-  finish_reason: z.enum(['stop', 'length', 'other']).default('stop'),
+  /** Default: `tool_calls` where it has some, else `stop`. */
+  finish_reason: z.enum(['stop', 'length', 'tool_calls', 'other']).optional(),
 });
 export type ScriptedAnswer = z.infer<typeof answerSchema>;
 

@@ -1,5 +1,5 @@
 // A small real HTTP server that answers as a model server would, and misbehaves to order. The wire itself is given by the two that use it.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** What the server does with the next generation. */
@@ -19,19 +19,37 @@ export const BEHAVIOURS = [
   'error', // 500
   'reject', // 401
   'missing', // 404
+  'tool_calls', // says a word, then calls `add` and `sub`
+  'repeated', // a good answer in which everything comes twice that may
+  'after_end', // goes on after its end
+  'empty', // ends with "stop", and nothing before it
+  'wrong_type', // 200 and a page of HTML, as from a proxy
+  'overloaded_silent', // 429 without Retry-After
+  'too_long', // the prompt does not fit
+  'bad_request', // 400 without a code that says why
+  'redirect', // 307 to somewhere else
+  'proxy', // 407
 ] as const;
 export type Behaviour = (typeof BEHAVIOURS)[number];
 
 export interface Wire {
   readonly start: Readonly<Record<string, string>>;
   chunk(text: string): string;
+  /** A call of `add` with {"a":1} and one of `sub` without arguments. */
+  toolCalls(): string;
+  /** A good answer of these pieces in which everything comes twice that may. */
+  repeated(pieces: readonly string[]): string;
   refusal(): string;
   streamError(): string;
   /** What ends the stream; `metered` with the usage. */
   end(finish: 'stop' | 'length', metered: boolean): string;
   errorBody(code: string): string;
+  /** How a prompt that does not fit is refused. */
+  readonly tooLong: { readonly status: number; readonly code: string };
+  /** The answer to a request that is not streamed; absent where all are. */
+  whole?(): string;
   /** Answers anything that is not a generation; false when the path is not known. */
-  other(path: string, body: unknown, models: readonly string[]): unknown;
+  other(path: string, body: unknown, server: WireServer): unknown;
   isGenerate(path: string): boolean;
 }
 
@@ -46,6 +64,10 @@ export interface WireServer {
   retryAfterSeconds: number;
   /** Bodies of the generations that came. */
   readonly requests: readonly unknown[];
+  /** Bodies of everything else, by path. */
+  readonly others: readonly { readonly path: string; readonly body: unknown; readonly headers: IncomingHttpHeaders }[];
+  /** Names of the models that are in memory. */
+  loaded: readonly string[];
   readonly authorizations: readonly (string | undefined)[];
   readonly traceparents: readonly unknown[];
   /** Generations that are being answered, and how many clients left before their end. */
@@ -73,20 +95,26 @@ const STATUS: Readonly<Partial<Record<Behaviour, { status: number; code: string 
   error: { status: 500, code: 'server_error' },
   reject: { status: 401, code: 'invalid_api_key' },
   missing: { status: 404, code: 'model_not_found' },
+  overloaded_silent: { status: 429, code: 'rate_limit_exceeded' },
+  bad_request: { status: 400, code: 'BadRequestError' },
+  redirect: { status: 307, code: 'moved' },
+  proxy: { status: 407, code: 'proxy' },
 };
 
-const listen = (server: Server): Promise<string> =>
+const listen = (server: Server, port: number): Promise<string> =>
   new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+    server.listen(port, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
   });
 
-export const openWireServer = async (wire: Wire): Promise<WireServer> => {
+/** @param port of a server that comes back; default: one that is free */
+export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> => {
   let running = 0;
   let left = 0;
   let waiters: { condition: () => boolean; resolve: () => void }[] = [];
   let releases: (() => void)[] = [];
   const requests: unknown[] = [];
+  const others: { path: string; body: unknown; headers: IncomingHttpHeaders }[] = [];
   const authorizations: (string | undefined)[] = [];
   const traceparents: unknown[] = [];
   const happened = (): void => {
@@ -105,17 +133,31 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
       if (behaviour === 'truncated') return void response.end();
       response.end(wire.end(behaviour === 'length' ? 'length' : 'stop', behaviour !== 'unmetered'));
     };
+    if (behaviour === 'repeated') return void response.end(wire.repeated(fake.pieces));
+    if (behaviour === 'empty') return void response.end(wire.end('stop', true));
     if (behaviour === 'garbage') return void response.end(`<html>${SERVER_SECRET}</html>\ndata: {"cho\n\n`);
     response.write(wire.chunk(first));
     if (behaviour === 'slow') return void releases.push(finish);
     // Written and flushed before the socket goes, so that the client has read a chunk.
     if (behaviour === 'die_mid_stream') return void response.write(wire.chunk('x'), () => setImmediate(() => response.socket?.destroy()));
+    if (behaviour === 'tool_calls') return void response.end(wire.toolCalls() + wire.end('stop', true));
+    if (behaviour === 'after_end') return void response.end(wire.end('stop', true).replace('data: [DONE]\n\n', '') + wire.chunk(first));
     if (behaviour === 'refuse') return void response.end(wire.refusal());
     if (behaviour === 'stream_error') return void response.end(wire.streamError());
     finish();
   };
 
-  const generate = (response: ServerResponse): void => {
+  const failed = (response: ServerResponse, behaviour: Behaviour, { status, code }: { status: number; code: string }): void => {
+    const retryAfter = behaviour === 'overloaded' ? String(fake.retryAfterSeconds) : new Date(Date.now() + 30_000).toUTCString();
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      ...(behaviour === 'overloaded' || behaviour === 'overloaded_until' ? { 'retry-after': retryAfter } : {}),
+      ...(behaviour === 'redirect' ? { location: 'http://127.0.0.1:9/elsewhere' } : {}),
+    });
+    response.end(wire.errorBody(code));
+  };
+
+  const generate = (response: ServerResponse, body: { readonly stream?: unknown } | undefined): void => {
     const { behaviour } = fake;
     running += 1;
     response.on('close', () => {
@@ -125,22 +167,17 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
     });
     happened();
     if (behaviour === 'hang') return;
-    const failure = STATUS[behaviour];
-    if (failure === undefined) {
-      stream(response, behaviour);
+    if (behaviour === 'wrong_type') {
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(`<html>${SERVER_SECRET}</html>`);
       return;
     }
-    const retryAfter =
-      behaviour === 'overloaded'
-        ? String(fake.retryAfterSeconds)
-        : behaviour === 'overloaded_until'
-          ? new Date(Date.now() + 30_000).toUTCString()
-          : undefined;
-    response.writeHead(failure.status, {
-      'content-type': 'application/json',
-      ...(retryAfter === undefined ? {} : { 'retry-after': retryAfter }),
-    });
-    response.end(wire.errorBody(failure.code));
+    if (behaviour === 'too_long' && wire.whole !== undefined && body?.stream !== true) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(wire.whole());
+      return;
+    }
+    const failure = behaviour === 'too_long' ? wire.tooLong : STATUS[behaviour];
+    if (failure === undefined) stream(response, behaviour);
+    else failed(response, behaviour, failure);
   };
 
   const server = createServer(async (request, response) => {
@@ -150,14 +187,15 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
       requests.push(body);
       authorizations.push(request.headers.authorization);
       traceparents.push(request.headers.traceparent);
-      generate(response);
+      generate(response, body as { readonly stream?: unknown } | undefined);
       return;
     }
-    const answer = wire.other(path, body, fake.models);
+    others.push({ path, body, headers: request.headers });
+    const answer = wire.other(path, body, fake);
     response.writeHead(answer === false ? 404 : 200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(answer));
   });
-  const url = await listen(server);
+  const url = await listen(server, port);
 
   const fake: WireServer = {
     url,
@@ -166,6 +204,8 @@ export const openWireServer = async (wire: Wire): Promise<WireServer> => {
     models: ['test-model'],
     retryAfterSeconds: 7,
     requests,
+    others,
+    loaded: [],
     authorizations,
     traceparents,
     running: () => running,

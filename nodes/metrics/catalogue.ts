@@ -200,6 +200,24 @@ export const CATALOGUE = {
     labels: ['model'],
     help: 'Calls that wait for a free slot in this process.',
   },
+  modelErrors: {
+    name: 'dats_model_error_ratio',
+    type: 'gauge',
+    labels: ['model'],
+    help: 'Part of its last calls in this process that failed, newer ones weigh more; missing where there were too few.',
+  },
+  modelLoaded: {
+    name: 'dats_model_loaded',
+    type: 'gauge',
+    labels: ['model'],
+    help: '1: its server has it in memory; 0: it must be loaded first; missing where nobody says.',
+  },
+  modelBreaker: {
+    name: 'dats_model_breaker_open',
+    type: 'gauge',
+    labels: ['model'],
+    help: '1: it failed in a row and is left alone, or one call finds out; 0: it may be asked.',
+  },
   tokens: {
     name: 'gen_ai_client_token_usage',
     type: 'histogram',

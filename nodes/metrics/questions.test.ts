@@ -28,6 +28,8 @@ const well: Sources = {
         health: { ok: false, latency_ms: 1 },
         running: 2,
         queued: 5,
+        breaker: 'half_open',
+        features: { load: 7, error_rate: 0.25, loaded: false },
       },
     ],
   },
@@ -55,7 +57,10 @@ it('lag, dependencies and models are told as they are when they are asked', asyn
   expect(await value('dats_consumer_lag_records', { group: 'core', topic: 'dats.lifecycle' })).toBe(7);
   expect(await value('dats_analytics_ingest_lag_records')).toBe(9);
   expect([await value('dats_dependency_up', { name: 'log' }), await value('dats_dependency_up', { name: 'views' })]).toEqual([1, 0]);
-  expect([await value('dats_model_up', { model: 'm' }), await value('dats_model_queued_calls', { model: 'm' })]).toEqual([0, 5]);
+  const ofModel = ['up', 'queued_calls', 'error_ratio', 'loaded', 'breaker_open'].map((name) =>
+    value(`dats_model_${name}`, { model: 'm' }),
+  );
+  expect(await Promise.all(ofModel)).toEqual([0, 5, 0.25, 0, 1]);
 });
 
 it('without history there is no lag of it', async () => {

@@ -18,6 +18,9 @@ export interface QuestionMetrics {
   readonly modelUp: Family<NumberSeries>;
   readonly modelRunning: Family<NumberSeries>;
   readonly modelQueued: Family<NumberSeries>;
+  readonly modelErrors: Family<NumberSeries>;
+  readonly modelLoaded: Family<NumberSeries>;
+  readonly modelBreaker: Family<NumberSeries>;
   readonly scrapeUnanswered: Family<NumberSeries>;
 }
 
@@ -64,17 +67,22 @@ const showLag = (lag: Family<NumberSeries>, group: string, answer: readonly Grou
 };
 
 const showModels = (metrics: QuestionMetrics, models: readonly ModelStatus[] | undefined): void => {
-  for (const { id, health, running, queued } of models ?? []) {
+  for (const { id, health, running, queued, features, breaker } of models ?? []) {
     metrics.modelUp.of(id).set(health.ok ? 1 : 0);
     metrics.modelRunning.of(id).set(running);
     metrics.modelQueued.of(id).set(queued ?? 0);
+    if (breaker !== undefined) metrics.modelBreaker.of(id).set(breaker === 'closed' ? 0 : 1);
+    if (features?.error_rate !== undefined) metrics.modelErrors.of(id).set(features.error_rate);
+    if (features?.loaded !== undefined) metrics.modelLoaded.of(id).set(features.loaded ? 1 : 0);
   }
 };
 
 /** Asks everything once, all at once. */
 export const openQuestions = (metrics: QuestionMetrics, sources: Sources, limitMs: number = LIMIT_MS): (() => Promise<void>) => {
   const { log, models, health, groups, history } = sources;
-  const told = [metrics.lag, metrics.ingestLag, metrics.dependencyUp, metrics.modelUp, metrics.modelRunning, metrics.modelQueued];
+  const { modelUp, modelRunning, modelQueued, modelErrors, modelLoaded, modelBreaker } = metrics;
+  const ofModels = [modelUp, modelRunning, modelQueued, modelErrors, modelLoaded, modelBreaker];
+  const told = [metrics.lag, metrics.ingestLag, metrics.dependencyUp, ...ofModels];
   const question = <T>({ part, ask, show }: Question<T>) => {
     const answerWithin = asking(ask);
     const unanswered = metrics.scrapeUnanswered.of(part);

@@ -4,11 +4,13 @@
 // C2. An operation checks first and writes then: one that throws a Fault in its check has written nothing, and the others go on.
 // C3. Any other error undoes the whole transaction, and every operation in it fails.
 // C4. Nothing is published or resolved before the transaction is durable (store.ts, S1).
+// C5. A transaction that is not built on the newest state takes nothing and writes nothing; the next one is (newest.ts).
 import { Fault, isFault } from '../../schemas/index.js';
 import { logClosed } from '../adapter/index.js';
 import { diskFull, freeBytes, writeFault } from './faults.js';
 import { batchEnd, type EncodedRecord, encodeBatch } from './frame.js';
 import { batchKey } from './keys.js';
+import { isOnNewest, renewNote } from './newest.js';
 import type { Shard } from './shard.js';
 import { numberBytes, type Store } from './store.js';
 
@@ -151,6 +153,10 @@ export class GroupCommit {
     try {
       this.#refuseWhileFull();
       await root.childTransaction(() => {
+        if (!isOnNewest(root)) {
+          renewNote(dir);
+          return;
+        }
         batch.push(...this.#take());
         this.#apply(batch, txn);
         txn.writeBatches();

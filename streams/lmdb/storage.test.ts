@@ -216,3 +216,27 @@ test('log and views share one environment, and a write of each in the same insta
   await after.close();
   expect(transactions).toBeLessThanOrEqual(12);
 });
+
+/** What a process leaves behind that opened the environment while this one committed: the lock file notes an older transaction as the newest (newest.ts). */
+const forgetNewest = async (): Promise<void> => {
+  const store = keep(await openStore(dir, 1));
+  const { lastTxnId } = store.root.getStats() as { lastTxnId: number };
+  // In a process of its own: whoever closes a file gives up all locks that the process has on it.
+  execFileSync(process.execPath, ['--input-type=module', '-e', FORGET, join(dir, 'lock.mdb'), String(lastTxnId)]);
+};
+const FORGET = `
+  import { openSync, readFileSync, writeSync } from 'node:fs';
+  const [file, newest] = process.argv.slice(1);
+  const note = (id) => Buffer.from(BigUint64Array.of(id).buffer);
+  const at = readFileSync(file).indexOf(note(BigInt(newest)));
+  if (at < 0) throw new Error('the lock file does not say which transaction is the newest');
+  writeSync(openSync(file, 'r+'), note(BigInt(newest) - 1n), 0, 8, at);
+`;
+
+test('a commit that an opening process made the lock file forget is not written over', async () => {
+  const log = await open();
+  for (const type of ['a', 'b']) await log.append([record(type)]);
+  await forgetNewest();
+  for (const type of ['c', 'd']) await log.append([record(type)]);
+  expect((await readAll(log, LIFECYCLE, 0)).map(({ type }) => type)).toEqual(['a', 'b', 'c', 'd']);
+});

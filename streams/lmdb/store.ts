@@ -8,6 +8,7 @@
 import { mkdirSync, realpathSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { Fault } from '../../schemas/index.js';
+import { isOnNewest, renewNote, whileNobodyOpens } from './newest.js';
 
 /** Rises when the layout changes in a way that an older build cannot read. */
 const FORMAT = 1;
@@ -50,7 +51,19 @@ export const openStore = async (dir: string, partitions: number): Promise<Store>
   while (closing.has(path)) await closing.get(path);
   let entry = shared.get(path);
   if (entry === undefined) {
-    entry = { store: openEnvironment(dir, partitions), users: 0 };
+    const opening = whileNobodyOpens(dir, () => openEnvironment(dir, partitions));
+    closing.set(
+      path,
+      opening.then(
+        () => undefined,
+        () => undefined,
+      ),
+    );
+    try {
+      entry = { store: await opening, users: 0 };
+    } finally {
+      closing.delete(path);
+    }
     shared.set(path, entry);
   } else if (entry.store.partitions !== partitions) throw otherPartitions(dir, entry.store.partitions, partitions);
   entry.users += 1;
@@ -76,6 +89,9 @@ const openEnvironment = (dir: string, partitions: number): Omit<Store, 'close'> 
     maxReaders: 256,
     encoding: 'binary',
     keyEncoding: 'binary',
+  });
+  root.transactionSync(() => {
+    if (!isOnNewest(root)) renewNote(dir);
   });
   const database = (name: string): Binary => root.openDB<Buffer, Buffer>(name, { encoding: 'binary', keyEncoding: 'binary' });
   const meta = database('meta');

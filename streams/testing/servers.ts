@@ -1,7 +1,7 @@
 // Where integration tests find the real servers that their run has started (test/support/servers.ts).
 import { describe, inject } from 'vitest';
 
-export type ServerName = 'kafka' | 'redis' | 'registry';
+export type ServerName = 'kafka' | 'redis' | 'registry' | 'ollama' | 'llama';
 /** A server that runs, or why there is none. */
 export type TestServer = { readonly address: string; readonly missing?: never } | { readonly missing: string; readonly address?: never };
 
@@ -13,6 +13,10 @@ declare module 'vitest' {
     redis: TestServer;
     /** Base of the Confluent-compatible API. */
     registry: TestServer;
+    /** Base of Ollama's API. Its model is `tiny`: noise. */
+    ollama: TestServer;
+    /** Base of llama.cpp's OpenAI API, with `/v1`. Its model is `tiny` too. */
+    llama: TestServer;
   }
 }
 

@@ -1,10 +1,13 @@
 // The real servers of the integration tests, started once a run: vitest's global setup of the project `e2e`.
 //
 // S1. Where CI is set, a server that cannot be had fails the run. Elsewhere its tests are skipped, and the reason is printed here and in their names.
+//     The model servers are built by CI before its tests; elsewhere they run where they have been built, and no test run builds them by surprise.
 // S2. Every run has its own: free ports, temporary folders, removed at the end. What they are downloaded into is shared.
 import type { TestProject } from 'vitest/node';
-import { type LocalServer, startKafka, startRedis, startRegistry } from '../../deploy/local/index.mjs';
+import { type LocalServer, startKafka, startLlama, startOllama, startRedis, startRegistry } from '../../deploy/local/index.mjs';
 import type { ServerName, TestServer } from '../../streams/testing/servers.js';
+
+const inCi = (): boolean => (process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false';
 
 const STARTS: Readonly<Record<ServerName, () => Promise<{ readonly server: LocalServer; readonly address: string }>>> = {
   kafka: async () => {
@@ -19,9 +22,15 @@ const STARTS: Readonly<Record<ServerName, () => Promise<{ readonly server: Local
     const server = await startRegistry();
     return { server, address: server.url };
   },
+  ollama: async () => {
+    const server = await startOllama({ build: inCi() });
+    return { server, address: server.url };
+  },
+  llama: async () => {
+    const server = await startLlama({ build: inCi() });
+    return { server, address: server.url };
+  },
 };
-
-const inCi = (): boolean => (process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false';
 
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const running: LocalServer[] = [];

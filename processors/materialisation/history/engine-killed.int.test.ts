@@ -13,7 +13,7 @@ import { lagOf, startIngester } from './testing/ingester.js';
 import { script } from './testing/script.js';
 
 const SEED = Number(process.env['DATS_SEED'] ?? Date.now() % 1_000_000);
-const KILLS = Number(process.env['DATS_ENGINE_KILLS'] ?? 20);
+const KILLS = Number(process.env['DATS_ENGINE_KILLS'] ?? 10);
 /** An engine lives so long, in milliseconds: from the middle of its start to well under way. */
 const LIFE_MS = [20, 900] as const;
 

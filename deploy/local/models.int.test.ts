@@ -1,0 +1,156 @@
+// The model servers: the real programs with the tiny model. A machine where they are not built skips this and says so; CI has built them by now.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { describeWith } from '../../streams/testing/servers.js';
+import { type LocalModelServer, startLlama, startOllama } from './index.mjs';
+import { cacheDir } from './settings.mjs';
+
+const QUESTION = { role: 'user', content: 'Write add(a, b) in Python' };
+interface Sampling {
+  readonly temperature: number;
+  readonly seed?: number;
+}
+/** The same answer each time. */
+const GREEDY: Sampling = { temperature: 0 };
+const posted = (url: string, body: object) => fetch(url, { method: 'POST', body: JSON.stringify(body) });
+const jsonOf = async <T>(answer: Response): Promise<T> => {
+  expect(answer.status).toBe(200);
+  return (await answer.json()) as T;
+};
+const length = (vector: readonly number[]) => Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+
+/** Processes that have this folder in their words: the server, and what it started. */
+const processesOf = ({ dir }: LocalModelServer) =>
+  execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => line.includes(dir));
+
+const OLLAMA = {
+  start: startOllama,
+  /** Text, why it ended, and in how many pieces it came. */
+  chat: async ({ url, model }: LocalModelServer, tokens: number, sampled: Sampling = GREEDY) => {
+    const answer = await posted(`${url}/api/chat`, { model, messages: [QUESTION], options: { num_predict: tokens, ...sampled } });
+    const lines = (await answer.text()).trim().split('\n');
+    const parts = lines.map((line) => JSON.parse(line) as { message: { content: string }; done_reason?: string; eval_count?: number });
+    const { done_reason, eval_count } = parts.at(-1)!;
+    return { text: parts.map(({ message }) => message.content).join(''), end: done_reason, tokens: eval_count, pieces: parts.length };
+  },
+  embed: async ({ url, model }: LocalModelServer, input: readonly string[]) =>
+    (await jsonOf<{ embeddings: number[][] }>(await posted(`${url}/api/embed`, { model, input }))).embeddings,
+  list: async ({ url }: LocalModelServer) =>
+    (await jsonOf<{ models: { name: string }[] }>(await fetch(`${url}/api/tags`))).models.map(({ name }) => name),
+  listed: ['tiny:latest'],
+};
+interface Chunk {
+  readonly choices: readonly { readonly delta: { readonly content?: string | null }; readonly finish_reason: string | null }[];
+  readonly usage?: { readonly completion_tokens: number };
+}
+const LLAMA: typeof OLLAMA = {
+  start: startLlama,
+  chat: async ({ url, model }, tokens, sampled = GREEDY) => {
+    const wanted = {
+      model,
+      messages: [QUESTION],
+      max_tokens: tokens,
+      ...sampled,
+      stream: true,
+      stream_options: { include_usage: true },
+    };
+    const events = (await (await posted(`${url}/chat/completions`, wanted)).text())
+      .split('\n\n')
+      .map((event) => event.replace(/^data: /, ''));
+    expect(events.slice(-2)).toEqual(['[DONE]', '']);
+    const chunks = events.slice(0, -2).map((event) => JSON.parse(event) as Chunk);
+    const choices = chunks.flatMap((chunk) => chunk.choices);
+    const text = choices.map(({ delta }) => delta.content ?? '').join('');
+    const end = choices.at(-1)?.finish_reason ?? undefined;
+    return { text, end, tokens: chunks.at(-1)?.usage?.completion_tokens, pieces: choices.length };
+  },
+  embed: async ({ url, model }, input) =>
+    (await jsonOf<{ data: { embedding: number[] }[] }>(await posted(`${url}/embeddings`, { model, input }))).data.map(
+      ({ embedding }) => embedding,
+    ),
+  list: async ({ url }) => (await jsonOf<{ data: { id: string }[] }>(await fetch(`${url}/models`))).data.map(({ id }) => id),
+  listed: ['tiny'],
+};
+
+describeWith(['ollama', 'llama'], 'a model server', () => {
+  describe.each([
+    ['ollama', OLLAMA],
+    ['llama', LLAMA],
+  ])('%s', (_, { start, chat, embed, list, listed }) => {
+    it('answers in pieces, embeds and lists, and does so again after it was killed, at its port', async () => {
+      const server = await start();
+      try {
+        expect(await list(server)).toEqual(listed);
+        const first = await chat(server, 20);
+        expect(first).toMatchObject({ end: 'length', tokens: 20 });
+        expect(first.text).toMatch(/^[\n -~]+$/);
+        expect(first.pieces).toBeGreaterThan(5);
+        const vectors = await embed(server, ['one', 'another']);
+        expect(vectors.map((vector) => vector.length)).toEqual([64, 64]);
+        for (const vector of vectors) expect(length(vector)).toBeCloseTo(1, 3);
+
+        const { port, pid } = server;
+        await server.kill();
+        expect([await server.isUp(), server.pid, processesOf(server)]).toEqual([false, null, []]);
+        await server.start();
+        expect([server.port, server.pid === pid]).toEqual([port, false]);
+        expect(await list(server)).toEqual(listed);
+        expect((await chat(server, 20)).text).toBe(first.text);
+      } finally {
+        await server.close();
+      }
+      expect([processesOf(server), existsSync(server.dir)]).toEqual([[], false]);
+    });
+
+    it('answers several at once, and an answer ends by itself', async () => {
+      const server = await start();
+      try {
+        const ends = await Promise.all(
+          [1, 2, 3, 4].map(async (seed) => {
+            const { text, end } = await chat(server, 2_000, { temperature: 0.8, seed });
+            return [end, /^[\n -~]+$/.test(text)];
+          }),
+        );
+        expect(ends).toEqual([1, 2, 3, 4].map(() => ['stop', true]));
+      } finally {
+        await server.close();
+      }
+    });
+  });
+
+  it('that was killed by somebody else leaves nothing behind that is in the way of its next start', async () => {
+    const ollama = await startOllama();
+    try {
+      await OLLAMA.chat(ollama, 1);
+      expect(processesOf(ollama).length).toBeGreaterThan(0);
+      process.kill(ollama.pid!, 'SIGKILL');
+      await vi.waitFor(() => expect(ollama.pid).toBeNull());
+      expect(processesOf(ollama)).toHaveLength(1);
+      await ollama.start();
+      expect(processesOf(ollama)).toEqual([]);
+    } finally {
+      await ollama.close();
+    }
+  });
+
+  it('keeps to its folder: what a user has of Ollama is neither read nor written', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'dats-home-'));
+    const [before, cache] = [process.env['HOME'], cacheDir()];
+    process.env['HOME'] = home;
+    try {
+      const ollama = await startOllama({ cache });
+      await OLLAMA.chat(ollama, 1);
+      expect(readdirSync(join(ollama.dir, 'data'), { recursive: true })).toContain('models/manifests');
+      await ollama.close();
+      expect(readdirSync(home)).toEqual([]);
+    } finally {
+      process.env['HOME'] = before;
+      rmSync(home, { recursive: true, force: true });
+    }
+  });
+});

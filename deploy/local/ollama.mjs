@@ -1,0 +1,103 @@
+// One Ollama server, built from its own Go module, with the tiny model in it.
+//
+// O1. Everything it keeps (models, its key) is in `data`: nothing of the user's own Ollama is read or written.
+import { mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { built } from './build.mjs';
+import { failure } from './failure.mjs';
+import { llamaSource } from './llama.mjs';
+import { httpAnswers } from './probe.mjs';
+import { goFor, programFor } from './programs.mjs';
+import { HOST, TINY_NAME } from './settings.mjs';
+import { sha256Of, tinyModel } from './tiny-model.mjs';
+
+export const OLLAMA_VERSION = '0.17.4';
+const MODULE = 'github.com/ollama/ollama';
+/** From this one on, Go fetches by itself the newer one that the module asks for. */
+const LEAST_GO = '1.21';
+const PARALLEL = 4;
+const ASK_LIMIT_MS = 30_000;
+/** Ollama has a template language of its own: this is TINY_TEMPLATE in it. */
+const TEMPLATE = '{{ range .Messages }}<{{ .Role }}>\n{{ .Content }}\n{{ end }}<assistant>\n';
+/** More threads than one only wait for each other. Without a stop of ours it takes those of the template that it thinks ours resembles. */
+const PARAMETERS = { num_thread: 1, stop: ['<user>'] };
+
+/** @returns {Promise<string>} the program, built where it is not there yet */
+export const ollamaProgram = async ({ cache, env = process.env, allowed }) => {
+  const why = 'to build Ollama (once)';
+  const commandsIn = async (folder) => {
+    const go = await goFor(LEAST_GO, why, env);
+    programFor('g++', why, env);
+    // The module comes without the headers of others that it includes; llama.cpp has them.
+    const headers = join(await llamaSource(cache, env), 'vendor');
+    const flags = { CGO_ENABLED: '1', CGO_CFLAGS: '-O1', CGO_CXXFLAGS: '-O1' };
+    return [
+      {
+        file: go,
+        args: ['install', '-v', `-ldflags=-X=${MODULE}/version.Version=${OLLAMA_VERSION}`, `${MODULE}@v${OLLAMA_VERSION}`],
+        env: { ...env, ...flags, CPATH: [headers, env.CPATH].filter(Boolean).join(delimiter), GOBIN: folder },
+        cwd: folder,
+      },
+    ];
+  };
+  return join(await built({ cache, name: `ollama-${OLLAMA_VERSION}`, what: 'Ollama', allowed, commandsIn }), 'ollama');
+};
+
+const asked = async (url, init = {}) => {
+  const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(ASK_LIMIT_MS) });
+  const said = await answer.text();
+  if (answer.ok) return said;
+  const { pathname } = new URL(url);
+  throw failure('model_not_made', `ollama: ${pathname} answered ${answer.status}: ${said}`);
+};
+
+/** The tiny model, through Ollama's own API: its bytes as a blob, then a model of it. */
+const makeModel = async (url) => {
+  const { models } = JSON.parse(await asked(`${url}/api/tags`));
+  if (models.some(({ name }) => name === `${TINY_NAME}:latest`)) return;
+  const model = tinyModel();
+  const digest = `sha256:${sha256Of(model)}`;
+  await asked(`${url}/api/blobs/${digest}`, { method: 'POST', body: model });
+  const wanted = { model: TINY_NAME, files: { 'tiny.gguf': digest }, template: TEMPLATE, parameters: PARAMETERS, stream: false };
+  await asked(`${url}/api/create`, { method: 'POST', body: JSON.stringify(wanted) });
+};
+
+/**
+ * An Ollama in `dir`, for supervise.mjs.
+ * @param {{ dir: string, cache: string, port: number, build?: boolean, env?: object }} options `build`: it may be built where it is not there yet
+ */
+export const ollamaServer = ({ dir, cache, port, build = true, env = process.env }) => {
+  const [data, log] = [join(dir, 'data'), join(dir, 'out.log')];
+  const url = `http://${HOST}:${port}`;
+  let program;
+  return {
+    name: 'ollama',
+    address: url,
+    ports: [port],
+    portVariable: 'DATS_SERVERS_OLLAMA_PORT',
+    dir,
+    logs: [log],
+    startLimitMs: 60_000,
+    stopLimitMs: 10_000,
+    prepare: async () => {
+      program = await ollamaProgram({ cache, env, allowed: build });
+      mkdirSync(data, { recursive: true });
+    },
+    command: () => ({
+      file: program,
+      args: ['serve'],
+      env: {
+        ...env,
+        HOME: data,
+        OLLAMA_HOST: `${HOST}:${port}`,
+        OLLAMA_MODELS: join(data, 'models'),
+        OLLAMA_NUM_PARALLEL: String(PARALLEL),
+        // No models elsewhere, no search: it talks to nobody.
+        OLLAMA_NO_CLOUD: '1',
+        GIN_MODE: 'release',
+      },
+    }),
+    answers: () => httpAnswers(`${url}/api/version`),
+    furnish: () => makeModel(url),
+  };
+};

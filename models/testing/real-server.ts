@@ -1,0 +1,44 @@
+// Real model servers for integration tests, and what they cannot be made to do.
+//
+// R1. Where CI is set, a server that cannot be had fails the run. Elsewhere its tests are skipped, and the reason is printed.
+import type { LocalModelServer } from '../../deploy/local/index.mjs';
+import type { Behaviour } from './wire-server.js';
+
+/** Undefined where it cannot be had (R1). */
+export const realServer = async (name: string, start: () => Promise<LocalModelServer>): Promise<LocalModelServer | undefined> => {
+  try {
+    return await start();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    if ((process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false')
+      throw new Error(`${name} cannot be had, and CI must have it: ${why}`, { cause: error });
+    console.warn(`\n!! ${name} cannot be had here, so its tests are SKIPPED: ${why}\n`);
+    return undefined;
+  }
+};
+
+const ORDERED = 'a real server does not misbehave to order';
+
+export const REAL_CANNOT: Readonly<Partial<Record<Behaviour, string>>> = {
+  unmetered: ORDERED,
+  slow: ORDERED,
+  hang: ORDERED,
+  garbage: ORDERED,
+  truncated: ORDERED,
+  die_mid_stream: ORDERED,
+  refuse: ORDERED,
+  stream_error: ORDERED,
+  overloaded: ORDERED,
+  overloaded_until: ORDERED,
+  overloaded_silent: ORDERED,
+  error: ORDERED,
+  reject: 'it wants no key',
+  tool_calls: 'noise calls no tools by itself: tested with a grammar that makes it',
+  repeated: ORDERED,
+  after_end: ORDERED,
+  empty: ORDERED,
+  wrong_type: ORDERED,
+  bad_request: ORDERED,
+  redirect: ORDERED,
+  proxy: ORDERED,
+};
