@@ -190,7 +190,7 @@ const contend = async <T>(
 
 const distanceIn = (decision: Decision, id: string): number => decision.candidates.find((one) => one.id === id)!.tier_distance;
 
-/** A second call beside a slow one: another model of the same tier that could begin at once. */
+/** A second call beside a slow one: another model of the same tier that could begin at once. @throws Fault where it does not fit into the allowance */
 const second = <T>(deps: LoopDeps, course: Course<T>, first: Contender): Run<T> | undefined => {
   if (course.calls >= MOST_CALLS_PER_ASK || !deps.hedges()) return undefined;
   const decision = deps.choose(course);
@@ -199,21 +199,14 @@ const second = <T>(deps: LoopDeps, course: Course<T>, first: Contender): Run<T> 
   const { id } = line.config;
   if (distanceIn(decision, id) !== distanceIn(first.decision, first.line.config.id)) return undefined;
   if (deps.placeOf(id)?.loaded() === false || !line.slots.tryTake()) return undefined;
-  let contender: Contender | undefined;
-  try {
-    contender = enter(deps, course, line, decision, true);
-  } catch {
-    // It does not fit into the allowance beside the first one.
-    return undefined;
-  }
+  const contender = enter(deps, course, line, decision, true);
   if (contender === undefined) return undefined;
-  const entered = contender;
   return (signal, sign) => {
     const won = (): void => {
       sign();
       if (!signal.aborted) course.wanted.asking.onDecision?.(decision);
     };
-    return contend(deps, course, entered, signal, won);
+    return contend(deps, course, contender, signal, won);
   };
 };
 

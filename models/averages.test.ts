@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FEWEST_CALLS, HALF_LIFE_MS, MOST_CALLS, openAverages, TRIAL_CALLS } from './averages.js';
+import { HALF_LIFE_MS, MOST_CALLS, openAverages, TRIAL_CALLS } from './averages.js';
 import { manualClock } from './testing/manual-clock.js';
 
 const open = () => {
@@ -9,9 +9,10 @@ const open = () => {
 
 describe('what the last calls say', () => {
   it('is nothing before there are some', () => {
-    const { averages } = open();
-    for (let i = 1; i < FEWEST_CALLS; i++) averages.add(true, 100);
+    const { averages, clock } = open();
+    for (let i = 1; i < 4; i++) averages.add(true, 100);
     expect([averages.errorRate(), averages.latencyMs()]).toEqual([undefined, undefined]);
+    clock.advance(1_000);
     averages.add(true, 100);
     expect([averages.errorRate(), averages.latencyMs()]).toEqual([1, 100]);
   });

@@ -9,8 +9,8 @@ import type { Clock } from './clock.js';
 export const HALF_LIFE_MS = 120_000;
 /** Calls that are told of at most, by their weight. */
 export const MOST_CALLS = 20;
-/** Below this weight nothing is told. */
-export const FEWEST_CALLS = 4;
+/** Below this weight nothing is told: four calls of the last moments tell, and more of longer ago. */
+export const FEWEST_CALLS = 3.5;
 /** What a trial call of an avoided model weighs. */
 export const TRIAL_CALLS = 8;
 
@@ -27,7 +27,7 @@ export interface Averages {
   addLatency(latencyMs: number): void;
   /** 0..1; undefined where too little is known. */
   errorRate(): number | undefined;
-  /** Milliseconds; undefined where too little is known. */
+  /** Whole milliseconds; undefined where too little is known. */
   latencyMs(): number | undefined;
 }
 
@@ -70,11 +70,14 @@ export const openAverages = (clock: Pick<Clock, 'now'>): Averages => {
       fade();
       put(latency, latencyMs, 1);
     },
-    // Adding and fading leave rounding errors: a rate of 1 may come out a hair above it.
+    // Rounded: these stand in every decision that is recorded, and fading leaves digits that say nothing.
     errorRate: () => {
       const rate = told(failures);
-      return rate === undefined ? undefined : Math.min(1, rate);
+      return rate === undefined ? undefined : Math.round(rate * 1e4) / 1e4;
     },
-    latencyMs: () => told(latency),
+    latencyMs: () => {
+      const ms = told(latency);
+      return ms === undefined ? undefined : Math.round(ms);
+    },
   };
 };

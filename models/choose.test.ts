@@ -140,7 +140,9 @@ describe('a rule', () => {
       rules: ['to-cloud'],
       candidates: [{ verdict: 'not_allowed' }, { verdict: 'down' }],
     });
-    expect(by([{ ...toCloud, strict: true }], a)).toMatchObject({ reason: 'not_allowed' });
+    expect(by([{ ...toCloud, strict: true }], a)).toMatchObject({ reason: 'no_candidate' });
+    expect(by([{ ...toCloud, strict: true }], a, model('f', { fallback: true }))).not.toHaveProperty('chosen');
+    expect(by([{ ...toCloud, strict: true, from: undefined }], a, model('f', { fallback: true }))).toMatchObject({ reason: 'not_allowed' });
     expect(by([{ ...toCloud, strict: true }], a, b, cloud)).toMatchObject({ chosen: 'b', reason: 'rule', rules: ['to-cloud'] });
   });
 
@@ -227,7 +229,13 @@ describe('for any models, rules and asks', () => {
       fc.property(candidates, rules, wish, (models, held, asked) => {
         const decision = choose(models, asked, { ...DEFAULT_TERMS, rules: held });
         const may = (m: Candidate) => serves(m, asked) && m.allowed && !strictly(held, m.id);
-        const lives = (m: Candidate) => may(m) && (!m.able || ['ready', 'waiting', 'declined'].includes(m.availability));
+        // What a strict rule bars only while it is over a threshold lives on.
+        const always = held.filter(({ from }) => from === undefined);
+        const lives = (m: Candidate) =>
+          serves(m, asked) &&
+          m.allowed &&
+          !strictly(always, m.id) &&
+          (!m.able || ['ready', 'waiting', 'declined'].includes(m.availability));
         const spared = asked.model === undefined && models.some((m) => !m.fallback && lives(m));
         const possible = models.filter((m) => may(m) && m.able && m.availability === 'ready' && !(spared && m.fallback));
         if (decision.chosen === undefined) expect(possible).toEqual([]);

@@ -4,7 +4,8 @@
 // C2. A model that is down, cooling down, asked us to wait, or was tried for this ask is not chosen; a domain list is never stretched.
 // C3. The asked tier first, then the next higher ones, then the lower ones, nearest first; then the smallest score; then the order of servers.yaml.
 // C4. A fallback is chosen only where no other model lives. One that asked to wait, is full, refused this ask or cannot do it lives: it is not
-//     replaced by a fallback, whose answer may be a placeholder. One that may not be used for this ask does not count.
+//     replaced by a fallback, whose answer may be a placeholder. One that may not be used for this ask does not count, but one that is over the threshold
+//     of a strict rule does: it may be used again soon.
 // C5. A rule speaks where the work would go to a model that it moves work away from: then the work goes to the best of `to`, whatever its tier, if one is
 //     ready, and else stays; under a strict rule it never stays. Rules speak in their order, each once: they cannot turn in a circle.
 //
@@ -77,6 +78,8 @@ interface Ranked {
   readonly candidate: Candidate;
   /** What is recorded of it; its verdict is found step by step. */
   readonly scored: ScoredCandidate;
+  /** A strict rule keeps it away only while it is over a threshold. */
+  barredForNow: boolean;
 }
 
 const verdictOf = (candidate: Candidate, wish: Wish): ScoredCandidate['verdict'] => {
@@ -118,37 +121,37 @@ const FOR_NOW: ReadonlySet<ScoredCandidate['verdict']> = new Set(['down', 'cooli
 
 /** C4. */
 const spareFallbacks = (all: readonly Ranked[]): void => {
-  if (!all.some(({ candidate, scored }) => !candidate.fallback && LIVES.has(scored.verdict))) return;
+  if (!all.some(({ candidate, scored, barredForNow }) => !candidate.fallback && (barredForNow || LIVES.has(scored.verdict)))) return;
   for (const { candidate, scored } of all) if (candidate.fallback && scored.verdict === 'ready') scored.verdict = 'fallback_not_needed';
 };
 
 /** C5 of the strict rules. @returns those that were ready, and are out of the question by it */
-const bar = (all: readonly Ranked[], rules: readonly HeldRule[], said: string[]): readonly Ranked[] => {
+const bar = (all: readonly Ranked[], rules: readonly HeldRule[], said: Set<string>): readonly Ranked[] => {
+  const strict = rules.filter((rule) => rule.strict);
   const barred: Ranked[] = [];
-  for (const rule of rules) {
-    if (!rule.strict) continue;
-    let spoke = false;
-    for (const ranked of all) {
-      const { scored } = ranked;
-      if (!(LIVES.has(scored.verdict) || FOR_NOW.has(scored.verdict)) || !movesFrom(rule, scored.id)) continue;
-      if (scored.verdict === 'ready') barred.push(ranked);
-      scored.verdict = 'not_allowed';
-      spoke = true;
-    }
-    if (spoke) said.push(rule.name);
+  if (strict.length === 0) return barred;
+  for (const ranked of all) {
+    const { scored } = ranked;
+    const lives = LIVES.has(scored.verdict);
+    const by = lives || FOR_NOW.has(scored.verdict) ? strict.filter((rule) => movesFrom(rule, scored.id)) : [];
+    if (by.length === 0) continue;
+    if (scored.verdict === 'ready') barred.push(ranked);
+    ranked.barredForNow = lives && by.every(({ from }) => from !== undefined);
+    scored.verdict = 'not_allowed';
+    for (const { name } of by) said.add(name);
   }
   return barred;
 };
 
 /** C5 of the other rules. @returns where the work goes */
-const move = (ready: readonly Ranked[], start: Ranked, rules: readonly HeldRule[], said: string[]): Ranked => {
+const move = (ready: readonly Ranked[], start: Ranked, rules: readonly HeldRule[], said: Set<string>): Ranked => {
   let best = start;
   for (const rule of rules) {
     if (rule.strict || !movesFrom(rule, best.scored.id) || (rule.tries && best.candidate.trial)) continue;
     const to = bestOf(ready.filter(({ scored }) => scored.verdict === 'outranked' && rule.to.has(scored.id)));
     if (to === undefined) continue;
     for (const { scored } of ready) if (movesFrom(rule, scored.id)) scored.verdict = 'avoided';
-    said.push(rule.name);
+    said.add(rule.name);
     best = to;
   }
   return best;
@@ -174,8 +177,9 @@ const recorded = (all: readonly Ranked[]): ScoredCandidate[] => {
 
 const reasonForNone = (all: readonly Ranked[], wish: Wish): Decision['reason'] => {
   if (wish.model !== undefined && !all.some(({ scored }) => scored.id === wish.model)) return 'unknown_model';
-  const barred = all.some(({ scored }) => scored.verdict === 'not_allowed');
-  return barred && !all.some(({ scored }) => FOR_NOW.has(scored.verdict) || scored.verdict === 'not_able') ? 'not_allowed' : 'no_candidate';
+  const mayBeSoon = ({ scored, barredForNow }: Ranked): boolean =>
+    barredForNow || FOR_NOW.has(scored.verdict) || scored.verdict === 'not_able';
+  return all.some(({ scored }) => scored.verdict === 'not_allowed') && !all.some(mayBeSoon) ? 'not_allowed' : 'no_candidate';
 };
 
 /** Candidates in the order of servers.yaml. */
@@ -185,8 +189,8 @@ export const choose = (
   { weights, rules, config_version }: Terms = DEFAULT_TERMS,
 ): Decision => {
   const all: Ranked[] = [];
-  for (const candidate of candidates) all.push({ candidate, scored: scoredOf(candidate, wish, weights) });
-  const said: string[] = [];
+  for (const candidate of candidates) all.push({ candidate, scored: scoredOf(candidate, wish, weights), barredForNow: false });
+  const said = new Set<string>();
   const barred = rules.length === 0 ? [] : bar(all, rules, said);
   if (wish.model === undefined) spareFallbacks(all);
   const possible = all.filter(({ scored }) => scored.verdict === 'ready');
@@ -204,7 +208,7 @@ export const choose = (
     else decision.reason = possible.length === 1 ? 'only_candidate' : decider(best, possible);
   }
   decision.candidates = recorded(all);
-  if (said.length > 0) decision.rules = said;
+  if (said.size > 0) decision.rules = rules.filter(({ name }) => said.has(name)).map(({ name }) => name);
   if (config_version !== undefined) decision.config_version = config_version;
   return decision;
 };

@@ -13,7 +13,7 @@ export type Run<T> = (signal: AbortSignal, sign: () => void) => Promise<T>;
 
 export interface Race<T> {
   readonly first: Run<T>;
-  /** Asked once, when the time has come; undefined: nobody can. Must not throw. */
+  /** Asked once, when the time has come; undefined, or what it throws: nobody can. */
   readonly second: () => Run<T> | undefined;
   readonly afterMs: number;
 }
@@ -43,7 +43,12 @@ export const race = async <T>({ first, second, afterMs }: Race<T>, signal: Abort
   };
   let later: Promise<PromiseSettledResult<T>> | undefined;
   const stop = clock.after(afterMs, () => {
-    const run = second();
+    let run: Run<T> | undefined;
+    try {
+      run = second();
+    } catch {
+      // The first one goes on alone: nothing thrown here has anybody to reach.
+    }
     if (run !== undefined) later = enter(run);
   });
   const onAbort = (): void => {

@@ -102,7 +102,8 @@ class OpenedGateway implements ModelGateway {
   readonly #residencies: Residencies;
   readonly #sources: Sources;
   readonly #loop: LoopDeps;
-  readonly #closing = new AbortController();
+  readonly #pauses = new Set<AbortController>();
+  #closed = false;
   #rulesOf: ReadyPolicy | undefined;
   #ruleState: RuleState = new Map();
 
@@ -122,7 +123,7 @@ class OpenedGateway implements ModelGateway {
       priceOf: (id) => policy().priceOf(id),
       placeOf: (id) => residencies.of(id),
       hedges: () => policy().hedging,
-      pause: (ms, signal) => wait(ms, AbortSignal.any([signal, this.#closing.signal]), clock),
+      pause: (ms, signal) => this.#pause(ms, signal),
       record: (call, line, asking) => this.#record(call, line, asking),
       noModel: (asking, decision) => noModel(asking, decision, { lines, isAllowed: policy().isAllowed }),
     };
@@ -167,15 +168,29 @@ class OpenedGateway implements ModelGateway {
   }
 
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
-    this.#closing.abort(closedFault());
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const pause of this.#pauses) pause.abort(closedFault());
     this.#residencies.close();
     await Promise.all([...this.#lines.values()].map((line) => line.close()));
   }
 
   #throwIfOver(signal: AbortSignal): void {
     signal.throwIfAborted();
-    this.#closing.signal.throwIfAborted();
+    if (this.#closed) throw closedFault();
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const pause = new AbortController();
+    const onAbort = (): void => pause.abort(signal.reason);
+    this.#pauses.add(pause);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await wait(ms, pause.signal, this.#clock);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#pauses.delete(pause);
+    }
   }
 
   #choose(asked: Asked): Decision {

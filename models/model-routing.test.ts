@@ -4,10 +4,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { accessConfigSchema, type CallSummary, type Decision, routingConfigSchema } from '../schemas/index.js';
 import { LONGEST_PAUSE_MS } from './ask-loop.js';
 import { HALF_LIFE_MS } from './averages.js';
+import { modelFault } from './faults.js';
 import type { ModelGateway } from './gateway.js';
+import type { ModelGatewayOptions } from './model-gateway.js';
 import { DEFAULT_HOLD_MS, REPROBE_MS } from './model-line.js';
 import { defaultPolicy, type ModelPolicy } from './policy.js';
 import { TRIAL_AFTER_MS } from './rules.js';
+import { openScripted } from './scripted/runner.js';
 import { ASK, type Config, eventually, type Gateways, openGateways, statusOf } from './testing/gateways.js';
 import { openOpenAiServer } from './testing/openai-server.js';
 import type { WireServer } from './testing/wire-server.js';
@@ -248,6 +251,31 @@ describe('a prompt that is too long', () => {
   });
 });
 
+describe('a model that says the prompt is too long', () => {
+  it('is followed by one with a longer context only', async () => {
+    const asked: string[] = [];
+    const openRunner: ModelGatewayOptions['openRunner'] = async ({ id }) => ({
+      ...openScripted({ id }),
+      // biome-ignore lint/correctness/useYield: it fails before it says anything
+      async *generate() {
+        asked.push(id);
+        throw modelFault(id, 'model_context');
+      },
+    });
+    const sizes = { first: 8_192, same: 8_192, smaller: 4_096, longer: 16_384 };
+    const models = Object.entries(sizes).map(([id, context_tokens], i) => ({
+      id,
+      runner: 'scripted' as const,
+      context_tokens,
+      preference: i,
+    }));
+    const gateway = await gateways.open(models, { openRunner });
+    await expect(gateway.ask(ASK, signal)).rejects.toMatchObject({ code: 'model_context' });
+    expect(asked).toEqual(['first', 'longer']);
+    expect(await statusOf(gateway, 'first')).toMatchObject({ breaker: 'closed' });
+  });
+});
+
 describe('rules', () => {
   const models = async (): Promise<readonly Config[]> => [
     await gateways.scripted('local', [{ text: 'l' }, { fail: 'error' }], { preference: 10, gpu: 0 }),
@@ -349,6 +377,16 @@ describe('an allowance', () => {
     await nothingLeft(gateway);
   });
 
+  it('counts what a call had said before it failed', async () => {
+    const gateway = await gateways.open([
+      await gateways.scripted('a', [{ text: 'word '.repeat(800), fail: 'die_mid_stream' }], { preference: 1 }),
+      await gateways.scripted('b', [{ text: 'b' }]),
+    ]);
+    await expect(asking(gateway, { allowance: { tokens: 530 } })).rejects.toMatchObject({ code: 'budget_exceeded' });
+    expect(gateways.calls).toMatchObject([{ model: 'a', input_tokens: 3, output_tokens: 512 }]);
+    expect((await asking(gateway, { allowance: { tokens: 535 } })).answer.model).toBe('b');
+  });
+
   it('cuts the answer to what is left', async () => {
     const server = await gateways.serve(openOpenAiServer);
     const gateway = await gateways.open([openai('cloud', server, { price_input_per_mtok: 0, price_output_per_mtok: 10 })]);
@@ -397,6 +435,19 @@ describe('a second call beside a slow one', () => {
     await nothingLeft(gateway);
   });
 
+  it('shows how slow the slow one is at least', async () => {
+    const { slow, gateway } = await pair();
+    for (let i = 1; i <= 4; i++) {
+      const asked = gateway.ask(ASK, new AbortController().signal);
+      await slow.until(() => slow.running() === 1);
+      gateways.clock.advance(200);
+      expect((await asked).model).toBe('fast');
+      await slow.until(() => slow.left() === i);
+    }
+    expect((await statusOf(gateway, 'slow')).features).toMatchObject({ latency_ms: 200 });
+    expect((await statusOf(gateway, 'slow')).features).not.toHaveProperty('error_rate');
+  });
+
   it('is not made where the flag is off, the model is named, or nobody else is there', async () => {
     for (const [over, policy] of [
       [{}, policyOf({}, { flags: { hedging: false, openai_endpoint: true } })],
@@ -415,8 +466,7 @@ describe('a second call beside a slow one', () => {
       const asked = gateway.ask({ ...ASK, ...over }, abort.signal);
       await slow.until(() => slow.running() === 1);
       gateways.clock.advance(200);
-      await new Promise((resolve) => setImmediate(resolve));
-      expect(fast.requests).toHaveLength(0);
+      expect(await statusOf(gateway, 'fast')).toMatchObject({ running: 0 });
       abort.abort(new Error('enough'));
       await expect(asked).rejects.toThrow('enough');
       await nothingLeft(gateway, abort.signal);
@@ -429,13 +479,12 @@ describe('a second call beside a slow one', () => {
       [{}, { allowance: { calls: 1 } }],
       [{}, { allowance: { tokens: 4_100 } }],
     ] as const) {
-      const { slow, fast, gateway } = await pair({}, second as Partial<Config>);
+      const { slow, gateway } = await pair({}, second as Partial<Config>);
       const abort = new AbortController();
       const asked = gateway.ask({ ...ASK, ...over }, abort.signal);
       await slow.until(() => slow.running() === 1);
       gateways.clock.advance(200);
-      await new Promise((resolve) => setImmediate(resolve));
-      expect(fast.requests).toHaveLength(0);
+      expect(await statusOf(gateway, 'fast')).toMatchObject({ running: 0 });
       abort.abort(new Error('enough'));
       await expect(asked).rejects.toThrow('enough');
       await nothingLeft(gateway, abort.signal);

@@ -12,15 +12,15 @@ export interface NoModelDeps {
   readonly isAllowed: (id: string, project: string | undefined) => boolean;
 }
 
-const barOf = (ask: Asking, id: string, { lines, isAllowed }: NoModelDeps): string => {
+const barOf = (ask: Asking, id: string, rules: Decision['rules'], { lines, isAllowed }: NoModelDeps): string => {
   if (!isAllowed(id, ask.project_id)) return 'is not on the access list';
   if (ask.local_only === true && lines.get(id)?.local === false) return 'is outside, and this must stay in the building';
-  return 'is kept away by a strict rule';
+  return `is kept away by a strict rule (${rules?.join(', ')})`;
 };
 
-const stateOf = ({ id, verdict }: ScoredCandidate, ask: Asking, deps: NoModelDeps): string => {
+const stateOf = ({ id, verdict }: ScoredCandidate, ask: Asking, rules: Decision['rules'], deps: NoModelDeps): string => {
   const health = deps.lines.get(id)?.health;
-  if (verdict === 'not_allowed') return `${id} ${barOf(ask, id, deps)}`;
+  if (verdict === 'not_allowed') return `${id} ${barOf(ask, id, rules, deps)}`;
   if (verdict === 'not_able') return `${id} has too short a context (${deps.lines.get(id)?.config.context_tokens} tokens)`;
   return `${id} is ${verdict}${health?.ok === false && health.detail !== undefined ? ` (${health.detail})` : ''}`;
 };
@@ -36,7 +36,9 @@ export const noModel = (ask: Asking, decision: Decision, deps: NoModelDeps): Fau
   const able = decision.candidates.filter(({ verdict }) => !OUT_OF_QUESTION.has(verdict));
   const what = ask.model === undefined ? `for tier ${ask.tier} and domain ${ask.domain}` : `"${ask.model}"`;
   const why =
-    able.length === 0 ? 'none in servers.yaml serves this domain; add one' : able.map((one) => stateOf(one, ask, deps)).join('; ');
+    able.length === 0
+      ? 'none in servers.yaml serves this domain; add one'
+      : able.map((one) => stateOf(one, ask, decision.rules, deps)).join('; ');
   if (decision.reason === 'not_allowed') {
     const whose = ask.project_id === undefined ? '' : ` of project ${ask.project_id}`;
     const todo = 'See `access` and the strict rules of `routing` (dats config get), or add a model that may be used';

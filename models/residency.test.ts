@@ -192,6 +192,27 @@ describe('memory', () => {
     await Promise.all([running, asked]);
   });
 
+  it('is believed to be free of a model that was unloaded, though its server, asked before, says otherwise later', async () => {
+    const other = openMemoryServer();
+    const gateway = await gateways.open(
+      [
+        { id: 'a', runner: 'ollama', model: 'a', gpu: 0, memory_bytes: 60 },
+        { id: 'b', runner: 'ollama', model: 'b', gpu: 0, memory_bytes: 60, base_url: 'http://127.0.0.1:2' },
+      ],
+      { openRunner: async ({ id }) => (id === 'a' ? server : other).runner(id, answer), gpu },
+    );
+    await use(gateway, 'a');
+    gateways.clock.advance(FRESH_MS + 1);
+    server.slowLooks = true;
+    await gateway.status();
+    gateways.clock.advance(1);
+    await use(gateway, 'b');
+    expect(unloads()).toEqual(['unload a']);
+    server.finishLooks();
+    await turn();
+    expect(await statusOf(gateway, 'a')).toMatchObject({ features: { loaded: false } });
+  });
+
   it('that others use there counts, and a size that nobody set is learnt from the server', async () => {
     server.sizes.set('a', 30).set('b', 30);
     const gateway = await open({ a: {}, b: {} }, () => ({ memory_total_bytes: 100, memory_used_bytes: 75 }));

@@ -5,6 +5,7 @@
 // Y3. Where what must be loaded does not fit beside what is there, the models that were used longest ago are unloaded; never one with calls. Where that is not
 //     enough, or sizes are unknown, the server decides.
 // Y4. A server is asked what it has while it is in use, once in FRESH_MS at most, and no timer does it.
+import { setMaxListeners } from 'node:events';
 import { type ModelConfig, toFault } from '../schemas/index.js';
 import { orAborted } from './abortable.js';
 import type { Clock } from './clock.js';
@@ -114,6 +115,8 @@ class OpenedResidencies implements Residencies {
 
   constructor(residents: readonly Resident[], deps: ResidencyDeps) {
     this.#deps = deps;
+    // As many as there are servers, and models to warm up, listen to it: no sign of a leak.
+    setMaxListeners(0, this.#closing.signal);
     for (const resident of residents) if (resident.runner.residency !== undefined) this.#add(resident, resident.runner.residency);
   }
 

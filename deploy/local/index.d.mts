@@ -70,6 +70,11 @@ export interface LocalModelServerOptions extends LocalServerOptions {
   readonly build?: boolean;
 }
 
+export interface LocalLlamaOptions extends LocalModelServerOptions {
+  /** Jinja, instead of the model's own: how messages and tools become a prompt, and how a call of a tool looks. */
+  readonly template?: string;
+}
+
 /** What is thrown when a server cannot be had. Its message says what happened, why, and what to do next. */
 export interface ServerFailure extends Error {
   /** `java_missing`, `java_too_old`, `mvn_missing`, `redis_server_missing`, `go_missing`, `download_failed`, `not_built`, `build_failed`, `port_taken`, `not_answering`, ... */
@@ -101,7 +106,7 @@ export function startOllama(options?: LocalModelServerOptions): Promise<LocalMod
  * One llama.cpp server of your own: OpenAI's API, four requests at a time. It is built first, as Ollama is.
  * @throws ServerFailure
  */
-export function startLlama(options?: LocalModelServerOptions): Promise<LocalModelServer>;
+export function startLlama(options?: LocalLlamaOptions): Promise<LocalModelServer>;
 
 /** A port of 127.0.0.1 where nobody listens now, and which no outgoing connection will be given. */
 export function freePort(): Promise<number>;

@@ -131,9 +131,9 @@ export const startRegistry = ({ dir, port, cache = cacheDir() } = {}) =>
     withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen }))),
   );
 
-const startModels = (name, serverOf, { dir, port, cache = cacheDir(), build = true }) =>
+const startModels = (name, serverOf, { dir, port, cache = cacheDir(), build = true, ...more }) =>
   onFreePort(port, async (chosen) =>
-    Object.assign(withName('url', await instance(name, dir, (folder) => serverOf({ dir: folder, cache, port: chosen, build }))), {
+    Object.assign(withName('url', await instance(name, dir, (folder) => serverOf({ dir: folder, cache, port: chosen, build, ...more }))), {
       model: TINY_NAME,
     }),
   );

@@ -86,9 +86,9 @@ export const llamaProgram = async ({ cache, env = process.env, allowed }) => {
  * A llama-server in `dir`, for supervise.mjs.
  * @param {{ dir: string, cache: string, port: number, build?: boolean, env?: object }} options `build`: it may be built where it is not there yet
  */
-export const llamaServer = ({ dir, cache, port, build = true, env = process.env }) => {
+export const llamaServer = ({ dir, cache, port, build = true, template, env = process.env }) => {
   const [data, log] = [join(dir, 'data'), join(dir, 'out.log')];
-  const model = join(data, 'tiny.gguf');
+  const [model, templateFile] = [join(data, 'tiny.gguf'), join(data, 'template.jinja')];
   let program;
   return {
     name: 'llama',
@@ -103,6 +103,7 @@ export const llamaServer = ({ dir, cache, port, build = true, env = process.env 
       program = await llamaProgram({ cache, env, allowed: build });
       mkdirSync(data, { recursive: true });
       writeTinyModel(model);
+      if (template !== undefined) writeFileSync(templateFile, template);
     },
     command: () => ({
       file: program,
@@ -111,6 +112,7 @@ export const llamaServer = ({ dir, cache, port, build = true, env = process.env 
         ...['--parallel', String(SLOTS), '--ctx-size', String(SLOTS * TINY_CONTEXT), '--threads', '1', '--threads-batch', '1'],
         ...['--batch-size', String(LARGEST_EMBEDDED), '--ubatch-size', String(LARGEST_EMBEDDED), '--embeddings', '--pooling', 'mean'],
         ...['--jinja', '--metrics', '--slots'],
+        ...(template === undefined ? [] : ['--chat-template-file', templateFile]),
       ],
       env,
     }),

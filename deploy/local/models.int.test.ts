@@ -1,13 +1,15 @@
 // The model servers: the real programs with the tiny model. A machine where they are not built skips this and says so; CI has built them by now.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { describeWith } from '../../streams/testing/servers.js';
-import { type LocalModelServer, startLlama, startOllama } from './index.mjs';
+import { freePort, type LocalModelServer, startLlama, startOllama } from './index.mjs';
 import { cacheDir } from './settings.mjs';
 
+const SCRIPT = fileURLToPath(new URL('./servers.mjs', import.meta.url));
 const QUESTION = { role: 'user', content: 'Write add(a, b) in Python' };
 interface Sampling {
   readonly temperature: number;
@@ -135,6 +137,31 @@ describeWith(['ollama', 'llama'], 'a model server', () => {
       expect(processesOf(ollama)).toEqual([]);
     } finally {
       await ollama.close();
+    }
+  });
+
+  it('is started by its name or by its group, counted by status from then on, and named by the settings', {
+    timeout: 120_000,
+  }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'dats-servers-'));
+    const [ollama, llama] = [await freePort(), await freePort()];
+    const env = { ...process.env, DATS_SERVERS_DIR: dir, DATS_SERVERS_OLLAMA_PORT: `${ollama}`, DATS_SERVERS_LLAMA_PORT: `${llama}` };
+    const said = (...words: string[]) => spawnSync(process.execPath, [SCRIPT, ...words], { env, encoding: 'utf8' });
+    try {
+      expect(said('status').stdout).not.toMatch(/llama/);
+      const { status, stdout, stderr } = said('up', 'models');
+      expect([status, stderr]).toEqual([0, '']);
+      for (const name of ['ollama', 'llama']) expect(stdout).toMatch(new RegExp(`^${name} +up `, 'm'));
+      expect(said('status', 'models').status).toBe(0);
+      expect(said('status').stdout.match(/^(ollama|llama) +up /gm)).toHaveLength(2);
+      const settings = said('env').stdout.trim().split('\n');
+      expect(settings.slice(-2)).toEqual([
+        `DATS_MODELS_0_BASE_URL=http://127.0.0.1:${ollama}`,
+        `DATS_MODELS_1_BASE_URL=http://127.0.0.1:${llama}/v1`,
+      ]);
+    } finally {
+      expect(said('down').status).toBe(0);
+      rmSync(dir, { recursive: true, force: true });
     }
   });
 

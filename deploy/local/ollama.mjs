@@ -5,16 +5,15 @@ import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { built } from './build.mjs';
 import { failure } from './failure.mjs';
+import { goFor } from './go.mjs';
 import { llamaSource } from './llama.mjs';
 import { httpAnswers } from './probe.mjs';
-import { goFor, programFor } from './programs.mjs';
+import { programFor } from './programs.mjs';
 import { HOST, TINY_NAME } from './settings.mjs';
 import { sha256Of, tinyModel } from './tiny-model.mjs';
 
 export const OLLAMA_VERSION = '0.17.4';
 const MODULE = 'github.com/ollama/ollama';
-/** From this one on, Go fetches by itself the newer one that the module asks for. */
-const LEAST_GO = '1.21';
 const PARALLEL = 4;
 const ASK_LIMIT_MS = 30_000;
 /** Ollama has a template language of its own: this is TINY_TEMPLATE in it. */
@@ -26,7 +25,7 @@ const PARAMETERS = { num_thread: 1, stop: ['<user>'] };
 export const ollamaProgram = async ({ cache, env = process.env, allowed }) => {
   const why = 'to build Ollama (once)';
   const commandsIn = async (folder) => {
-    const go = await goFor(LEAST_GO, why, env);
+    const { go, env: goEnv } = await goFor(cache, why, env);
     programFor('g++', why, env);
     // The module comes without the headers of others that it includes; llama.cpp has them.
     const headers = join(await llamaSource(cache, env), 'vendor');
@@ -35,7 +34,7 @@ export const ollamaProgram = async ({ cache, env = process.env, allowed }) => {
       {
         file: go,
         args: ['install', '-v', `-ldflags=-X=${MODULE}/version.Version=${OLLAMA_VERSION}`, `${MODULE}@v${OLLAMA_VERSION}`],
-        env: { ...env, ...flags, CPATH: [headers, env.CPATH].filter(Boolean).join(delimiter), GOBIN: folder },
+        env: { ...goEnv, ...flags, CPATH: [headers, env.CPATH].filter(Boolean).join(delimiter), GOBIN: folder },
         cwd: folder,
       },
     ];

@@ -40,6 +40,8 @@ const ownSet = async (): Promise<Environment & { DATS_SERVERS_DIR: string }> => 
   DATS_SERVERS_KAFKA_CONTROLLER_PORT: String(await freePort()),
   DATS_SERVERS_REDIS_PORT: String(await freePort()),
   DATS_SERVERS_REGISTRY_PORT: String(await freePort()),
+  DATS_SERVERS_OLLAMA_PORT: String(await freePort()),
+  DATS_SERVERS_LLAMA_PORT: String(await freePort()),
 });
 const ended = (env: Environment & { DATS_SERVERS_DIR: string }) => {
   const { code, err } = servers(env, 'down');
@@ -47,7 +49,7 @@ const ended = (env: Environment & { DATS_SERVERS_DIR: string }) => {
   expect(code, err).toBe(0);
 };
 
-describe('all three', () => {
+describe('the servers that up means', () => {
   let env: Awaited<ReturnType<typeof ownSet>>;
   beforeAll(async () => {
     env = await ownSet();
@@ -74,7 +76,8 @@ describe('all three', () => {
     expect(pidsOf(env)).toEqual(before);
   });
 
-  it('are named by the settings for DATS', () => {
+  it('are named by the settings for DATS, and those that do not run only where they are asked for', () => {
+    expect(servers(env, 'env', 'llama').out).toContain(`DATS_MODELS_1_BASE_URL=http://127.0.0.1:${env['DATS_SERVERS_LLAMA_PORT']}/v1`);
     expect(servers(env, 'env').out.trim().split('\n')).toEqual([
       'DATS_LOG_KIND=kafka',
       `DATS_LOG_KAFKA_BROKERS=127.0.0.1:${env['DATS_SERVERS_KAFKA_PORT']}`,
@@ -108,6 +111,8 @@ describe('a set of servers', () => {
     expect(code).toBe(3);
     expect(found.map(({ up }) => up)).toEqual([false, false, false]);
     expect(servers(env, 'down').code).toBe(0);
+    const settings = servers(env, 'env');
+    expect(settings).toMatchObject({ code: 3, out: '', err: expect.stringContaining('none of the servers answers') });
   });
 
   it('notices that a server is gone though its pid file is there, and starts it again', () => {
@@ -163,8 +168,14 @@ describe('a set of servers', () => {
     ['kafka', 'java', 'default-jre-headless'],
     ['registry', 'java', 'default-jre-headless'],
     ['redis', 'redis-server', 'redis-server'],
+    ['ollama', 'go', 'golang-go'],
+    ['llama', 'cmake', 'cmake ninja-build g\\+\\+'],
   ])('tells what to install when %s lacks %s', (name, program, debianPackage) => {
-    const { code, out, err } = servers({ ...env, PATH: '', JAVA_HOME: '' }, 'up', name);
+    const { code, out, err } = servers(
+      { ...env, PATH: '', JAVA_HOME: '', XDG_CACHE_HOME: join(env.DATS_SERVERS_DIR, 'cache') },
+      'up',
+      name,
+    );
     expect(code).toBe(1);
     expect(out).toBe('');
     expect(err).toContain(`${program} is not installed`);
@@ -173,7 +184,7 @@ describe('a set of servers', () => {
   });
 
   it('refuses words that it does not know, with the usage', () => {
-    for (const words of [[], ['upp'], ['up', 'kafak'], ['down', '--fresh']]) {
+    for (const words of [[], ['upp'], ['up', 'kafak'], ['down', '--fresh'], ['build', 'redis']]) {
       const { code, err } = servers(env, ...words);
       expect(code, words.join(' ')).toBe(2);
       expect(err).toContain('Usage: ');

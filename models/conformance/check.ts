@@ -4,7 +4,7 @@
 // F2. Every check is short: its calls have a limit of tokens each, and it has CHECK_LIMIT_MS in all.
 // F3. A check never throws but for its signal; what a runner throws is its evidence.
 import { type Fault, isFault } from '../../schemas/index.js';
-import { systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { FinishReason, GenerateChunk, GenerateRequest, ModelRunner, ToolCall } from '../runner.js';
 
 export const CHECK_LIMIT_MS = 120_000;
@@ -38,8 +38,7 @@ export interface CheckContext {
   readonly runner: ModelRunner;
   readonly model: CheckedModel;
   readonly signal: AbortSignal;
-  /** Milliseconds. */
-  now(): number;
+  readonly clock: Clock;
 }
 
 export interface Check {
@@ -71,8 +70,8 @@ export interface Heard {
 }
 
 /** Reads a whole answer. @throws what the runner throws */
-export const heard = async ({ runner, signal, now }: CheckContext, request: GenerateRequest): Promise<Heard> => {
-  const started = now();
+export const heard = async ({ runner, signal, clock }: CheckContext, request: GenerateRequest): Promise<Heard> => {
+  const started = clock.now();
   const calls: { id: string; name: string; arguments: string }[] = [];
   let [text, pieces, first, last] = ['', 0, 0, 0];
   let done: Extract<GenerateChunk, { kind: 'done' }> | undefined;
@@ -81,7 +80,7 @@ export const heard = async ({ runner, signal, now }: CheckContext, request: Gene
       done = chunk;
       continue;
     }
-    last = now() - started;
+    last = clock.now() - started;
     if (pieces === 0) first = last;
     pieces += 1;
     if (chunk.kind === 'text') text += chunk.text;
@@ -91,7 +90,7 @@ export const heard = async ({ runner, signal, now }: CheckContext, request: Gene
     }
   }
   const { finish_reason, input_tokens, output_tokens, estimated = false } = done!;
-  const took_ms = now() - started;
+  const took_ms = clock.now() - started;
   return {
     text,
     pieces,
@@ -130,10 +129,3 @@ export const findingOf = (error: unknown, refusal: CheckOutcome = 'failed'): Fin
 };
 
 export const shownMs = (ms: number): string => (ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`);
-
-export const contextOf = (runner: ModelRunner, model: CheckedModel, signal: AbortSignal): CheckContext => ({
-  runner,
-  model,
-  signal,
-  now: systemClock.now,
-});

@@ -91,19 +91,21 @@ const longerThan = (tokens: number): string =>
   Array.from({ length: Math.ceil(tokens * 1.1) }, (_, i) => `${(i * 7) % 10}${'xkqz'[i % 4]}`).join(' ');
 
 const overlong = async (checked: CheckContext): Promise<Finding> => {
-  const { runner, model, signal, now } = checked;
+  const { runner, model, signal, clock } = checked;
   const told = ownOf(await runner.models(signal).catch(() => []), model.model)?.context_tokens;
   const limit = Math.max(told ?? 0, model.context_tokens);
+  if (runner.scripted) return { outcome: 'missing', evidence: 'no model stands behind it' };
   if (model.paid || limit > LONGEST_TRIED_TOKENS)
     return { outcome: 'partly', evidence: `not tried: ${model.paid ? 'it would be paid for' : `${limit} tokens are too many to try`}` };
-  const started = now();
+  const started = clock.now();
   try {
-    const { input_tokens } = await heardOf(checked, { messages: user(longerThan(limit)), max_tokens: 4 }, () => true);
+    const { input_tokens, estimated } = await heardOf(checked, { messages: user(longerThan(limit)), max_tokens: 4 }, () => true);
+    if (estimated) return { outcome: 'partly', evidence: `a prompt of more than ${limit} tokens was answered, and not counted` };
     const evidence = `a prompt of more than ${limit} tokens was answered, ${input_tokens} of them counted`;
     return { outcome: input_tokens > limit ? 'ok' : 'failed', evidence };
   } catch (error) {
     if (!isFault(error)) throw error;
-    const evidence = `a prompt of more than ${limit} tokens: ${error.code} after ${shownMs(now() - started)}`;
+    const evidence = `a prompt of more than ${limit} tokens: ${error.code} after ${shownMs(clock.now() - started)}`;
     return { outcome: error.code === 'model_context' ? 'ok' : 'partly', evidence };
   }
 };

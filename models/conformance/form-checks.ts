@@ -1,5 +1,5 @@
 // Does it answer in a form that was asked for: JSON, a schema, calls of tools.
-import type { Tool } from '../runner.js';
+import type { Tool, ToolCall } from '../runner.js';
 import { type Check, type CheckContext, type Finding, findingOf, heardOf, user } from './check.js';
 
 const objectIn = (text: string): Readonly<Record<string, unknown>> | undefined => {
@@ -48,11 +48,11 @@ const TOOL: Tool = { name: 'report', description: 'Reports the verdict.', parame
 const byTool = async (context: CheckContext): Promise<Finding> => {
   const messages = user('Is water wet? Report it with the tool.');
   const request = { messages, tools: [TOOL], tool_choice: 'required' as const, max_tokens: MAX_TOKENS };
-  const { calls, text, finish_reason } = await heardOf(context, request, (answer) => answer.calls.length > 0);
-  const [call] = calls;
+  const isWhole = (call: ToolCall | undefined): boolean => call?.name === TOOL.name && objectIn(call.arguments) !== undefined;
+  const { calls, text, finish_reason } = await heardOf(context, request, (answer) => isWhole(answer.calls[0]));
   const evidence = `${calls.length} calls beside ${text.length} characters, ended by ${finish_reason}`;
-  if (call === undefined) return { outcome: 'missing', evidence };
-  return { outcome: call.name === TOOL.name && objectIn(call.arguments) !== undefined ? 'ok' : 'partly', evidence };
+  if (calls.length === 0) return { outcome: 'missing', evidence };
+  return { outcome: isWhole(calls[0]) ? 'ok' : 'partly', evidence };
 };
 
 const refusedMeansMissing = (error: unknown): Finding => findingOf(error, 'missing');

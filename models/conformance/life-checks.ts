@@ -1,5 +1,5 @@
 // Does it let go, does it do several things at a time, embed, load and unload.
-import { systemClock, wait } from '../clock.js';
+import { wait } from '../clock.js';
 import { type Check, type CheckContext, type Finding, findingOf, heardOf, shownMs, user } from './check.js';
 
 const LONG = 'Write a long story about a lighthouse, with many details.';
@@ -8,11 +8,13 @@ const MOST_TOGETHER = 4;
 /** A server that is told to stop may finish a step first. */
 const SOON_MS = 2_000;
 const LOOK_AGAIN_MS = 100;
+/** Calls that take less may look as if they came one after the other. */
+const LEAST_TOLD_MS = 200;
 
 const togetherOf = ({ model }: CheckContext): number => Math.min(MOST_TOGETHER, model.concurrency);
 
 /** Asks for a long answer and leaves at its first piece. @returns milliseconds until the runner had ended it, or undefined where it ended before */
-const leave = async ({ runner, model, signal, now }: CheckContext, seed: number): Promise<number | undefined> => {
+const leave = async ({ runner, model, signal, clock }: CheckContext, seed: number): Promise<number | undefined> => {
   const abort = new AbortController();
   const left = new Error('left');
   let at = 0;
@@ -20,23 +22,23 @@ const leave = async ({ runner, model, signal, now }: CheckContext, seed: number)
     const request = { messages: user(LONG), max_tokens: model.paid ? 64 : 1_024, temperature: 1, seed };
     for await (const chunk of runner.generate(request, AbortSignal.any([signal, abort.signal]))) {
       if (chunk.kind === 'done') return undefined;
-      at ||= now();
+      at ||= clock.now();
       abort.abort(left);
     }
     return undefined;
   } catch (error) {
     if (error !== left) throw error;
-    return now() - at;
+    return clock.now() - at;
   }
 };
 
 /** Waits until the server has nothing to do, SOON_MS at most. Undefined where it does not say. */
-const idle = async ({ runner, signal, now }: CheckContext): Promise<boolean | undefined> => {
-  for (const started = now(); ; await wait(LOOK_AGAIN_MS, signal, systemClock)) {
+const idle = async ({ runner, signal, clock }: CheckContext): Promise<boolean | undefined> => {
+  for (const started = clock.now(); ; await wait(LOOK_AGAIN_MS, signal, clock)) {
     const busy = await runner.busy?.(signal);
     if (busy === undefined) return undefined;
     if (busy === 0) return true;
-    if (now() - started > SOON_MS) return false;
+    if (clock.now() - started > SOON_MS) return false;
   }
 };
 
@@ -76,17 +78,18 @@ const sideBySide = async (context: CheckContext): Promise<Finding> => {
   const count = togetherOf(context);
   if (count === 1) return { outcome: 'ok', evidence: 'concurrency is 1 in servers.yaml' };
   const ask = async () => {
-    const started = context.now();
+    const started = context.clock.now();
     const answer = await heardOf(context, { messages: user(LONG), max_tokens: 48, temperature: 1 }, () => true);
     return { begin: started + answer.first_ms, end: started + answer.took_ms, took: answer.took_ms };
   };
   const alone = await ask();
-  const started = context.now();
+  const started = context.clock.now();
   const answers = await Promise.all(Array.from({ length: count }, ask));
-  const all = context.now() - started;
+  const all = context.clock.now() - started;
   const overlap = answers.some((a) => answers.some((b) => a !== b && a.begin < b.end && b.begin < a.end));
   const evidence = `${count} at a time took ${shownMs(all)}, one alone ${shownMs(alone.took)}`;
-  return { outcome: overlap || alone.took < LOOK_AGAIN_MS ? 'ok' : 'partly', evidence };
+  const inTurn = !overlap && alone.took >= LEAST_TOLD_MS && all >= 0.8 * count * alone.took;
+  return { outcome: inTurn ? 'partly' : 'ok', evidence };
 };
 
 const together: Check = {
@@ -130,20 +133,20 @@ const embeddings: Check = {
   },
 };
 
-const moved = async ({ runner, model, signal, now }: CheckContext): Promise<Finding> => {
+const moved = async ({ runner, model, signal, clock }: CheckContext): Promise<Finding> => {
   const { residency } = runner;
   if (residency === undefined) return { outcome: 'missing', evidence: 'the server keeps its models' };
   const bare = model.model.replace(/:latest$/, '');
   const isIn = async () => (await residency.loaded(signal)).some(({ name }) => name.replace(/:latest$/, '') === bare);
   const load = async (): Promise<string> => {
-    const started = now();
+    const started = clock.now();
     await residency.load(signal);
-    return shownMs(now() - started);
+    return shownMs(clock.now() - started);
   };
   const gone = async (): Promise<boolean> => {
-    for (const from = now(); ; await wait(LOOK_AGAIN_MS, signal, systemClock)) {
+    for (const from = clock.now(); ; await wait(LOOK_AGAIN_MS, signal, clock)) {
       if (!(await isIn())) return true;
-      if (now() - from > SOON_MS) return false;
+      if (clock.now() - from > SOON_MS) return false;
     }
   };
   const before = await isIn();

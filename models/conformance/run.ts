@@ -1,7 +1,8 @@
 // All checks of one model, one after the other. Knows no configuration and prints nothing.
 
+import { type Clock, systemClock } from '../clock.js';
 import type { ModelRunner } from '../runner.js';
-import { CHECK_LIMIT_MS, type Check, type CheckedModel, type CheckOutcome, contextOf, type Finding } from './check.js';
+import { CHECK_LIMIT_MS, type Check, type CheckedModel, type CheckOutcome, type Finding } from './check.js';
 import { FIGURE_CHECKS } from './figure-checks.js';
 import { FORM_CHECKS } from './form-checks.js';
 import { LIFE_CHECKS } from './life-checks.js';
@@ -35,16 +36,17 @@ export interface ConformanceOptions {
   readonly onEnd?: (result: CheckResult) => void;
   /** Of one check, in milliseconds. Default: CHECK_LIMIT_MS. */
   readonly limit_ms?: number;
+  readonly clock?: Clock;
 }
 
 const FAILING: ReadonlySet<CheckOutcome> = new Set(['missing', 'failed']);
 
 const made = async (check: Check, runner: ModelRunner, options: ConformanceOptions, signal: AbortSignal): Promise<CheckResult> => {
-  const limit_ms = options.limit_ms ?? CHECK_LIMIT_MS;
+  const { clock = systemClock, limit_ms = CHECK_LIMIT_MS } = options;
   const limit = AbortSignal.timeout(limit_ms);
   let finding: Finding;
   try {
-    finding = await check.run(contextOf(runner, options.model, AbortSignal.any([signal, limit])));
+    finding = await check.run({ runner, model: options.model, clock, signal: AbortSignal.any([signal, limit]) });
   } catch (error) {
     signal.throwIfAborted();
     if (!limit.aborted) throw error;

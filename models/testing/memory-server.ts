@@ -13,6 +13,9 @@ export interface MemoryServer {
   looks: number;
   /** It does not answer what it has. */
   silent: boolean;
+  /** What it has is told as it was when it was asked, at `finishLooks`. */
+  slowLooks: boolean;
+  finishLooks(): void;
   /** Loads wait for `finish`. */
   slow: boolean;
   /** Loads that fail. */
@@ -28,6 +31,7 @@ export const openMemoryServer = (): MemoryServer => {
   let loads = 0;
   let most = 0;
   let finishes: (() => void)[] = [];
+  let looks: (() => void)[] = [];
   const load = async (name: string, signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted();
     server.done.push(`load ${name}`);
@@ -56,6 +60,12 @@ export const openMemoryServer = (): MemoryServer => {
     done: [],
     looks: 0,
     silent: false,
+    slowLooks: false,
+    finishLooks: () => {
+      const all = looks;
+      looks = [];
+      for (const one of all) one();
+    },
     slow: false,
     broken: new Set(),
     finish: () => {
@@ -78,7 +88,9 @@ export const openMemoryServer = (): MemoryServer => {
           server.looks += 1;
           if (server.silent)
             await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
-          return [...server.loaded].map(([of, bytes]): LoadedModel => ({ name: `${of}:latest`, memory_bytes: bytes }));
+          const has = [...server.loaded].map(([of, bytes]): LoadedModel => ({ name: `${of}:latest`, memory_bytes: bytes }));
+          if (server.slowLooks) await new Promise<void>((resolve) => looks.push(resolve));
+          return has;
         },
         load: (signal) => load(name, signal),
         unload: async () => {

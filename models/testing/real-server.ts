@@ -1,17 +1,22 @@
 // Real model servers for integration tests, and what they cannot be made to do.
 //
-// R1. Where CI is set, a server that cannot be had fails the run. Elsewhere its tests are skipped, and the reason is printed.
+// R1. Where CI is set, a server that cannot be had fails the run. Elsewhere its tests are skipped, the reason is printed, and no server is built by surprise.
+// They are the tests' own, because they are killed; those that the whole run shares (streams/testing/servers.ts) are not.
 import type { LocalModelServer } from '../../deploy/local/index.mjs';
 import type { Behaviour } from './wire-server.js';
 
+const inCi = (): boolean => (process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false';
+
 /** Undefined where it cannot be had (R1). */
-export const realServer = async (name: string, start: () => Promise<LocalModelServer>): Promise<LocalModelServer | undefined> => {
+export const realServer = async (
+  name: string,
+  start: (options: { readonly build: boolean }) => Promise<LocalModelServer>,
+): Promise<LocalModelServer | undefined> => {
   try {
-    return await start();
+    return await start({ build: inCi() });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    if ((process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false')
-      throw new Error(`${name} cannot be had, and CI must have it: ${why}`, { cause: error });
+    if (inCi()) throw new Error(`${name} cannot be had, and CI must have it: ${why}`, { cause: error });
     console.warn(`\n!! ${name} cannot be had here, so its tests are SKIPPED: ${why}\n`);
     return undefined;
   }

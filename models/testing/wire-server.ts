@@ -112,7 +112,7 @@ export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> 
   let running = 0;
   let left = 0;
   let waiters: { condition: () => boolean; resolve: () => void }[] = [];
-  let releases: (() => void)[] = [];
+  const releases = new Map<ServerResponse, () => void>();
   const requests: unknown[] = [];
   const others: { path: string; body: unknown; headers: IncomingHttpHeaders }[] = [];
   const authorizations: (string | undefined)[] = [];
@@ -137,7 +137,7 @@ export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> 
     if (behaviour === 'empty') return void response.end(wire.end('stop', true));
     if (behaviour === 'garbage') return void response.end(`<html>${SERVER_SECRET}</html>\ndata: {"cho\n\n`);
     response.write(wire.chunk(first));
-    if (behaviour === 'slow') return void releases.push(finish);
+    if (behaviour === 'slow') return void releases.set(response, finish);
     // Written and flushed before the socket goes, so that the client has read a chunk.
     if (behaviour === 'die_mid_stream') return void response.write(wire.chunk('x'), () => setImmediate(() => response.socket?.destroy()));
     if (behaviour === 'tool_calls') return void response.end(wire.toolCalls() + wire.end('stop', true));
@@ -162,6 +162,7 @@ export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> 
     running += 1;
     response.on('close', () => {
       running -= 1;
+      releases.delete(response);
       if (!response.writableFinished) left += 1;
       happened();
     });
@@ -213,8 +214,8 @@ export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> 
     sockets: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
     until: (condition) => new Promise((resolve) => (condition() ? resolve() : void waiters.push({ condition, resolve }))),
     release: () => {
-      const all = releases;
-      releases = [];
+      const all = [...releases.values()];
+      releases.clear();
       for (const release of all) release();
     },
     close: () =>
