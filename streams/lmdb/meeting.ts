@@ -33,6 +33,15 @@ const folderOf = (dir: string, purpose: string): string | undefined => {
   return folder;
 };
 
+/** None where the folder is gone (M1). */
+const namesIn = (folder: string): readonly string[] => {
+  try {
+    return readdirSync(folder).filter((name) => NAME.test(name));
+  } catch {
+    return [];
+  }
+};
+
 const listen = (path: string, greet: (socket: Socket) => void): Promise<Server | undefined> =>
   new Promise((done) => {
     const server = createServer(greet);
@@ -53,7 +62,7 @@ export const openMeeting = async (dir: string, purpose: string, greet: (socket: 
   const server = await listen(join(folder, own), greet);
   return {
     own: server === undefined ? undefined : own,
-    others: () => readdirSync(folder).filter((name) => NAME.test(name) && name !== own),
+    others: () => namesIn(folder).filter((name) => name !== own),
     call: (name, met, gone) => {
       if (!NAME.test(name)) return gone?.();
       const path = join(folder, name);
