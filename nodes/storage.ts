@@ -1,13 +1,14 @@
 // What a node keeps things in, as servers.yaml says: the log, the views, rate limits and live text. It alone opens their adapters.
 //
 // D1. Opening never waits for a server: one that is away is looked for, and health says so. D2. Views stand beside the log unless told otherwise: in the
-// process, on the same disk, or in Redis where the log is Kafka. D3. Rate limits and live text go where the views go: what several machines share.
+// process, on the same disk, or in Redis where the log is Kafka. D3. Rate limits and live text go where the views go: what several machines share. Live
+// text of processes that share a disk goes from one to the other.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, type Servers } from '../schemas/index.js';
 import type { LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
 import { openKafkaLog, registerSchemas } from '../streams/kafka/index.js';
-import { openLmdbStorage, openLmdbViewStore } from '../streams/lmdb/index.js';
+import { openLmdbLiveText, openLmdbStorage, openLmdbViewStore } from '../streams/lmdb/index.js';
 import { openMemoryLiveText, openMemoryLog, openMemoryRateLimiter, openMemoryViewStore } from '../streams/memory/index.js';
 import { openRedisLiveText, openRedisRateLimiter, openRedisViewStore } from '../streams/redis/index.js';
 
@@ -69,7 +70,10 @@ const openLog = async (options: StorageOptions, views: ReturnType<typeof viewsKi
 
 /** What several machines share goes through Redis, where the views are there. */
 const openShared = async ({ config, env }: StorageOptions, views: ReturnType<typeof viewsKind>) => {
-  if (views !== 'redis') return { views: undefined, limiter: openMemoryRateLimiter(), live: openMemoryLiveText() };
+  if (views !== 'redis') {
+    const live = config.log.kind === 'memory' ? openMemoryLiveText() : await openLmdbLiveText({ dir: await logDir(config) });
+    return { views: undefined, limiter: openMemoryRateLimiter(), live };
+  }
   const redis = { url: redisUrl(config, env), prefix: config.views.redis.prefix };
   const [store, limiter, live] = await Promise.all([openRedisViewStore(redis), openRedisRateLimiter(redis), openRedisLiveText(redis)]);
   return { views: store, limiter, live };

@@ -114,13 +114,14 @@ describe('the official client', () => {
   });
 });
 
+const tools: OpenAI.ChatCompletionTool[] = [
+  {
+    type: 'function',
+    function: { name: 'weather', description: 'of a city', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
+  },
+];
+
 describe('tools', () => {
-  const tools: OpenAI.ChatCompletionTool[] = [
-    {
-      type: 'function',
-      function: { name: 'weather', description: 'of a city', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
-    },
-  ];
   const calling = (streamed: boolean) =>
     modelsThat((asked) => {
       const answered = asked.messages.some(({ role }) => role === 'tool');
@@ -173,6 +174,50 @@ describe('tools', () => {
         tool_calls: [{ id: 'call_7', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } }],
       },
     });
+  });
+});
+
+describe('a server behind it', () => {
+  it('is told what the client said, and its tool calls come back as they were made', async () => {
+    const wire = await openOpenAiServer();
+    wire.behaviour = 'tool_calls';
+    try {
+      const openai = await start({
+        config: { models: [{ id: 'wire', runner: 'openai', base_url: `${wire.url}/v1`, model: 'test-model', tiers: ['small'] }] },
+      });
+      const json_schema = { name: 'sum', schema: { type: 'object' } };
+      const asked = {
+        ...ask,
+        tools,
+        tool_choice: { type: 'function' as const, function: { name: 'weather' } },
+        response_format: { type: 'json_schema' as const, json_schema },
+        top_p: 0.5,
+        seed: 7,
+        stop: ['end'],
+        max_completion_tokens: 50,
+      };
+      const whole = await openai.chat.completions.create(asked);
+      const streamed = await openai.chat.completions.stream(asked).finalChatCompletion();
+      const calls = whole.choices[0]?.message.tool_calls;
+      expect(calls?.map((call) => call.type === 'function' && call.function.name)).toEqual(['add', 'sub']);
+      expect(streamed.choices[0]?.message.tool_calls).toMatchObject(calls!);
+      for (const { choices } of [whole, streamed]) expect(choices[0]?.finish_reason).toBe('tool_calls');
+      for (const request of wire.requests)
+        expect(request).toMatchObject({
+          model: 'test-model',
+          messages: ask.messages,
+          tools,
+          tool_choice: asked.tool_choice,
+          response_format: { type: 'json_schema', json_schema },
+          top_p: 0.5,
+          seed: 7,
+          stop: ['end'],
+          max_tokens: 50,
+        });
+      expect(wire.requests.length).toBe(2);
+    } finally {
+      await wire.close();
+    }
   });
 });
 

@@ -24,6 +24,7 @@ GET  /api/v1/tasks/{task_id}/events its events, live
 GET  /api/v1/tasks/{task_id}/stream what the model says about it, live
 GET  /api/v1/provenance/{id}        how something came to be
 POST /api/v1/query                  ask history in SQL
+POST /v1/chat/completions           ask a model, as any OpenAI client does
 GET  /docs                          everything else, to read
 GET  /openapi.json                  everything else, for tools
 GET  /asyncapi.json                 the events on Kafka, for tools
