@@ -10,6 +10,7 @@ import type { GatewayDeps } from './deps.js';
 import { handlerOf, problemAnswer, respond } from './dispatch.js';
 import { LIVE_QUIET_MS } from './live-stream.js';
 import { correlationIdOf } from './middleware/correlation.js';
+import { OPENAI_PREFIX, openAiRefusal } from './openai/index.js';
 import { type OpenApi, openApiOf } from './openapi.js';
 import { refuse } from './problem.js';
 import { createRateGate } from './rate-limit.js';
@@ -18,7 +19,7 @@ import { ROUTES } from './routes/index.js';
 import type { Services } from './services.js';
 import { STREAM_LIMITS, type StreamLimits } from './sse.js';
 import { createSubmissions } from './submissions.js';
-import type { Route } from './table.js';
+import type { Answer, Route } from './table.js';
 import { createTail } from './tail.js';
 
 export interface GatewayApp {
@@ -53,6 +54,10 @@ const methodsAt = (routes: readonly { readonly route: Route; readonly at: RegExp
   const methods = routes.filter(({ at }) => at.test(path)).map(({ route }) => route.method as string);
   return methods.includes('GET') ? [...methods, 'HEAD'] : methods;
 };
+
+/** An error outside of every route. */
+const refused = (error: unknown, correlationId: string, path: string): Answer =>
+  path.startsWith(OPENAI_PREFIX) ? openAiRefusal(error, correlationId) : problemAnswer(error, correlationId, path);
 
 export const createApp = (given: GatewayDeps, options: GatewayOptions = {}): GatewayApp => {
   const deps = { ...given, ...(options.reads === undefined ? {} : { limits: options.reads }) };
@@ -95,14 +100,14 @@ export const createApp = (given: GatewayDeps, options: GatewayOptions = {}): Gat
       methods.length === 0
         ? refuse('not_found', `there is nothing at ${c.req.path.slice(0, 200)}; /openapi.json lists every route`)
         : refuse('method_not_allowed', `${c.req.method} is not among the methods of ${c.req.path.slice(0, 200)}: ${methods.join(', ')}`);
-    const answer = problemAnswer(fault, correlationId, c.req.path);
+    const answer = refused(fault, correlationId, c.req.path);
     if (methods.length > 0) answer.headers.allow = methods.join(', ');
     return respond(answer, correlationId);
   });
   hono.onError((error, c) => {
     const correlationId = correlationIdOf(c.req.raw.headers.get('x-correlation-id'));
     deps.logger.error({ err: error, path: c.req.path, correlation_id: correlationId }, 'request failed outside its route');
-    return respond(problemAnswer(error, correlationId, c.req.path), correlationId);
+    return respond(refused(error, correlationId, c.req.path), correlationId);
   });
 
   return {

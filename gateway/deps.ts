@@ -43,6 +43,38 @@ export interface TracedRequest {
   readonly endMs: number;
 }
 
+/** What a call of a model may use at most, set aside before it is made. */
+export interface SpendingRequest {
+  /** New for every request. */
+  readonly reservationId: string;
+  readonly project: string;
+  readonly user?: string;
+  readonly agent: 'chat';
+  /** Input and output together. */
+  readonly tokens: number;
+  /** 0 where nobody says what the model costs. */
+  readonly costUsd: number;
+  /** From now; what nobody settled until then is free again. Milliseconds. */
+  readonly expiresMs: number;
+}
+
+/** What was used in the end, by all calls together, those that failed included. */
+export interface Spent {
+  readonly tokens: number;
+  readonly costUsd: number;
+}
+
+export type Reservation =
+  | { readonly ok: true; settle(used: Spent): Promise<void> }
+  /** Which budget does not allow it, and until when; for whoever asks. */
+  | { readonly ok: false; readonly message: string; readonly retryAfterMs?: number };
+
+/** Budgets and quotas of those who ask models through this gateway. */
+export interface Spending {
+  /** @throws Fault, or the signal's reason when aborted */
+  reserve(request: SpendingRequest, signal: AbortSignal): Promise<Reservation>;
+}
+
 export interface GatewayDeps {
   readonly config: Servers;
   /** `servers.yaml`'s digest: the configversion of events. */
@@ -53,6 +85,8 @@ export interface GatewayDeps {
   readonly agents: Agents;
   readonly models: ModelGateway;
   readonly limiter: RateLimiter;
+  /** Absent: nobody has a budget. */
+  readonly spending?: Spending;
   readonly live: LiveText;
   /** History; none where `analytics.kind` is `none`. */
   readonly analytics?: Analytics | undefined;

@@ -1,7 +1,8 @@
 // From an HTTP request to a route and back: correlation id, validation, the handler, problems, the request log. One function a request, no middleware chain:
 // headers are set once, on a plain object.
 //
-// H1. Every answer carries X-Correlation-Id. H2. A handler sees only what passed its schemas. H3. Whatever is thrown leaves as problem+json. H4. No request
+// H1. Every answer carries X-Correlation-Id. H2. A handler sees only what passed its schemas. H3. Whatever is thrown leaves as problem+json, or as the
+// route's surface says it. H4. No request
 // hangs: one that is read is answered within `answerMs` (deadline.ts).
 import type { Context, Handler } from 'hono';
 import type { z } from 'zod';
@@ -131,12 +132,13 @@ export const handlerOf = (route: Route, services: Services): Handler => {
     let answer: Answer;
     let error: unknown;
     try {
+      route.surface?.admit(services);
       const call = await callOf(route, c, { correlationId, trace }, limit);
       answer = await (route.patient === true ? route.handle(call, services) : within(route.handle(call, services), services.answerMs));
       if (c.req.raw.method === 'HEAD' && answer.body instanceof ReadableStream) void answer.body.cancel();
     } catch (thrown) {
       error = thrown;
-      answer = problemAnswer(thrown, correlationId, targetOf(c.req.raw.url));
+      answer = route.surface?.refusal(thrown, correlationId) ?? problemAnswer(thrown, correlationId, targetOf(c.req.raw.url));
     }
     const { method, path } = route;
     const traceId = (trace ?? traceContextOf(traceparent))?.traceId;

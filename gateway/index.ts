@@ -1,6 +1,16 @@
 export { askLimitsOf, type StatsQuestion, statsQuestionOf } from './analytics/index.js';
 export { createApp, type GatewayApp, type GatewayOptions } from './app.js';
 export { createDeadLetters, type DeadLetter, type DeadLetters } from './dead-letters.js';
-export type { AnalyticsAdmin, DependencyHealth, GatewayDeps, RequestTimer, TracedRequest } from './deps.js';
+export type {
+  AnalyticsAdmin,
+  DependencyHealth,
+  GatewayDeps,
+  RequestTimer,
+  Reservation,
+  Spending,
+  SpendingRequest,
+  Spent,
+  TracedRequest,
+} from './deps.js';
 export type { OpenApi } from './openapi.js';
 export { type ServedGateway, type ServeOptions, serveGateway } from './server.js';

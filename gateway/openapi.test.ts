@@ -2,16 +2,34 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { problemSchema } from '../schemas/index.js';
+import { openAiErrorSchema } from './openai/index.js';
 import type { Json, OpenApi, Operation } from './openapi.js';
 import { ROUTES } from './routes/index.js';
 import { scriptedAnalytics } from './testing/analytics.js';
 import { openWorld, type World } from './testing/world.js';
+
+const SAID = {
+  model: 'scripted',
+  provider: 'scripted',
+  scripted: true,
+  finish_reason: 'stop',
+  input_tokens: 3,
+  output_tokens: 1,
+  duration_ms: 1,
+} as const;
 
 let world: World;
 let document: OpenApi;
 beforeAll(async () => {
   world = await openWorld({
     gateway: { cancelWaitMs: 5 },
+    models: {
+      ask: async ({ onText }) => {
+        onText?.('four');
+        return { ...SAID, text: 'four' };
+      },
+      embed: async ({ texts }) => ({ ...SAID, vectors: texts.map(() => [0.25, 0.5]) }),
+    },
     history: {
       analytics: scriptedAnalytics().analytics,
       analyticsAdmin: { rebuild: async () => undefined, migrate: async () => ({ applied: [], generation: 'g' }) },
@@ -35,7 +53,7 @@ test('every route is in the document, and everything in the document is a route 
     const response = await world.app.request(path.replace(/\{\w+\}/g, 'x'), { method });
     expect([method, path, response.status === 405]).toEqual([method, path, false]);
     if (response.status === 404)
-      expect(((await response.json()) as { type: string }).type).not.toBe(path.includes('{slug}') ? '' : '/problems/not-found');
+      expect(JSON.stringify(await response.json())).not.toMatch(path.includes('{slug}') ? /^$/ : /"\/problems\/not-found"|"unknown_url"/);
     else await response.body?.cancel();
   }
 });
@@ -47,14 +65,19 @@ test('examples fit the schemas beside them', () => {
   }
 });
 
-test('errors refer to one Problem schema, and every reference leads somewhere', () => {
+/** How errors are said there: content type and schema. */
+const errorKindAt = (path: string) =>
+  path.startsWith('/v1/')
+    ? (['application/json', { schema: { $ref: '#/components/schemas/OpenAiError' } }] as const)
+    : (['application/problem+json', { schema: { $ref: '#/components/schemas/Problem' } }] as const);
+
+test('errors refer to one schema of each kind, and every reference leads somewhere', () => {
   const text = JSON.stringify(document);
   for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
     expect(Object.keys(document.components.schemas)).toContain(name);
-  for (const { operation } of operations())
+  for (const { path, operation } of operations())
     for (const [status, response] of Object.entries(operation.responses))
-      if (Number(status) >= 400)
-        expect(response.content?.['application/problem+json']?.schema).toEqual({ $ref: '#/components/schemas/Problem' });
+      if (Number(status) >= 400) expect(Object.entries(response.content ?? {})).toMatchObject([errorKindAt(path)]);
 });
 
 test('the page names every operation and loads nothing from elsewhere', async () => {
@@ -73,7 +96,8 @@ const arbitraryOf = (raw: Json, depth = 0): fc.Arbitrary<unknown> => {
   const schema = resolve(raw);
   if (Array.isArray(schema.enum)) return fc.constantFrom(...schema.enum);
   if ('const' in schema) return fc.constant(schema.const);
-  if (Array.isArray(schema.anyOf)) return fc.oneof(...schema.anyOf.map((one) => arbitraryOf(one as Json, depth + 1)));
+  const either = schema.anyOf ?? schema.oneOf;
+  if (Array.isArray(either)) return fc.oneof(...either.map((one) => arbitraryOf(one as Json, depth + 1)));
   switch (schema.type) {
     case 'object':
       return objectOf(schema, depth);
@@ -90,7 +114,9 @@ const arbitraryOf = (raw: Json, depth = 0): fc.Arbitrary<unknown> => {
       );
     case 'integer':
     case 'number':
-      return fc.oneof(fc.integer({ min: 1, max: 20 }), fc.double());
+      return fc.oneof(fc.integer({ min: 1, max: Math.max(1, Math.min(20, Number(schema.maximum ?? 20))) }), fc.double());
+    case 'null':
+      return fc.constant(null);
     case 'boolean':
       return fc.boolean();
     default:
@@ -173,8 +199,10 @@ const check = async (shot: Shot, operation: Operation): Promise<void> => {
   expect(response.headers.get('x-correlation-id'), where).toBeTruthy();
   expect(response.status, `${where}: ${response.status >= 500 ? await response.clone().text() : ''}`).toBeLessThan(500);
   if (response.status >= 400) {
-    expect(type, where).toBe('application/problem+json');
-    expect(problemSchema.parse(await response.json()).status).toBe(response.status);
+    expect(type, where).toBe(errorKindAt(shot.target)[0]);
+    const said = await response.json();
+    if (shot.target.startsWith('/v1/')) openAiErrorSchema.strict().parse(said);
+    else expect(problemSchema.parse(said).status).toBe(response.status);
     expect(Object.keys(operation.responses), where).toContain(String(response.status));
     return;
   }

@@ -9,8 +9,9 @@ import {
   submitTaskSchema,
   taskViewSchema,
 } from '../schemas/index.js';
+import { openAiErrorSchema } from './openai/index.js';
 import { PROBLEMS, type ProblemCode, STATUS, slugOf } from './problem.js';
-import type { Route, Success } from './table.js';
+import type { DocumentedAnswer, Route, Success } from './table.js';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -51,6 +52,7 @@ const NAMED: readonly (readonly [string, z.ZodType, 'input' | 'output'])[] = [
   ['Artifact', artifactViewSchema, 'output'],
   ['ProjectStatus', projectViewSchema, 'output'],
   ['Problem', problemSchema, 'output'],
+  ['OpenAiError', openAiErrorSchema, 'output'],
 ];
 
 const jsonSchema = (schema: z.ZodType, io: 'input' | 'output'): Json => {
@@ -127,14 +129,23 @@ const problemResponse = (codes: readonly ProblemCode[]) => {
   };
 };
 
+const refusalResponse = ({ description, schema, headers, examples }: DocumentedAnswer) => ({
+  description,
+  headers: headersOf(headers ?? {}),
+  content: { 'application/json': { schema: schemaOf(schema, 'output'), examples } },
+});
+
 const responsesOf = (route: Route): Operation['responses'] => {
+  const successes = route.success.map((success) => [String(success.status), successOf(success)] as const);
+  if (route.surface !== undefined)
+    return Object.fromEntries([
+      ...successes,
+      ...Object.entries(route.surface.refusals).map(([status, refusal]) => [status, refusalResponse(refusal)] as const),
+    ]);
   const byStatus = new Map<number, ProblemCode[]>();
   for (const code of [...route.problems, 'internal' as const])
     byStatus.set(PROBLEMS[code].status, [...(byStatus.get(PROBLEMS[code].status) ?? []), code]);
-  return Object.fromEntries([
-    ...route.success.map((success) => [String(success.status), successOf(success)] as const),
-    ...[...byStatus].map(([status, codes]) => [String(status), problemResponse(codes)] as const),
-  ]);
+  return Object.fromEntries([...successes, ...[...byStatus].map(([status, codes]) => [String(status), problemResponse(codes)] as const)]);
 };
 
 const bodyOf = (body: NonNullable<Route['body']>): NonNullable<Operation['requestBody']> => {
@@ -167,7 +178,7 @@ export const openApiOf = (routes: readonly Route[], version: string): OpenApi =>
     info: {
       title: 'DATS',
       version,
-      description: `Distributed agentic task system. Times are RFC 3339 UTC; errors are RFC 9457 problem details; a submission answered ${STATUS.accepted} is on disk.`,
+      description: `Distributed agentic task system. Times are RFC 3339 UTC; errors are RFC 9457 problem details, except under /v1, where they are OpenAI's; a submission answered ${STATUS.accepted} is on disk.`,
     },
     paths,
     components: { schemas: Object.fromEntries(NAMED.map(([name, schema, io]) => [name, jsonSchema(schema, io)])) },

@@ -27,7 +27,7 @@ export const SSE_HEADERS = {
 } as const;
 
 const encoder = new TextEncoder();
-const HEARTBEAT = encoder.encode(': keep-alive\n\n');
+export const HEARTBEAT = encoder.encode(': keep-alive\n\n');
 
 const textOf = (value: Uint8Array | string): string =>
   typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8');
@@ -76,6 +76,8 @@ const joined = (parts: readonly Uint8Array[]): Uint8Array[] => {
 export interface StreamOptions extends StreamLimits {
   /** Sent first: headers of the answer reach the client at once. */
   readonly opening?: Uint8Array;
+  /** Sent last to a client that is too slow; default: `event: reset`. */
+  readonly tooSlow?: Uint8Array;
   /** Ends the stream in order. */
   readonly closing: AbortSignal;
   /** Cuts the connection. */
@@ -111,7 +113,7 @@ export const eventStream = (
     stalledSince ??= performance.now();
     if (performance.now() - stalledSince < options.stallMs) return;
     finish();
-    controller.enqueue(resetFrame('too_slow', 'reconnect with Last-Event-ID set to the last id you have'));
+    controller.enqueue(options.tooSlow ?? resetFrame('too_slow', 'reconnect with Last-Event-ID set to the last id you have'));
     controller.close();
     setTimeout(options.disconnect, options.graceMs).unref();
   };

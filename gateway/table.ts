@@ -12,6 +12,7 @@ export type Tag =
   | 'cascades'
   | 'agents'
   | 'models'
+  | 'openai'
   | 'dead letters'
   | 'history'
   | 'health'
@@ -53,6 +54,24 @@ export interface Success {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What a family of routes has of its own where it follows another API: how its errors look, and whether it is there at all. */
+export interface Surface {
+  /** Asked before anything of a request is read. @throws Fault where it is turned off. */
+  admit(services: Services): void;
+  /** An error as this API says it. */
+  refusal(error: unknown, correlationId: string): Answer;
+  /** Its error answers in the OpenAPI document, by status. */
+  readonly refusals: Readonly<Record<string, DocumentedAnswer>>;
+}
+
+export interface DocumentedAnswer {
+  readonly description: string;
+  readonly schema: z.ZodType;
+  /** Header name -> what it says. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly examples: Readonly<Record<string, { readonly value: unknown }>>;
+}
+
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: Method;
   /** With `{name}` for parameters. */
@@ -69,7 +88,10 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly patient?: boolean;
   /** Says something about tasks, in a trace: is a span itself where requests are. */
   readonly traced?: boolean;
+  /** Absent: ours, with problem+json. */
+  readonly surface?: Surface;
   readonly success: readonly Success[];
+  /** Empty where a surface says its errors. */
   readonly problems: readonly ProblemCode[];
   handle(call: Call<z.infer<P>, z.infer<Q>, z.infer<B>>, services: Services): Promise<Answer> | Answer;
 }

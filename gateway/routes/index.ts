@@ -1,3 +1,4 @@
+import { openAiRoutes } from '../openai/index.js';
 import type { Route } from '../table.js';
 import { agentRoutes } from './agents.js';
 import { alertRoutes } from './alerts.js';
@@ -46,6 +47,7 @@ export const ROUTES: readonly Route[] = [
   ...statsRoutes,
   ...viewRoutes,
   ...agentRoutes,
+  ...openAiRoutes,
   ...dlqRoutes,
   ...healthRoutes,
   ...metricsRoutes,

@@ -1,5 +1,6 @@
 // A gateway over the memory log and the memory views, with the real materialisation behind it, and a stand-in for the deciders that says what it is told to.
 import pino, { type Logger } from 'pino';
+import type { ModelGateway } from '../../models/index.js';
 import type { Signer } from '../../processors/attestation/index.js';
 import { testSigner } from '../../processors/attestation/testing/signer.js';
 import { KEY } from '../../processors/audit/testing/histories.js';
@@ -22,7 +23,7 @@ import {
 import { eventOf, type LiveText, type Log, outgoing, type RateLimiter, type Recorded, type ViewStore } from '../../streams/index.js';
 import { openMemoryLiveText, openMemoryLog, openMemoryRateLimiter, openMemoryViewStore } from '../../streams/memory/index.js';
 import { createApp, type GatewayApp, type GatewayOptions } from '../app.js';
-import type { DependencyHealth, GatewayDeps } from '../deps.js';
+import type { DependencyHealth, GatewayDeps, Spending } from '../deps.js';
 
 export interface World {
   readonly app: GatewayApp;
@@ -54,6 +55,8 @@ export interface WorldOptions {
   readonly limiter?: RateLimiter;
   readonly logger?: Logger;
   readonly agents?: Partial<Agents>;
+  readonly models?: Partial<ModelGateway>;
+  readonly spending?: Spending;
   /** History and what belongs to it. */
   readonly history?: Pick<GatewayDeps, 'analytics' | 'analyticsAdmin' | 'stats'>;
   /** null: none. */
@@ -152,7 +155,9 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
       embed: () => Promise.reject(new Error('not asked here')),
       status: async () => [],
       close: async () => undefined,
+      ...options.models,
     },
+    ...(options.spending === undefined ? {} : { spending: options.spending }),
     health: async () => health,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: '# TYPE up gauge\nup 1\n' }),
     now: options.now ?? Date.now,
