@@ -20,7 +20,7 @@ export interface LoadTaken {
 export type LoadTable = ReadonlyMap<number, ReadonlyMap<string, LoadTaken>>;
 
 /** Calls of each client before its clock starts. */
-const WARM_UP = 20;
+const WARM_UP = 5;
 
 const drive = async (lane: LoadedLane, clients: number, seconds: number, lastWord: string): Promise<LoadTaken> => {
   const open: readonly Lane[] = Array.from({ length: clients }, () => openHttpLane(lane, lastWord));
