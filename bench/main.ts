@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchBlastRadius } from './blast-radius.js';
 import { type Figure, lineOf } from './figure.js';
+import { benchGatewayOverhead } from './gateway-overhead.js';
+import { installGatewayPeers } from './gateway-peers.js';
 import { benchIngest } from './ingest.js';
 import { benchKafkaPipeline } from './kafka-pipeline.js';
 import { keyedFigures, keyedOnKafkaFigures } from './keyed.js';
@@ -18,10 +20,11 @@ import { benchReplay } from './replay.js';
 import { resultsPage } from './results.js';
 import { startServers } from './servers.js';
 import { benchIdle, benchStart } from './standing.js';
+import { benchStreamMemory } from './stream-memory.js';
 import { benchStreams } from './streams.js';
 import { benchWhatIf } from './what-if.js';
 
-const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P9', 'P11', 'P12', 'P13', 'R2', 'X2'];
+const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P9', 'P10', 'P10m', 'P11', 'P12', 'P13', 'R2', 'X2'];
 /** Figures on Kafka that are told beside an embedded one of the same run. */
 const BESIDE: Readonly<Record<string, string>> = { P1k: 'P1', P4k: 'P4' };
 const ON_KAFKA = ['P1k', 'P4k', 'P5k'];
@@ -39,6 +42,8 @@ const SIZES = {
     executions: [100_000],
     artifacts: 100_000,
     replayed: 2_000,
+    gateway: { rounds: 3, warmUp: 100, clients: [1, 16, 64], loadRounds: 1, loadSeconds: 1 },
+    streamSeconds: 20,
   },
   normal: {
     tasks: 20_000,
@@ -53,6 +58,8 @@ const SIZES = {
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
     replayed: 10_000,
+    gateway: { rounds: 7, warmUp: 500, clients: [1, 16, 64], loadRounds: 3, loadSeconds: 4 },
+    streamSeconds: 300,
   },
   full: {
     tasks: 20_000,
@@ -67,6 +74,8 @@ const SIZES = {
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
     replayed: 10_000,
+    gateway: { rounds: 7, warmUp: 500, clients: [1, 16, 64], loadRounds: 5, loadSeconds: 10 },
+    streamSeconds: 3_600,
   },
 } as const;
 
@@ -75,6 +84,8 @@ const RESULTS = new URL('../../bench/RESULTS.md', import.meta.url);
 const HELP = `npm run bench -- [${FIGURES.join(' ')}] [--quick | --full] [--peers none|some|all] [--install-peers]
   --peers      none; some: RabbitMQ classic and BullMQ appendfsync always (default); all: Restate and DBOS as well
   --quick      small loads, for a look; --full: three interleaved rounds with the peers, five idle minutes
+  --install-peers with P10: only the gateways that P10 stands beside (Portkey by npm, LiteLLM by python3 and pip, into the cache)
+  P10m --full  an hour of streams
   --write      puts the figures of this run into bench/RESULTS.md
   P8           fills a store of 10 million executions the first time (some minutes, about 12 GB) and keeps it
   P1k P4k P5k and R2 start a Kafka and a Redis of their own (java and redis-server are needed; the first time the network as well)
@@ -138,6 +149,8 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   if (wanted.has('P8')) await tell(benchProvenance(size.executions));
   if (wanted.has('P9')) await tell(benchBlastRadius(size.artifacts));
   if (wanted.has('X2')) await tell(benchWhatIf(size.replayed));
+  if (wanted.has('P10')) await tell(benchGatewayOverhead(size.gateway, values.peers !== 'none', say));
+  if (wanted.has('P10m')) await tell(benchStreamMemory(size.streamSeconds));
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));
@@ -155,5 +168,7 @@ if (values.help) say(HELP);
 else if (unknown.length > 0 || !['none', 'some', 'all'].includes(values.peers)) {
   process.stderr.write(`not known: ${[...unknown, `--peers ${values.peers}`].join(', ')}\n${HELP}`);
   process.exitCode = 2;
-} else if (values['install-peers']) await installPeers();
-else await measure(new Set(positionals.length > 0 ? positionals : FIGURES));
+} else if (values['install-peers']) {
+  if (positionals.length === 0 || positionals.includes('P10')) await installGatewayPeers(say);
+  if (positionals.length === 0 || positionals.some((id) => id !== 'P10')) await installPeers();
+} else await measure(new Set(positionals.length > 0 ? positionals : FIGURES));

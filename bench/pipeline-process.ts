@@ -78,7 +78,7 @@ const TABLES_MS = 60_000;
 const LOOK_MS = 50;
 
 /** Until history is there, where the node keeps one: a first start makes its tables, and that is not what is measured. */
-const untilRecorded = async (port: number): Promise<void> => {
+export const untilRecorded = async (port: number): Promise<void> => {
   for (const deadline = performance.now() + TABLES_MS; performance.now() < deadline; await sleep(LOOK_MS)) {
     const answer = await fetch(`http://127.0.0.1:${port}/health`);
     const { dependencies } = (await answer.json()) as { dependencies: { name: string; ok: boolean; detail?: string }[] };

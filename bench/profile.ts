@@ -5,19 +5,12 @@ import { parseArgs } from 'node:util';
 import { benchTask, driveClosed } from './load.js';
 import { cpuMsOf, startPipeline } from './pipeline-process.js';
 import { cacheDir } from './places.js';
-import { byFile, selfTimes } from './self-times.js';
+import { busyTimes, timesTable } from './self-times.js';
 import { type BenchServers, serversCpuNote, startServers } from './servers.js';
 
 const TASKS = 10_000;
 const WARM_UP = 1_000;
 const CONNECTIONS = 64;
-const SHOWN = 40;
-
-const table = (rows: readonly (readonly [string, number])[], tasks: number, total: number): string =>
-  rows
-    .slice(0, SHOWN)
-    .map(([name, us]) => `${(us / tasks).toFixed(2).padStart(8)} us/task ${((us / total) * 100).toFixed(1).padStart(5)} %  ${name}`)
-    .join('\n');
 
 const profilePipeline = async (tasks: number, servers: BenchServers | undefined): Promise<void> => {
   const at = servers && { brokers: servers.brokers, redisUrl: servers.redisUrl, prefix: servers.freshPrefix('profile') };
@@ -46,14 +39,11 @@ const profilePipeline = async (tasks: number, servers: BenchServers | undefined)
     const last = Math.max(...pipeline.completed.values());
     const file = join(cacheDir(), 'bench', 'pipeline.cpuprofile');
     await writeFile(file, JSON.stringify(profile));
-    const times = selfTimes(profile);
-    const busy = times.filter(([name]) => name !== '(idle)');
-    const total = busy.reduce((sum, [, us]) => sum + us, 0);
+    const { times, total } = busyTimes(profile);
     const rates = `${((tasks / (last - begin)) * 1_000).toFixed(0)} tasks/s, ${((tasks / (end - begin)) * 1_000).toFixed(0)} submissions/s`;
     process.stdout.write(
       `${tasks} tasks: ${rates}, ${(cpu / tasks).toFixed(3)} CPU ms a task (all threads, profiler included), ` +
-        `main thread busy ${(total / tasks).toFixed(0)} us a task${others}\n\nself time by function\n${table(busy, tasks, total)}\n\n` +
-        `self time by file\n${table(byFile(busy), tasks, total)}\n\nwhole profile: ${file}\n`,
+        `main thread busy ${(total / tasks).toFixed(0)} us a task${others}\n\n${timesTable(times, tasks, 'task')}\n\nwhole profile: ${file}\n`,
     );
   } finally {
     await pipeline.stop();

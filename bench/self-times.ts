@@ -3,6 +3,9 @@ import type { Profiler } from 'node:inspector';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** Rows of a table. */
+const SHOWN = 40;
+
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A function or a file, and its own time in microseconds. */
@@ -45,3 +48,21 @@ export const byFile = (times: readonly SelfTime[]): readonly SelfTime[] => {
   }
   return [...files].sort((a, b) => b[1] - a[1]);
 };
+
+/** Self times without the waiting, and their sum. */
+export const busyTimes = (profile: Profiler.Profile): { readonly times: readonly SelfTime[]; readonly total: number } => {
+  const times = selfTimes(profile).filter(([name]) => name !== '(idle)');
+  return { times, total: times.reduce((sum, [, us]) => sum + us, 0) };
+};
+
+const rowsOf = (times: readonly SelfTime[], count: number, unit: string): string => {
+  const total = times.reduce((sum, [, us]) => sum + us, 0);
+  return times
+    .slice(0, SHOWN)
+    .map(([name, us]) => `${(us / count).toFixed(2).padStart(8)} us/${unit} ${((us / total) * 100).toFixed(1).padStart(5)} %  ${name}`)
+    .join('\n');
+};
+
+/** By function and by file, for each of `count` units of work. */
+export const timesTable = (times: readonly SelfTime[], count: number, unit: string): string =>
+  `self time by function\n${rowsOf(times, count, unit)}\n\nself time by file\n${rowsOf(byFile(times), count, unit)}`;
