@@ -23,7 +23,7 @@ const CHANGES = 9;
 const KNOWN_WITHIN_MS = 1_000;
 const TOLD_WITHIN_MS = 20_000;
 const ENDED_WITHIN_MS = 30_000;
-const KILLS = 8;
+const KILLS = Number(process.env['DATS_CONFIG_KILLS'] ?? 5);
 /** How long a process runs between two looks, in milliseconds. */
 const SLICE_MS = 1;
 const WRITERS = 10;

@@ -12,7 +12,7 @@ import { cleanUp, freePort, ready, startProcess, testFolder } from './support/no
 import { type Random, seededRandom, testSeed } from './support/random.js';
 import { readLog, readWholeLog, type WholeLog } from './support/whole-log.js';
 
-const KILLS = Number(process.env['DATS_QUOTA_KILLS'] ?? 20);
+const KILLS = Number(process.env['DATS_QUOTA_KILLS'] ?? 9);
 const PARTITIONS = 2;
 const LIMIT_MS = 180_000;
 /** A process lives so long between its start and its SIGKILL, in milliseconds. */
