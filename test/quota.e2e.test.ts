@@ -162,8 +162,16 @@ describe.each([
   });
 
   it('consumes what was called, exactly, and never more than is allowed', () => {
-    const called = of('dats.lifecycle', 'dats.task.output.created').filter(({ projectid }) => projectid === 'paid');
-    const sum = called.reduce((n, { data }) => n + data.tokens_in + data.tokens_out, 0);
+    const outputs = of('dats.lifecycle', 'dats.task.output.created').map(({ projectid, data }) => ({
+      projectid,
+      calls: data.calls ?? [{ input_tokens: data.tokens_in, output_tokens: data.tokens_out }],
+    }));
+    const failures = of('dats.lifecycle', 'dats.task.attempt.failed').map(({ projectid, data }) => ({
+      projectid,
+      calls: data.calls ?? [],
+    }));
+    const calls = [...outputs, ...failures].flatMap((one) => (one.projectid === 'paid' ? one.calls : []));
+    const sum = calls.reduce((n, { input_tokens, output_tokens }) => n + input_tokens + output_tokens, 0);
     const consumed = of('dats.quota', 'dats.quota.consumed').filter(({ projectid }) => projectid === 'paid');
     expect(consumed.reduce((n, { data }) => n + data.tokens, 0)).toBe(sum);
     expect(account).toMatchObject({
