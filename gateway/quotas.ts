@@ -64,7 +64,7 @@ export interface QuotaFilter {
 /** @throws Fault of the log */
 export const listQuotas = async ({ deps, ledger, closing }: Services, { kind, after, limit }: QuotaFilter) => {
   const accounts = await ledger.read(closing);
-  const config = deps.config.quotas;
+  const config = deps.settings.current().quotas;
   const keys = [...subjectsIn(accounts, config)]
     .filter(([key, subject]) => (kind === undefined || subject.kind === kind) && (after === undefined || key > after))
     .sort(([a], [b]) => (a < b ? -1 : 1));
@@ -77,7 +77,7 @@ export const listQuotas = async ({ deps, ledger, closing }: Services, { kind, af
 
 /** @throws Fault of the log */
 export const quotaNow = async ({ deps, ledger, closing }: Services, subject: QuotaSubject): Promise<QuotaAccount> =>
-  shown(subject, (await ledger.read(closing)).get(subject), deps.config.quotas, deps.now());
+  shown(subject, (await ledger.read(closing)).get(subject), deps.settings.current().quotas, deps.now());
 
 const resetEvent = (
   { deps }: Services,

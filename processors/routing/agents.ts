@@ -59,6 +59,7 @@ export const createAgents = ({
           tier,
           domain,
           prompt: promptNamed('decompose', promptVersions().decompose, DECOMPOSE_SYSTEM, prompts),
+          confidential: body.options.confidentiality === 'confidential',
           ...(body.options.model === undefined ? {} : { model: body.options.model }),
         },
         signal,

@@ -102,6 +102,7 @@ const askFor = (question: Question, signals: Classification): Ask => ({
   max_tokens: ANSWER_LIMIT_TOKENS,
   hints: { task: titleOf(question.material.description!), purpose: 'analyse', tier: 'small', attempt: 0 },
   attempt: 0,
+  ...(question.material.options.confidentiality === 'confidential' ? { local_only: true } : {}),
   ...(question.task_id === undefined ? {} : { task_id: question.task_id }),
   ...(question.traceparent === undefined ? {} : { traceparent: question.traceparent }),
   ...(question.onText === undefined ? {} : { onText: question.onText }),

@@ -33,6 +33,8 @@ export interface PlanQuestion {
   readonly domain: Domain;
   readonly prompt: NamedPrompt;
   readonly model?: string;
+  /** It may not leave the building. */
+  readonly confidential?: boolean;
   readonly task_id?: string;
   /** The trace that the question is part of. */
   readonly traceparent?: string;
@@ -76,6 +78,7 @@ const askFor = (question: PlanQuestion): Ask => ({
   max_tokens: ANSWER_LIMIT_TOKENS,
   hints: { task: titleOf(question.description), purpose: 'decompose', tier: question.tier, attempt: 0 },
   attempt: 0,
+  ...(question.confidential === true ? { local_only: true } : {}),
   ...(question.model === undefined ? {} : { model: question.model }),
   ...(question.task_id === undefined ? {} : { task_id: question.task_id }),
   ...(question.traceparent === undefined ? {} : { traceparent: question.traceparent }),
@@ -136,6 +139,7 @@ export const decomposeEffect = (): Effect => ({
     const spec = taskSpecOf(event, task_id);
     const description = await loadText(ports.artifacts, spec.description);
     const model = event.type === 'dats.task.created' ? event.data.options.model : undefined;
+    const confidential = event.type === 'dats.task.created' && event.data.options.confidentiality === 'confidential';
     const user = event.type === 'dats.task.created' ? event.data.submitted_by : undefined;
     const models = budgeted({ models: ports.models, spending: ports.spending, work, agent: 'decompose', user });
     const planned =
@@ -153,6 +157,7 @@ export const decomposeEffect = (): Effect => ({
               task_id,
               traceparent: traceparentWithin(work, task_id, 'decompose'),
               onText: context.onText,
+              confidential,
               ...(model === undefined ? {} : { model }),
             },
             context.signal,

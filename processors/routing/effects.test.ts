@@ -45,6 +45,22 @@ const analyse = async (event: DatsEvent, models: RecordedModels, artifacts = mem
   return draft;
 };
 
+describe('a confidential task', () => {
+  it('is analysed and planned by models that keep it in the building only', async () => {
+    for (const confidentiality of ['confidential', 'internal'] as const) {
+      const event = created('something', { options: { confidentiality } });
+      const models = modelsThat(() => '{"steps": []}');
+      await analyse(event, models);
+      await decomposeEffect().run(work('decompose', 'decompose@1'), ports(models), effectContextOf({ 3: event }));
+      const wanted = confidentiality === 'confidential' ? true : undefined;
+      expect(models.asked.map(({ purpose, local_only }) => [purpose, local_only])).toEqual([
+        ['analyse', wanted],
+        ['decompose', wanted],
+      ]);
+    }
+  });
+});
+
 describe('an analysis by a model', () => {
   it('takes what the model says, and the signals for the rest', async () => {
     const models = modelsThat(() => 'Sure!\n```json\n{"mode": "Review", "complexity": "0.9", "language": "cobol", "confidence": 0.8}\n```');
