@@ -2,6 +2,7 @@
 //
 // C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
 // sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
+import { DECIDED, DECIDED_WORK, LIFECYCLE_TYPES, MARKED, MARKING, REQUESTED, SPENT, TRACED, WORKED } from './channel-messages.js';
 import { BUDGET_ANSWERS, EVENTS, type EventType, TASK_TYPES } from './registry.js';
 import { AUDIT, CONFIG, DLQ, LIFECYCLE, QUOTA, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
 
@@ -26,79 +27,6 @@ export interface Flow {
   readonly optional?: true;
   readonly summary: string;
 }
-
-const REQUESTED = [
-  'dats.task.created',
-  'dats.task.cancel.requested',
-  'dats.task.rejected',
-  'dats.cascade.requested',
-  'dats.cascade.cancel.requested',
-  'dats.rollback.requested',
-  'dats.security.alert',
-  'dats.replay.requested',
-] as const satisfies readonly EventType[];
-const DECIDED = [
-  'dats.task.created',
-  'dats.task.analyzed',
-  'dats.task.queued',
-  'dats.task.ready',
-  'dats.task.attempt.failed',
-  'dats.task.validated',
-  'dats.task.retry.scheduled',
-  'dats.task.timedout',
-  'dats.task.cancelled',
-  'dats.task.completed',
-  'dats.task.failed',
-  'dats.quota.blocked',
-] as const satisfies readonly EventType[];
-/** What the ledger is told: by deciders for attempts, by whoever asks a model otherwise. */
-const SPENT = ['dats.quota.requested', 'dats.quota.consumed'] as const satisfies readonly EventType[];
-/** What comes of it that something was bad, or is taken back. */
-const MARKED = [
-  'dats.cascade.started',
-  'dats.cascade.progressed',
-  'dats.cascade.completed',
-  'dats.artifact.tainted',
-  'dats.artifact.suspect',
-  'dats.artifact.revalidation.requested',
-  'dats.artifact.revalidated',
-  'dats.artifact.reverted',
-  'dats.artifact.restored',
-  'dats.rollback.started',
-  'dats.rollback.completed',
-  'dats.task.cancel.requested',
-] as const satisfies readonly EventType[];
-const WORKED = [
-  'dats.task.created',
-  'dats.task.analyzed',
-  'dats.task.decomposed',
-  'dats.task.started',
-  'dats.task.output.created',
-  'dats.task.attempt.failed',
-  'dats.task.validated',
-  'dats.task.rejected',
-  'dats.artifact.revalidated',
-  'dats.replay.progressed',
-  'dats.replay.completed',
-  'dats.replay.failed',
-] as const satisfies readonly EventType[];
-const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED, ...BUDGET_ANSWERS])];
-/** What the decider of cascades and rollbacks sees of tasks: what was made from what, and how it ended. */
-const TRACED = [
-  'dats.task.created',
-  'dats.task.started',
-  'dats.task.output.created',
-  'dats.task.attempt.failed',
-  'dats.task.validated',
-  'dats.task.rejected',
-  'dats.task.completed',
-  'dats.task.failed',
-  'dats.task.cancelled',
-  'dats.task.cancel.requested',
-] as const satisfies readonly EventType[];
-/** Replays are asked for by people alone. */
-const DECIDED_WORK = WORK_TOPICS.filter((topic) => topic !== workTopic('replay'));
-const MARKING = /^dats\.(cascade|artifact|rollback|security)\.(?!progressed$)/;
 
 export const FLOWS: readonly Flow[] = [
   { role: 'gateway', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: REQUESTED, summary: 'What users ask for' },

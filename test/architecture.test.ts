@@ -40,7 +40,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['cli/'],
   ollama: ['models/'],
   'prom-client': ['nodes/metrics/'],
-  openai: ['models/', 'gateway/openai/clients.test.ts'],
+  openai: ['models/', 'gateway/openai/clients.test.ts', 'test/model-gateway.e2e.test.ts'],
   yaml: ['nodes/', 'models/scripted/', 'cli/', 'test/'],
   ai: ['gateway/openai/'],
   '@ai-sdk/openai-compatible': ['gateway/openai/'],
