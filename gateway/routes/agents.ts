@@ -1,7 +1,7 @@
 // The agent functions by themselves, and the models behind them. Nothing here is recorded.
 
 import { z } from 'zod';
-import { type AnalyzeBody, analyzeSchema, DOMAINS, TIERS, taskAnalyzed } from '../../schemas/index.js';
+import { type AnalyzeBody, analyzeSchema, DOMAINS, featuresSchema, TIERS, taskAnalyzed } from '../../schemas/index.js';
 import { pathMisfits } from '../commands.js';
 import { invalid, STATUS } from '../problem.js';
 import { json, type Route, route } from '../table.js';
@@ -95,6 +95,11 @@ export const modelStatusSchema = z.object({
   domains: z.array(z.enum(DOMAINS)),
   health: z.object({ ok: z.boolean(), detail: z.string().optional(), latency_ms: z.number() }),
   running: z.int(),
+  queued: z.int().optional().meta({ description: 'Calls that wait for a free slot.' }),
+  local: z.boolean().optional().meta({ description: 'What it is sent stays in the building.' }),
+  breaker: z.enum(['closed', 'open', 'half_open']).optional(),
+  features: featuresSchema.optional().meta({ description: 'What a choice would be made from now.' }),
+  retry_after_ms: z.number().optional().meta({ description: 'It is left alone for so long.' }),
 });
 
 const models = route({
