@@ -58,7 +58,7 @@ const SIZES = {
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
     replayed: 10_000,
-    gateway: { rounds: 7, warmUp: 500, clients: [1, 16, 64], loadRounds: 3, loadSeconds: 4 },
+    gateway: { rounds: 7, warmUp: 1_000, clients: [1, 16, 64], loadRounds: 3, loadSeconds: 4 },
     streamSeconds: 300,
   },
   full: {
@@ -74,7 +74,7 @@ const SIZES = {
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
     replayed: 10_000,
-    gateway: { rounds: 7, warmUp: 500, clients: [1, 16, 64], loadRounds: 5, loadSeconds: 10 },
+    gateway: { rounds: 7, warmUp: 1_000, clients: [1, 16, 64], loadRounds: 5, loadSeconds: 10 },
     streamSeconds: 3_600,
   },
 } as const;
