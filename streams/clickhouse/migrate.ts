@@ -6,7 +6,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fault } from '../../schemas/index.js';
+import { Fault, isFault } from '../../schemas/index.js';
 import type { Analytics } from '../analytics.js';
 
 export interface Migration {
@@ -94,4 +94,16 @@ const generationOf = async (analytics: Analytics): Promise<string> => {
 };
 
 /** Everything away, so that the next `migrate` makes it anew. */
-export const dropAll = (analytics: Analytics): Promise<void> => analytics.command('DROP DATABASE IF EXISTS dats SYNC');
+export const dropAll = async (analytics: Analytics): Promise<void> => {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await analytics.command('DROP DATABASE IF EXISTS dats SYNC');
+    } catch (error) {
+      if (tried === DROP_TRIES || !cameMeanwhile(error)) throw error;
+    }
+  }
+};
+
+const DROP_TRIES = 5;
+/** Somebody made a table while the database was dropped: the server says "try again" (its code 219). */
+const cameMeanwhile = (error: unknown): boolean => isFault(error) && (error.cause as { code?: unknown } | undefined)?.code === '219';
