@@ -5,9 +5,8 @@ import { CHECKS, checkConformance } from './conformance/index.js';
 import { openOllama } from './ollama.js';
 import { runnerContract } from './runner.contract.js';
 import type { GenerateChunk, GenerateRequest } from './runner.js';
-import { REAL_CANNOT, realServer } from './testing/real-server.js';
+import { asking, collected, REAL_CANNOT, REAL_LIMITS, realServer, reasonsOf, textOf } from './testing/real-server.js';
 
-const LIMITS = { idle_timeout_ms: 60_000, timeout_ms: 120_000 };
 const CONTEXT = 2_048;
 /** A template that shows tools: from it Ollama knows how a call looks. */
 const TOOL_TEMPLATE =
@@ -20,21 +19,7 @@ const server = found as LocalModelServer;
 afterAll(() => found?.close());
 
 const open = (more: object = {}) =>
-  openOllama({ id: 'm', model: server.model, base_url: server.url, context_tokens: CONTEXT, ...LIMITS, ...more });
-const asking = (content: string, more: Partial<GenerateRequest> = {}): GenerateRequest => ({
-  messages: [{ role: 'user', content }],
-  seed: 1,
-  temperature: 0,
-  ...more,
-});
-const collected = async (chunks: AsyncIterable<GenerateChunk>): Promise<readonly GenerateChunk[]> => {
-  const all: GenerateChunk[] = [];
-  for await (const chunk of chunks) all.push(chunk);
-  return all;
-};
-const reasonsOf = (ends: readonly PromiseSettledResult<unknown>[]): readonly unknown[] =>
-  ends.map((end) => (end.status === 'rejected' ? end.reason : 'it ended by itself'));
-const textOf = (chunks: readonly GenerateChunk[]): string => chunks.map((c) => (c.kind === 'text' ? c.text : '')).join('');
+  openOllama({ id: 'm', model: server.model, base_url: server.url, context_tokens: CONTEXT, ...REAL_LIMITS, ...more });
 
 if (found !== undefined)
   runnerContract(

@@ -5,9 +5,8 @@ import { CHECKS, checkConformance } from './conformance/index.js';
 import { openOpenAi } from './openai.js';
 import { runnerContract } from './runner.contract.js';
 import type { GenerateChunk, GenerateRequest } from './runner.js';
-import { REAL_CANNOT, realServer } from './testing/real-server.js';
+import { asking, collected, REAL_CANNOT, REAL_LIMITS, realServer, reasonsOf, textOf } from './testing/real-server.js';
 
-const LIMITS = { idle_timeout_ms: 60_000, timeout_ms: 120_000 };
 /** A call of a tool begins with a letter that noise says soon; from there llama.cpp's grammar makes it whole. */
 const TOOL_TEMPLATE = `{% for tool in tools %}{{ tool | tojson }}
 {% endfor %}{% for message in messages %}<{{ message['role'] }}>
@@ -22,21 +21,7 @@ const found = await realServer("llama.cpp's server", (options) => startLlama({ .
 const server = found as LocalModelServer;
 afterAll(() => found?.close());
 
-const open = (more: object = {}) => openOpenAi({ id: 'm', model: server.model, base_url: server.url, ...LIMITS, ...more });
-const asking = (content: string, more: Partial<GenerateRequest> = {}): GenerateRequest => ({
-  messages: [{ role: 'user', content }],
-  seed: 1,
-  temperature: 0,
-  ...more,
-});
-const collected = async (chunks: AsyncIterable<GenerateChunk>): Promise<readonly GenerateChunk[]> => {
-  const all: GenerateChunk[] = [];
-  for await (const chunk of chunks) all.push(chunk);
-  return all;
-};
-const reasonsOf = (ends: readonly PromiseSettledResult<unknown>[]): readonly unknown[] =>
-  ends.map((end) => (end.status === 'rejected' ? end.reason : 'it ended by itself'));
-const textOf = (chunks: readonly GenerateChunk[]): string => chunks.map((c) => (c.kind === 'text' ? c.text : '')).join('');
+const open = (more: object = {}) => openOpenAi({ id: 'm', model: server.model, base_url: server.url, ...REAL_LIMITS, ...more });
 
 if (found !== undefined)
   runnerContract(

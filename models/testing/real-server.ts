@@ -3,6 +3,7 @@
 // R1. Where CI is set, a server that cannot be had fails the run. Elsewhere its tests are skipped, the reason is printed, and no server is built by surprise.
 // They are the tests' own, because they are killed; those that the whole run shares (streams/testing/servers.ts) are not.
 import type { LocalModelServer } from '../../deploy/local/index.mjs';
+import type { GenerateChunk, GenerateRequest } from '../runner.js';
 import type { Behaviour } from './wire-server.js';
 
 const inCi = (): boolean => (process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false';
@@ -47,3 +48,21 @@ export const REAL_CANNOT: Readonly<Partial<Record<Behaviour, string>>> = {
   redirect: ORDERED,
   proxy: ORDERED,
 };
+
+/** A machine under load is given time. */
+export const REAL_LIMITS = { idle_timeout_ms: 60_000, timeout_ms: 120_000 };
+
+export const asking = (content: string, more: Partial<GenerateRequest> = {}): GenerateRequest => ({
+  messages: [{ role: 'user', content }],
+  seed: 1,
+  temperature: 0,
+  ...more,
+});
+export const collected = async (chunks: AsyncIterable<GenerateChunk>): Promise<readonly GenerateChunk[]> => {
+  const all: GenerateChunk[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return all;
+};
+export const reasonsOf = (ends: readonly PromiseSettledResult<unknown>[]): readonly unknown[] =>
+  ends.map((end) => (end.status === 'rejected' ? end.reason : 'it ended by itself'));
+export const textOf = (chunks: readonly GenerateChunk[]): string => chunks.map((c) => (c.kind === 'text' ? c.text : '')).join('');
