@@ -2,18 +2,14 @@
 // Kafka and Redis.
 //
 // DATS_SEED repeats the choices of a run; DATS_QUOTA_KILLS sets the kills on the embedded log (on Kafka a third of them).
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DatsEvent, EventOf, EventType, QuotaAccount, TaskView } from '../schemas/index.js';
-import { apiOf, type HttpAnswer, isFinal } from './support/api.js';
+import { isFinal } from './support/api.js';
 import { eventually } from './support/eventually.js';
-import { allReady, openInstallation, startServers } from './support/installation.js';
-import { cleanUp, freePort, ready, startProcess, testFolder } from './support/node-process.js';
-import { type Random, seededRandom, testSeed } from './support/random.js';
-import { readLog, readWholeLog, type WholeLog } from './support/whole-log.js';
+import { type KilledWorld, killedOnDisk, killedOnKafka } from './support/killed-world.js';
+import type { WholeLog } from './support/whole-log.js';
 
 const KILLS = Number(process.env['DATS_QUOTA_KILLS'] ?? 9);
-const PARTITIONS = 2;
 const LIMIT_MS = 180_000;
 /** A process lives so long between its start and its SIGKILL, in milliseconds. */
 const LIFE_MS = [200, 1_500] as const;
@@ -43,68 +39,15 @@ const CONFIG = {
   scheduling: { max_running_per_project: 10, backoff_base_ms: 20, backoff_max_ms: 100 },
 };
 
-interface World {
-  readonly random: Random;
-  readonly kills: number;
-  ask<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer<T>>;
-  /** SIGKILL to a process, and its start again. */
-  crash(): Promise<void>;
-  log(): Promise<WholeLog>;
-  close(): Promise<void>;
-}
-
-const embedded = async (): Promise<World> => {
-  const port = await freePort();
-  const models = [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }];
-  const servers = { version: 1, node: { id: 'quota', data_dir: './data' }, gateway: { port }, log: { partitions: PARTITIONS }, models };
-  const folder = testFolder({ ...servers, ...CONFIG }, { 'script.json': SCRIPT });
-  const api = apiOf(`http://127.0.0.1:${port}`);
-  let node = startProcess(folder.config);
-  await ready(api.url, node);
-  return {
-    random: seededRandom(testSeed('quota')),
-    kills: KILLS,
-    ask: api.ask,
-    crash: async () => {
-      await node.kill('SIGKILL');
-      node = startProcess(folder.config);
-      await ready(api.url, node);
-    },
-    log: async () => {
-      await node.kill('SIGTERM');
-      return readWholeLog(join(folder.dir, 'data'), PARTITIONS);
-    },
-    close: cleanUp,
-  };
-};
-
-const MEMBERS = ['gateway', 'deciders', 'deciders', 'workers', 'workers'];
-const onKafka = async (): Promise<World> => {
-  const servers = await startServers();
-  const installation = await openInstallation({ servers, members: MEMBERS, script: SCRIPT, config: CONFIG });
-  const random = seededRandom(testSeed('quota on Kafka'));
-  await allReady(installation.apis);
-  return {
-    random,
-    kills: Math.ceil(KILLS / 3),
-    ask: installation.apis[0]!.ask,
-    crash: () => installation.fleet.crash(random.int(0, MEMBERS.length - 1)),
-    log: () => readLog(installation.log),
-    close: async () => {
-      await installation.close();
-      await cleanUp();
-      await servers.close();
-    },
-  };
-};
+const WORLD = { name: 'quota', script: SCRIPT, config: CONFIG, kills: KILLS };
 
 const twice = (keys: readonly string[]): string[] => keys.filter((key, i) => keys.indexOf(key) !== i);
 
 describe.each([
-  ['one process on the embedded log', embedded],
-  ['several processes on Kafka and Redis', onKafka],
+  ['one process on the embedded log', killedOnDisk],
+  ['several processes on Kafka and Redis', killedOnKafka],
 ] as const)('budgets under SIGKILL: %s', (_name, open) => {
-  let world: World;
+  let world: KilledWorld;
   let views: readonly TaskView[];
   let account: QuotaAccount;
   let whole: WholeLog;
@@ -113,7 +56,7 @@ describe.each([
     whole.events.flatMap(({ topic: at, event }) => (at === topic && event.type === type ? [event as unknown as EventOf<T>] : []));
 
   beforeAll(async () => {
-    world = await open();
+    world = await open(WORLD);
     const submitted: Promise<string>[] = [];
     /** Sent again, with the same key, until it is answered. */
     const submit = (project_id: string, more: object = {}): void => {

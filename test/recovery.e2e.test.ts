@@ -2,18 +2,13 @@
 // several on Kafka and Redis.
 //
 // DATS_SEED repeats the choices of a run; DATS_RECOVERY_KILLS sets the kills of each kind on the embedded log (on Kafka a third of them).
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CascadeAnswer, DatsEvent, ProjectState, ReplayAccepted, ReplayView, RollbackView } from '../schemas/index.js';
-import { apiOf, type HttpAnswer, isFinal } from './support/api.js';
+import { isFinal } from './support/api.js';
 import { eventually } from './support/eventually.js';
-import { allReady, openInstallation, startServers } from './support/installation.js';
-import { cleanUp, freePort, ready, startProcess, testFolder } from './support/node-process.js';
-import { type Random, seededRandom, testSeed } from './support/random.js';
-import { readLog, readWholeLog, type WholeLog } from './support/whole-log.js';
+import { type KilledWorld, killedOnDisk, killedOnKafka } from './support/killed-world.js';
 
 const KILLS = Number(process.env['DATS_RECOVERY_KILLS'] ?? 9);
-const PARTITIONS = 2;
 const LIMIT_MS = 90_000;
 const PROJECT = 'p';
 /** Versions of one file, each made from the one before; files read beside the first; and such whose own tests can tell. */
@@ -37,73 +32,16 @@ const SCRIPT = JSON.stringify({
 });
 const CONFIG = { cascade: { per_second: MARKS_A_SECOND, revalidations: 2 }, audit: { every_s: 1 } };
 
-interface World {
-  readonly random: Random;
-  readonly kills: number;
-  ask<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer<T>>;
-  /** SIGKILL to a process, and its start again. */
-  crash(): Promise<void>;
-  log(): Promise<WholeLog>;
-  close(): Promise<void>;
-}
-
-const embedded = async (): Promise<World> => {
-  const port = await freePort();
-  const models = [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }];
-  const servers = { version: 1, node: { id: 'recovery', data_dir: './data' }, gateway: { port }, log: { partitions: PARTITIONS }, models };
-  const folder = testFolder({ ...servers, ...CONFIG }, { 'script.json': SCRIPT });
-  const api = apiOf(`http://127.0.0.1:${port}`);
-  let node = startProcess(folder.config);
-  await ready(api.url, node);
-  const again = async (signal: NodeJS.Signals): Promise<void> => {
-    await node.kill(signal);
-    node = startProcess(folder.config);
-    await ready(api.url, node);
-  };
-  return {
-    random: seededRandom(testSeed('recovery')),
-    kills: KILLS,
-    ask: api.ask,
-    crash: () => again('SIGKILL'),
-    log: async () => {
-      await node.kill('SIGTERM');
-      const log = await readWholeLog(join(folder.dir, 'data'), PARTITIONS);
-      node = startProcess(folder.config);
-      await ready(api.url, node);
-      return log;
-    },
-    close: cleanUp,
-  };
-};
-
-const MEMBERS = ['gateway', 'deciders', 'deciders', 'workers', 'workers'];
-const onKafka = async (): Promise<World> => {
-  const servers = await startServers();
-  const installation = await openInstallation({ servers, members: MEMBERS, script: SCRIPT, config: CONFIG });
-  const random = seededRandom(testSeed('recovery on Kafka'));
-  await allReady(installation.apis);
-  return {
-    random,
-    kills: Math.ceil(KILLS / 3),
-    ask: installation.apis[0]!.ask,
-    crash: () => installation.fleet.crash(random.int(0, MEMBERS.length - 1)),
-    log: () => readLog(installation.log),
-    close: async () => {
-      await installation.close();
-      await cleanUp();
-      await servers.close();
-    },
-  };
-};
+const WORLD = { name: 'recovery', script: SCRIPT, config: CONFIG, kills: KILLS };
 
 const twice = (keys: readonly string[]): string[] => keys.filter((key, i) => keys.indexOf(key) !== i);
 const countOf = (events: readonly DatsEvent[], type: string): number => events.filter((event) => event.type === type).length;
 
 describe.each([
-  ['one process on the embedded log', embedded],
-  ['several processes on Kafka and Redis', onKafka],
+  ['one process on the embedded log', killedOnDisk],
+  ['several processes on Kafka and Redis', killedOnKafka],
 ] as const)('SIGKILLs: %s', (_name, open) => {
-  let world: World;
+  let world: KilledWorld;
   /** Artifact of the first version. */
   let root = '';
   let cascade = '';
@@ -147,7 +85,7 @@ describe.each([
     });
 
   beforeAll(async () => {
-    world = await open();
+    world = await open(WORLD);
     const submit = async (description: string, more: object): Promise<string> =>
       (await posted<{ task_id: string }>('/api/v1/tasks', { description, project_id: PROJECT, ...more }, description)).task_id;
     const versions: string[] = [];
