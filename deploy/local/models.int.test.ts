@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { describeWith } from '../../streams/testing/servers.js';
+import { sha256Of } from './gguf.mjs';
 import { freePort, type LocalModelServer, startLlama, startOllama } from './index.mjs';
 import { cacheDir } from './settings.mjs';
-import { sha256Of, tinyModel } from './tiny-model.mjs';
+import { tinyModel } from './tiny-model.mjs';
 
 const SCRIPT = fileURLToPath(new URL('./servers.mjs', import.meta.url));
 const QUESTION = { role: 'user', content: 'Write add(a, b) in Python' };

@@ -1,16 +1,18 @@
-// One Ollama server, built from its own Go module, with the tiny model in it.
+// One Ollama server, built from its own Go module, with a toy model in it.
 //
 // O1. Everything it keeps (models, its key) is in `data`: nothing of the user's own Ollama is read or written.
 import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { built } from './build.mjs';
 import { failure } from './failure.mjs';
+import { sha256Of } from './gguf.mjs';
 import { goFor } from './go.mjs';
 import { llamaSource } from './llama.mjs';
 import { httpAnswers } from './probe.mjs';
 import { programFor } from './programs.mjs';
-import { HOST, TINY_NAME } from './settings.mjs';
-import { sha256Of, tinyModel } from './tiny-model.mjs';
+import { HOST } from './settings.mjs';
+import { OLLAMA_TEMPLATE } from './tokenizer.mjs';
+import { TINY, toyModel } from './toy-models.mjs';
 
 export const OLLAMA_VERSION = '0.17.4';
 const MODULE = 'github.com/ollama/ollama';
@@ -18,8 +20,6 @@ const MODULE = 'github.com/ollama/ollama';
 const FLAGS = ['-O1', ...(process.arch === 'x64' ? ['-msse4.2', '-mf16c', '-mfma', '-mbmi2', '-mavx2'] : [])].join(' ');
 const PARALLEL = 4;
 const ASK_LIMIT_MS = 30_000;
-/** Ollama has a template language of its own: this is TINY_TEMPLATE in it. */
-const TEMPLATE = '{{ range .Messages }}<{{ .Role }}>\n{{ .Content }}\n{{ end }}<assistant>\n';
 /** More threads than one only wait for each other. Without a stop of ours it takes those of the template that it thinks ours resembles. */
 const PARAMETERS = { num_thread: 1, stop: ['<user>'] };
 
@@ -52,30 +52,31 @@ const asked = async (url, init = {}) => {
   throw failure('model_not_made', `ollama: ${pathname} answered ${answer.status}: ${said}`);
 };
 
-/** Whether it has the tiny model, made of these bytes. */
-const hasModel = async (url, sha256) => {
+/** Whether it has the model, made of these bytes. */
+const hasModel = async (url, name, sha256) => {
   const { models } = JSON.parse(await asked(`${url}/api/tags`));
-  if (!models.some(({ name }) => name === `${TINY_NAME}:latest`)) return false;
-  const { modelfile } = JSON.parse(await asked(`${url}/api/show`, { method: 'POST', body: JSON.stringify({ model: TINY_NAME }) }));
+  if (!models.some((one) => one.name === `${name}:latest`)) return false;
+  const { modelfile } = JSON.parse(await asked(`${url}/api/show`, { method: 'POST', body: JSON.stringify({ model: name }) }));
   return modelfile.includes(sha256);
 };
 
-/** The tiny model, through Ollama's own API: its bytes as a blob, then a model of it. */
-const makeModel = async (url) => {
-  const model = tinyModel();
-  const sha256 = sha256Of(model);
-  if (await hasModel(url, sha256)) return;
+/** A toy model, through Ollama's own API: its bytes as a blob, then a model of it. */
+const makeModel = async (url, name) => {
+  const bytes = await toyModel(name);
+  const sha256 = sha256Of(bytes);
+  if (await hasModel(url, name, sha256)) return;
   const digest = `sha256:${sha256}`;
-  await asked(`${url}/api/blobs/${digest}`, { method: 'POST', body: model });
-  const wanted = { model: TINY_NAME, files: { 'tiny.gguf': digest }, template: TEMPLATE, parameters: PARAMETERS, stream: false };
+  await asked(`${url}/api/blobs/${digest}`, { method: 'POST', body: bytes });
+  const files = { [`${name}.gguf`]: digest };
+  const wanted = { model: name, files, template: OLLAMA_TEMPLATE, parameters: PARAMETERS, stream: false };
   await asked(`${url}/api/create`, { method: 'POST', body: JSON.stringify(wanted) });
 };
 
 /**
  * An Ollama in `dir`, for supervise.mjs.
- * @param {{ dir: string, cache: string, port: number, build?: boolean, env?: object }} options `build`: it may be built where it is not there yet
+ * @param {{ dir: string, cache: string, port: number, build?: boolean, model?: string, env?: object }} options `build`: it may be built where it is not there yet
  */
-export const ollamaServer = ({ dir, cache, port, build = true, env = process.env }) => {
+export const ollamaServer = ({ dir, cache, port, build = true, model = TINY, env = process.env }) => {
   const [data, log] = [join(dir, 'data'), join(dir, 'out.log')];
   const url = `http://${HOST}:${port}`;
   let program;
@@ -109,6 +110,6 @@ export const ollamaServer = ({ dir, cache, port, build = true, env = process.env
       },
     }),
     answers: () => httpAnswers(`${url}/api/version`),
-    furnish: () => makeModel(url),
+    furnish: () => makeModel(url, model),
   };
 };

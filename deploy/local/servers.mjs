@@ -11,6 +11,7 @@ import { redisServer } from './redis.mjs';
 import { registryServer } from './registry.mjs';
 import { BASE, MODELS, settingsFrom } from './settings.mjs';
 import { startServer, statusOf, stopServer } from './supervise.mjs';
+import { DEMO_MEDIUM, DEMO_SMALL } from './toy-models.mjs';
 import { askedIn } from './words.mjs';
 
 const COMMAND = 'node deploy/local/servers.mjs';
@@ -32,8 +33,8 @@ const serversOf = ({ dir, cache, ports }) => ({
   kafka: kafkaServer({ dir: join(dir, 'kafka'), cache, port: ports.kafka, controllerPort: ports.controller }),
   redis: redisServer({ dir: join(dir, 'redis'), port: ports.redis }),
   registry: registryServer({ dir: join(dir, 'registry'), cache, port: ports.registry }),
-  ollama: ollamaServer({ dir: join(dir, 'ollama'), cache, port: ports.ollama }),
-  llama: llamaServer({ dir: join(dir, 'llama'), cache, port: ports.llama }),
+  ollama: ollamaServer({ dir: join(dir, 'ollama'), cache, port: ports.ollama, model: DEMO_SMALL }),
+  llama: llamaServer({ dir: join(dir, 'llama'), cache, port: ports.llama, model: DEMO_MEDIUM }),
 });
 const PROGRAMS = { ollama: ollamaProgram, llama: llamaProgram };
 

@@ -9,8 +9,6 @@ export const HOST = '127.0.0.1';
 export const BASE = Object.freeze(['kafka', 'redis', 'registry']);
 export const MODELS = Object.freeze(['ollama', 'llama']);
 export const NAMES = Object.freeze([...BASE, ...MODELS]);
-/** What the model servers call the tiny model. */
-export const TINY_NAME = 'tiny';
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /**

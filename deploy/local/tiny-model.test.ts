@@ -2,40 +2,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sha256Of, TINY_CONTEXT, TINY_TEMPLATE, tinyModel, writeTinyModel } from './tiny-model.mjs';
-
-/** A reader of GGUF's head after its specification, written apart from what is tested. */
-const headOf = (file: Buffer) => {
-  let at = 0;
-  const next = (bytes: number) => {
-    at += bytes;
-    return file.subarray(at - bytes, at);
-  };
-  const u32 = () => next(4).readUInt32LE();
-  const u64 = () => Number(next(8).readBigUInt64LE());
-  const text = () => next(u64()).toString('utf8');
-  const value = (type: number): unknown => {
-    if (type === 4 || type === 5) return u32();
-    if (type === 6) return next(4).readFloatLE();
-    if (type === 7) return next(1)[0] === 1;
-    if (type === 8) return text();
-    if (type !== 9) throw new Error(`a value of type ${type}`);
-    const [of, length] = [u32(), u64()];
-    return Array.from({ length }, () => value(of));
-  };
-  const [magic, version] = [next(4).toString('latin1'), u32()];
-  const [tensorCount, fieldCount] = [u64(), u64()];
-  const fields = new Map(Array.from({ length: fieldCount }, () => [text(), value(u32())] as const));
-  const tensors = Array.from({ length: tensorCount }, () => {
-    const [name, dimensions] = [text(), u32()];
-    return { name, sizes: Array.from({ length: dimensions }, u64), type: u32(), offset: u64() };
-  });
-  return { magic, version, fields, tensors, data: Math.ceil(at / 32) * 32 };
-};
+import { sha256Of, writeWhole } from './gguf.mjs';
+import { openGguf } from './testing/gguf-file.js';
+import { TINY_CONTEXT, tinyModel } from './tiny-model.mjs';
+import { TEMPLATE } from './tokenizer.mjs';
 
 describe('the tiny model', () => {
   const file = tinyModel();
-  const { magic, version, fields, tensors, data } = headOf(file);
+  const { magic, version, fields, tensors, data, values } = openGguf(file);
   const field = (name: string) => fields.get(name);
 
   it('is the same to the byte wherever it is made', () => {
@@ -48,7 +22,7 @@ describe('the tiny model', () => {
     expect([magic, version]).toEqual(['GGUF', 3]);
     expect(field('general.architecture')).toBe('llama');
     expect(field('llama.context_length')).toBe(TINY_CONTEXT);
-    expect(field('tokenizer.chat_template')).toBe(TINY_TEMPLATE);
+    expect(field('tokenizer.chat_template')).toBe(TEMPLATE);
     expect(field('tokenizer.ggml.add_bos_token')).toBe(true);
   });
 
@@ -76,8 +50,8 @@ describe('the tiny model', () => {
 
   it('adds nothing to the first dimension of its states, which is what keeps its answers printable', () => {
     for (const name of ['blk.0.attn_output.weight', 'blk.1.ffn_down.weight']) {
-      const { sizes, offset } = tensors.find((one) => one.name === name)!;
-      const row = Array.from({ length: sizes[0]! }, (_, column) => file.readFloatLE(data + offset + column * 4));
+      const { sizes } = tensors.find((one) => one.name === name)!;
+      const row = values(name).subarray(0, sizes[0]);
       expect(new Set(row)).toEqual(new Set([0]));
     }
   });
@@ -85,7 +59,7 @@ describe('the tiny model', () => {
   it('is written whole, with nothing beside it', () => {
     const folder = mkdtempSync(join(tmpdir(), 'dats-tiny-'));
     try {
-      writeTinyModel(join(folder, 'models', 'tiny.gguf'));
+      writeWhole(join(folder, 'models', 'tiny.gguf'), file);
       expect(readdirSync(join(folder, 'models'))).toEqual(['tiny.gguf']);
       expect(readFileSync(join(folder, 'models', 'tiny.gguf')).equals(file)).toBe(true);
     } finally {

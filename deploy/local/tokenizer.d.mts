@@ -1,0 +1,2 @@
+/** Jinja: how messages become a prompt. */
+export const TEMPLATE: string;
