@@ -5,8 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { loadScript, type ModelRunner, openScripted, priceOf } from '../../models/index.js';
 import { packageRoot } from '../../nodes/index.js';
 import type { TaskView } from '../../schemas/index.js';
+import { anEvent } from '../testing.js';
 import { demoConfiguration } from './demo.js';
-import { deviations, type Outcome } from './report.js';
+import { answeredLine, deviations, type Outcome, openTrails } from './report.js';
 import { chooseTasks, type DemoTask, demoFolder, loadDemoTasks } from './tasks.js';
 
 const root = packageRoot();
@@ -132,5 +133,26 @@ describe('the verdict on the demo', () => {
 
   it('does not ask a real model to be wrong first', () => {
     expect(deviations([outcome('roman', 'completed')], false)).toEqual([]);
+  });
+});
+
+describe('who answered', () => {
+  const call = (model: string, provider: string, outcome: 'ok' | 'error') =>
+    ({ model, provider, outcome, input_tokens: 1, output_tokens: 1, duration_ms: 1 }) as const;
+
+  it('is told from the calls that were answered, also where the answer was rejected', () => {
+    const trails = openTrails();
+    const error = { code: 'answer_no_file', message: 'no file', retryable: true };
+    const failed = { task_id: 'a', attempt: 1, stage: 'generation', error } as const;
+    trails.take(
+      anEvent('dats.task.attempt.failed', 'a', { ...failed, calls: [call('one', 'ollama', 'error'), call('two', 'vllm', 'ok')] }),
+    );
+    trails.take(
+      anEvent('dats.task.attempt.failed', 'a', { ...failed, calls: [call('two', 'vllm', 'ok'), call('recorded', 'scripted', 'ok')] }),
+    );
+    trails.take(anEvent('dats.task.attempt.failed', 'b', failed));
+    expect(trails.answered()).toEqual({ 'two (vllm)': 2, 'recorded (scripted)': 1 });
+    expect(answeredLine(trails.answered())).toBe('answers   2 by two (vllm), 1 by recorded (scripted)');
+    expect(answeredLine({})).toBe('answers   by nobody');
   });
 });

@@ -100,8 +100,8 @@ export const artifactLines = (rows: readonly { readonly task: string; readonly a
 
 /** Recorded answers are told from those of a model by their provider, `scripted`. */
 export const answeredLine = (answered: Readonly<Record<string, number>>): string =>
-  `answered  ${
+  `answers   ${
     Object.entries(answered)
-      .map(([name, count]) => `${count} times by ${name}`)
+      .map(([name, count]) => `${count} by ${name}`)
       .join(', ') || 'by nobody'
   }`;

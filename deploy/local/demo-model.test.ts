@@ -12,12 +12,8 @@ const SCRIPT = new URL('../../cli/demo/script.yaml', import.meta.url).pathname;
 const prompted = (text: string): string => `<system>\nYou answer with files.\n<user>\n${text}\n<assistant>\n`;
 const asked = (key: string): string => prompted(`# Task\n${key}\n\nIt does what it says.\n\nWrite what the task asks for.`);
 
-describe.each(['small', 'medium'] as const)('the model of the demo for the tier %s', async (tier) => {
-  const file = await toyModel(`demo-${tier}`);
-  const answers = await demoAnswers(tier);
-  const { answer } = openOneLayer(file);
-
-  it('knows what the scripted runner has recorded', async () => {
+describe.each(['small', 'medium'] as const)('the answers for the tier %s', (tier) => {
+  it('are those that the scripted runner has recorded', async () => {
     const runner = openScripted({ id: 'recorded', script: await loadScript(SCRIPT) });
     const recorded = async (task: string): Promise<string> => {
       for (const purpose of ['generate', 'decompose']) {
@@ -28,9 +24,23 @@ describe.each(['small', 'medium'] as const)('the model of the demo for the tier 
       }
       throw new Error(`nothing is recorded for ${task}`);
     };
-    const ending = answers.filter(({ loop }) => loop === undefined);
+    const ending = (await demoAnswers(tier)).filter(({ loop }) => loop === undefined);
     expect(ending).toHaveLength(8);
     expect(ending.map(({ text }) => text)).toEqual(await Promise.all(ending.map(({ key }) => recorded(key))));
+  });
+});
+
+describe('the model of the demo', async () => {
+  const file = await toyModel('demo-medium');
+  const answers = await demoAnswers('medium');
+  const { answer } = openOneLayer(file);
+
+  it('is the same to the byte wherever it is made of the same answers', () => {
+    const made = demoModel('pinned', [
+      { key: 'Count to three', text: 'one, two, three' },
+      { key: 'Count for ever', text: 'one', loop: ' and one' },
+    ]);
+    expect(sha256Of(made)).toBe('0a3c746148b8d9fd34e41cf8dda26fd157b2e3fa706703a62242639db92c658d');
   });
 
   it('says it to the letter, in many pieces, each far likelier than all others together', () => {
@@ -69,20 +79,11 @@ describe.each(['small', 'medium'] as const)('the model of the demo for the tier 
     const tokens = openGguf(file).fields.get('tokenizer.ggml.tokens') as string[];
     expect(new Set(tokens).size).toBe(tokens.length);
   });
-});
 
-describe('the models of the demo', () => {
-  it('are the same to the byte wherever they are made of the same answers', () => {
-    const made = demoModel('pinned', [
-      { key: 'Count to three', text: 'one, two, three' },
-      { key: 'Count for ever', text: 'one', loop: ' and one' },
-    ]);
-    expect(sha256Of(made)).toBe('0a3c746148b8d9fd34e41cf8dda26fd157b2e3fa706703a62242639db92c658d');
-  });
-
-  it('differ in one answer, which the small one gets wrong', async () => {
-    const [small, medium] = [await demoAnswers('small'), await demoAnswers('medium')];
-    const differing = small.filter(({ text }, at) => text !== medium[at]!.text);
+  it('that is small gets one answer wrong', async () => {
+    const differing = (await demoAnswers('small')).filter(({ text }, at) => text !== answers[at]!.text);
     expect(differing.map(({ key }) => key)).toEqual(['Convert integers to Roman numerals in Python in roman.py']);
+    const { key, text } = differing[0]!;
+    expect(openOneLayer(await toyModel('demo-small')).answer(asked(key), 1_000)).toMatchObject({ text, ended: true });
   });
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { describeWith } from '../../streams/testing/servers.js';
+import { demoAnswers } from './demo-answers.mjs';
 import { sha256Of } from './gguf.mjs';
 import { freePort, type LocalModelServer, startLlama, startOllama } from './index.mjs';
 import { cacheDir } from './settings.mjs';
@@ -35,8 +36,8 @@ const processesOf = ({ dir }: LocalModelServer) =>
 const OLLAMA = {
   start: startOllama,
   /** Text, why it ended, and in how many pieces it came. */
-  chat: async ({ url, model }: LocalModelServer, tokens: number, sampled: Sampling = GREEDY) => {
-    const answer = await posted(`${url}/api/chat`, { model, messages: [QUESTION], options: { num_predict: tokens, ...sampled } });
+  chat: async ({ url, model }: LocalModelServer, tokens: number, sampled: Sampling = GREEDY, question = QUESTION) => {
+    const answer = await posted(`${url}/api/chat`, { model, messages: [question], options: { num_predict: tokens, ...sampled } });
     const lines = (await answer.text()).trim().split('\n');
     const parts = lines.map((line) => JSON.parse(line) as { message: { content: string }; done_reason?: string; eval_count?: number });
     const { done_reason, eval_count } = parts.at(-1)!;
@@ -54,10 +55,10 @@ interface Chunk {
 }
 const LLAMA: typeof OLLAMA = {
   start: startLlama,
-  chat: async ({ url, model }, tokens, sampled = GREEDY) => {
+  chat: async ({ url, model }, tokens, sampled = GREEDY, question = QUESTION) => {
     const wanted = {
       model,
-      messages: [QUESTION],
+      messages: [question],
       max_tokens: tokens,
       ...sampled,
       stream: true,
@@ -121,6 +122,21 @@ describeWith(['ollama', 'llama'], 'a model server', () => {
           }),
         );
         expect(ends).toEqual([1, 2, 3, 4].map(() => ['stop', true]));
+      } finally {
+        await server.close();
+      }
+    });
+
+    it('with a model of the demo says its answers to the letter, in many pieces, whatever the sampling', async () => {
+      const server = await start({ model: 'demo-small' });
+      try {
+        for (const { key, text, loop } of await demoAnswers('small')) {
+          const question = { role: 'user', content: `# Task\n${key}\n\nIt does what it says.` };
+          const said = await chat(server, 2_000, { temperature: 2, seed: 1 }, question);
+          if (loop === undefined) expect([said.text, said.end]).toEqual([text, 'stop']);
+          else expect([said.text.startsWith(text + loop + loop), said.end]).toEqual([true, 'length']);
+          expect(said.pieces).toBeGreaterThan(30);
+        }
       } finally {
         await server.close();
       }
