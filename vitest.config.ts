@@ -2,6 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 const folders = '{schemas,streams,models,processors,gateway,nodes,cli,deploy,bench,test}';
 
+/** Tests that need what `npm run build` made, and servers of their own. */
+const WHOLE = { testTimeout: 600_000, hookTimeout: 120_000, globalSetup: ['test/support/servers.ts'] };
+
 export default defineConfig({
   test: {
     projects: [
@@ -14,13 +17,20 @@ export default defineConfig({
         },
       },
       {
+        // With real servers, two files at a time: they wait for servers more than they work.
+        test: {
+          name: 'int',
+          include: [`${folders}/**/*.int.test.ts`],
+          ...WHOLE,
+          maxWorkers: 2,
+        },
+      },
+      {
         // Whole processes: they run what `npm run build` made, one file after another, so that timings stay sane on two cores.
         test: {
           name: 'e2e',
-          include: ['test/**/*.e2e.test.ts', `${folders}/**/*.int.test.ts`],
-          testTimeout: 600_000,
-          hookTimeout: 120_000,
-          globalSetup: ['test/support/servers.ts'],
+          include: ['test/**/*.e2e.test.ts'],
+          ...WHOLE,
           fileParallelism: false,
         },
       },

@@ -1,4 +1,4 @@
-// The real servers of the integration tests, started once a run: vitest's global setup of the project `e2e`.
+// The real servers of the integration tests, started once a run: vitest's global setup of the projects `int` and `e2e`.
 //
 // S1. Where CI is set, a server that cannot be had fails the run. Elsewhere its tests are skipped, and the reason is printed here and in their names.
 //     The model servers are built by CI before its tests; elsewhere they run where they have been built, and no test run builds them by surprise.
