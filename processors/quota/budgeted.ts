@@ -3,7 +3,7 @@
 // U1. No question is asked that its budget does not allow. U2. What is set aside is what the question may use; the models are told, and keep to it.
 import { type Answer, type Ask, type ModelGateway, promptTokensOf } from '../../models/index.js';
 import { type CallSummary, type EventOf, Fault, MOST_RECORDED, newId } from '../../schemas/index.js';
-import type { Spending, SpendingAnswer } from './spend.js';
+import { type Spending, withinReserved } from './spend.js';
 
 export interface Budgeted extends Pick<ModelGateway, 'ask'> {
   /** Every call so far. */
@@ -32,22 +32,16 @@ const sumOf = (calls: readonly CallSummary[]) => ({
   calls: calls.length,
 });
 
-/** U2. */
-const withinReserved = (ask: Ask, reserved: Extract<SpendingAnswer, { ok: true }>['reserved']): Ask => {
-  if (reserved === undefined) return ask;
-  const { tokens, costUsd } = reserved;
-  return { ...ask, allowance: { ...ask.allowance, tokens, ...(costUsd > 0 ? { cost_usd: costUsd } : {}) } };
-};
-
 export const budgeted = ({ models, spending, work, agent, user }: BudgetedOptions): Budgeted => {
   const calls: CallSummary[] = [];
 
   const within = async (ask: Ask, signal: AbortSignal): Promise<Answer> => {
     if (spending === undefined) return models.ask(ask, signal);
-    const tokens = (promptTokensOf(ask) + (ask.max_tokens ?? ANSWER_TOKENS)) * CALLS_EXPECTED;
-    const costUsd = tokens * spending.price(ask.tier, ask.model);
+    const one = promptTokensOf(ask) + (ask.max_tokens ?? ANSWER_TOKENS);
+    const least = { tokens: one, costUsd: one * spending.price(ask.tier, ask.model) };
+    const amount = { tokens: least.tokens * CALLS_EXPECTED, costUsd: least.costUsd * CALLS_EXPECTED, least };
     const whose = { project: work.projectid, agent, ...(user === undefined ? {} : { user }) };
-    const request = { reservationId: newId(), ...whose, tokens, costUsd, expiresMs: EXPIRES_MS, correlationId: work.correlationid };
+    const request = { reservationId: newId(), ...whose, ...amount, expiresMs: EXPIRES_MS, correlationId: work.correlationid };
     const answer = await spending.reserve(request, signal);
     if (!answer.ok)
       throw answer.retryAfterMs === undefined
@@ -55,7 +49,8 @@ export const budgeted = ({ models, spending, work, agent, user }: BudgetedOption
         : new Fault('retryable', 'quota_reached', answer.message);
     const before = calls.length;
     try {
-      return await models.ask(withinReserved(ask, answer.reserved), signal);
+      const allowance = withinReserved(ask.allowance, answer.reserved);
+      return await models.ask(allowance === undefined ? ask : { ...ask, allowance }, signal);
     } finally {
       await answer.settle(sumOf(calls.slice(before)));
     }
