@@ -1,5 +1,5 @@
 export { type Account, endOf, recentCount, usedIn, type Window } from './account.js';
-export { type Budgeted, budgeted } from './budgeted.js';
+export { type Budgeted, budgeted, chargedFor } from './budgeted.js';
 export { ledgerDecider } from './decider.js';
 export { keyOf, limitedBy, nanosOf, quotaOf, refusalText, subjectsOf, usdOf, type Whose } from './limits.js';
 export { dearestPrice } from './price.js';

@@ -4,7 +4,7 @@ import { eventOf, type Log, type Membership } from '../../streams/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
 import type { Decider } from '../decider.js';
 import { runDeciders } from '../host/index.js';
-import { budgeted } from './budgeted.js';
+import { budgeted, chargedFor } from './budgeted.js';
 import { ledgerDecider } from './decider.js';
 import { LEDGER_GROUP, LEDGER_SOURCE, openLedgerReader } from './read-ledger.js';
 import { openSpending, type Spending, type SpendingAnswer, type SpendingOptions, withinReserved } from './spend.js';
@@ -204,7 +204,7 @@ describe('work before the first attempt', () => {
         return { text: 'yes' };
       },
     };
-    const door = budgeted({ models: models as never, spending, work, agent: 'analyse', user: 'ada' });
+    const door = budgeted({ models: models as never, spending, agent: 'analyse', charged: chargedFor(work, 'ada') });
     expect((await door.ask(ask, never)).text).toBe('yes');
     await expect(door.ask(ask, never)).rejects.toMatchObject({ code: 'model_error' });
     expect(asked[0]).toMatchObject({ project_id: 'p', user: 'ada', allowance: { calls: 7, tokens: 800 } });
@@ -217,8 +217,11 @@ describe('work before the first attempt', () => {
     const config = { agents: { analyse: { tokens_total: 10 } } };
     await startLedger(config);
     open(config);
-    const door = budgeted({ models: { ask: () => Promise.reject(new Error('asked')) }, spending, work, agent: 'analyse', user: undefined });
+    const models = { ask: () => Promise.reject(new Error('asked')) };
+    const door = budgeted({ models, spending, agent: 'analyse', charged: chargedFor(work, undefined) });
+    expect(door.refusal).toBeUndefined();
     await expect(door.ask(ask, never)).rejects.toMatchObject({ kind: 'terminal', code: 'budget_exceeded' });
+    expect(door.refusal).toMatchObject({ code: 'budget_exceeded' });
   });
 });
 
