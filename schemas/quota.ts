@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { taskIdSchema } from './task.js';
 
-/** Who has a budget. An agent is what asks a model: `generate`, `analyse`, `decompose`, or `chat` for the OpenAI-compatible endpoint. */
+/** Who has a budget. An agent is what asks a model: `generate`, `analyse`, `decompose`, `replay`, or `chat` for the OpenAI-compatible endpoint. */
 export const QUOTA_SUBJECTS = ['project', 'user', 'agent'] as const;
 export type QuotaSubjectKind = (typeof QUOTA_SUBJECTS)[number];
 

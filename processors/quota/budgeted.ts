@@ -1,5 +1,5 @@
-// A door to the models for work before the first attempt of a task, and for who asks for an analysis or a plan alone: what it may use is set aside before each
-// question and settled after it.
+// A door to the models for work before the first attempt of a task, and for who asks for an analysis, a plan or a replay alone: what it may use is set aside before
+// each question and settled after it.
 //
 // U1. No question is asked that its budget does not allow. U2. What is set aside is what the question may use; the models are told, and keep to it.
 import { type Answer, type Ask, type ModelGateway, promptTokensOf } from '../../models/index.js';
@@ -26,7 +26,7 @@ export interface BudgetedOptions {
   readonly models: Pick<ModelGateway, 'ask'>;
   /** Absent: nobody has a budget. */
   readonly spending: Spending | undefined;
-  readonly agent: 'analyse' | 'decompose';
+  readonly agent: 'analyse' | 'decompose' | 'replay';
   readonly charged: Charged;
 }
 
@@ -97,6 +97,7 @@ export const budgeted = ({ models, spending, agent, charged }: BudgetedOptions):
         project_id: project,
         onCall: (call) => {
           if (calls.length < MOST_RECORDED) calls.push(call);
+          ask.onCall?.(call);
         },
       };
       if (user !== undefined) more.user = user;
