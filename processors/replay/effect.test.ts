@@ -404,6 +404,25 @@ describe('grade "generation"', () => {
     expect((await reportIn(await effect.run(workOf('r1'), ports(models), contextOf()))).counters.candidate.missed).toBeGreaterThan(0);
   });
 
+  it('asks nothing that would be made from an estimated output, which has no contents', async () => {
+    await log.close();
+    // A history in which an attempt that was cut off is answered in the candidate lane, by an estimate that is rejected.
+    await open(makeHistory({ seed: 18, tasks: 25, trouble: 0.6 }));
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000, changes: { timeout_s: 80_000 } });
+    const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
+    const rejecting: Effect = {
+      ...check,
+      run: async ({ data: { task_id, attempt } }) => {
+        const data = { task_id, attempt, profile: 'syntax' as const, checks: [], score: 0, reasons: ['no'], retryable: true };
+        return [say('dats.task.rejected', task_id, data)];
+      },
+    };
+    const effect = effectWith({ generate: generateEffect(), check: rejecting });
+    const report = await reportIn(await effect.run(workOf('r1'), ports(models), contextOf()));
+    expect(report.counters.candidate.blocked).toBe(0);
+    expect(report.estimates.outcomes).toBeGreaterThan(0);
+  });
+
   describe('under budgets', () => {
     type Answer = (n: number) => SpendingAnswer | Fault;
     const blocked = (retry_at?: string) => ({
@@ -476,6 +495,13 @@ describe('grade "generation"', () => {
       expect(report.counters.candidate.blocked).toBeGreaterThan(5);
       expect(report.verdict).toBe('not_comparable');
       expect(report.reasons.join()).toMatch(/budget/);
+    });
+
+    it('counts as blocked what the models stop because it would use more than was set aside', async () => {
+      const models = modelsThat(() => Promise.reject(new Fault('terminal', 'budget_exceeded', 'model m is not asked')));
+      const report = await replay(models, granting().spending);
+      expect(models.asked.length).toBeGreaterThan(1);
+      expect(report.counters.candidate.blocked).toBe(models.asked.length);
     });
 
     it('waits where a quota is in the way only now', async () => {

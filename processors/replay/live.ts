@@ -3,7 +3,7 @@
 // V1. No more calls of a model than the budget has. V2. What an effect says goes nowhere: its outcome is an event of the lane. V3. Outputs go to the content-addressed
 // store, where they are nobody's until an event names them. V4. Calls are accounted to the replay, not to the tasks. V5. Where one fails for infrastructure's sake the
 // others are stopped: the lane is decided anew. V6. A fault that would end a node ends the replay. V7. What a budget of the ledger does not allow is not asked, and is
-// the failure of no task: it counts as blocked.
+// the failure of no task: it counts as blocked. V8. Nothing is asked that would be made from an estimated output: it has no contents.
 import { type DatsEvent, type EventOf, Fault } from '../../schemas/index.js';
 import type { Draft } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
@@ -97,7 +97,14 @@ export const openLive = (options: LiveOptions) => {
       }
     };
     const run = (effect: Effect, work: WorkEvent) => made(effect, work).catch((error: unknown) => Promise.reject(endOfReplay(error)));
+    const isKnown = (offset: number): boolean => {
+      const event = offset < firstOffset ? undefined : events(offset);
+      if (event?.type !== 'dats.task.output.created' || recorded.has(event.id)) return true;
+      return event.data.artifacts.every(({ content, dataref }) => content !== undefined || dataref !== undefined);
+    };
     return {
+      canMake: ({ data: { context: from } }) =>
+        (from.output === undefined || isKnown(from.output)) && from.inputs.every(({ at }) => isKnown(at)),
       generate: (work) => {
         const allowed = isUsedUp ? undefined : budget.take();
         return allowed && stopping(allowed.then(() => run(effects.generate, work)));

@@ -25,6 +25,8 @@ export interface Made {
 
 /** Makes a call that nobody recorded. Undefined: it may not, which is known at once or only when it was asked for. */
 export interface Live {
+  /** Is all of it known that it is made from? An output that was estimated has no contents. */
+  canMake(work: WorkEvent): boolean;
   generate(work: WorkEvent): Promise<Made | undefined> | undefined;
   check(work: WorkEvent): Promise<Made>;
 }
@@ -138,8 +140,9 @@ export const openOracle = (options: OracleOptions): Oracle => {
   };
 
   const missedOutcome = (work: WorkEvent, now: number): void => {
-    const call = isCounted(work) ? live?.generate(work) : undefined;
-    countIn(call === undefined && live !== undefined ? 'blocked' : 'missed', work);
+    const canAsk = live !== undefined && isCounted(work) && live.canMake(work);
+    const call = canAsk ? live.generate(work) : undefined;
+    countIn(canAsk && call === undefined ? 'blocked' : 'missed', work);
     if (call === undefined) return estimateLater(work, now);
     awaitLive(work, now, call, () => {
       countIn('missed', work, -1);
