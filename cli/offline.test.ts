@@ -226,6 +226,14 @@ describe('what changes something, where nobody listens', () => {
     expect(started[0]!.configuration.config.models.map(({ id }) => id)).toContain('recorded');
   });
 
+  it('replays by models are within budgets: the ledger is kept there, and nothing else is decided', async () => {
+    folder('.dats', 2, false);
+    handler = (_request, response) =>
+      answerJson(response, 422, { type: '/problems/x', title: 'X', status: 422, detail: 'x', correlation_id: 'c', retryable: false });
+    expect((await dats(['replay', 'p', '--model', 'm', '--generate', '--max-calls', '5'])).code).toBe(1);
+    expect(started.map(({ roles }) => roles)).toEqual([{ gateway: true, deciders: false, workers: ['replay'], ledger: true }]);
+  });
+
   it('to look at it first opens the door alone', async () => {
     folder('.dats', 2, false);
     handler = recoveryServer({ plan });

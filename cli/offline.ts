@@ -23,6 +23,8 @@ export interface Needs {
   readonly deciders?: boolean;
   /** Something is changed (F6): the lanes of which work is to be done. */
   readonly workers?: readonly Lane[];
+  /** Models are asked within budgets, without the deciders. */
+  readonly ledger?: boolean;
 }
 /** For what only looks at the log and its views. */
 export const LOOKING = { needs: 'log' } as const satisfies Needs;
@@ -102,11 +104,13 @@ const chosen = (session: Session, url: string, candidates: readonly Candidate[],
 type Use<T> = (client: DatsClient, aside: boolean) => Promise<T>;
 
 const openedAside = async <T>(session: Session, url: string, wanted: Needs, use: Use<T>): Promise<T> => {
-  const { deciders = false, workers = [] } = wanted;
+  const { deciders = false, workers = [], ledger } = wanted;
   const found = chosen(session, url, await candidatesOf(session, workers.length > 0), wanted);
   const work = workers.length === 0 ? '' : '; what is open in it goes on until this is done';
   session.note(`no server answers at ${url}: opened ${shown(session, found.dir)}, last written ${ago(Date.now() - found.at)}${work}`);
-  return opened(session, found, { gateway: true, deciders, workers }, (client) => use(client, true));
+  return opened(session, found, { gateway: true, deciders, workers, ...(ledger === undefined ? {} : { ledger }) }, (client) =>
+    use(client, true),
+  );
 };
 
 type Opened = Pick<Candidate, 'dir' | 'configuration'> & { readonly at: number };

@@ -160,6 +160,12 @@ export const PROBLEMS = {
     explain:
       'The same Idempotency-Key was used before, by the same submitter in the same project, with another body. Use a new key for a new task.',
   },
+  no_plan: {
+    status: 422,
+    title: 'No plan',
+    explain:
+      'No model made a plan that can be used, and the description holds no list of steps. The detail says why. Write the steps as a list.',
+  },
   query_refused: {
     status: 422,
     title: 'Query refused',
@@ -190,6 +196,19 @@ export const PROBLEMS = {
     title: 'Too many submissions',
     explain:
       'The project submits faster than gateway.rate_limit allows. Retry-After says when the same request can be taken; nothing of it was taken now. Repeating a submission that was taken, under its Idempotency-Key, is not counted.',
+    retryAfterS: 1,
+  },
+  budget_exceeded: {
+    status: 429,
+    title: 'Budget used up',
+    explain:
+      'A budget of the project, of the user (`submitted_by`) or of the agent does not allow what a model may use for this; the detail says which. Retry-After is there where it begins anew by itself; else raise it under `quotas`, or reset the account: POST /api/v1/quotas/{kind}/{id}/reset.',
+  },
+  quota_reached: {
+    status: 429,
+    title: 'Quota reached',
+    explain:
+      'As many requests a minute, or at a time, as the quota of the project, the user or the agent allows, or what is left of a budget is set aside for others. Try again after Retry-After.',
     retryAfterS: 1,
   },
   client_gone: { status: 499, title: 'Client closed the request', explain: 'The connection ended before the answer was ready.' },

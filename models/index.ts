@@ -9,6 +9,7 @@ export * from './gateway.js';
 export { isLocal } from './locality.js';
 export { type GatewayLogger, type GpuReading, type ModelGatewayOptions, openModelGateway } from './model-gateway.js';
 export { missingKeyOf, openRunner } from './open-runner.js';
+export { type Unmatched, unmatchedModels } from './pattern-check.js';
 export type { ModelPolicy } from './policy.js';
 export * from './runner.js';
 export { fenced } from './scripted/answers.js';

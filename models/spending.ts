@@ -53,7 +53,7 @@ const overBudget = (model: string, what: string): Fault =>
   new Fault(
     'terminal',
     'budget_exceeded',
-    `model ${model} is not asked: ${what}. Raise the budget under \`quotas\`, or make the task smaller (dats config get quotas)`,
+    `model ${model} is not asked: ${what}. Raise the budget under \`quotas\`, or ask for less (dats config get quotas)`,
   );
 
 const usd = (amount: number): string => `${Number(amount.toPrecision(4))} USD`;

@@ -21,7 +21,7 @@ const show = (value: unknown): string => {
 };
 
 /** Offset of the deepest node on the way to `path`; with `key`, of that key in the object there. */
-const offsetOf = (document: YamlDocument, path: Path, key?: string): number => {
+export const offsetOf = (document: YamlDocument, path: Path, key?: string): number => {
   let node: unknown = document.contents;
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
   for (const step of key === undefined ? path : [...path, key]) {

@@ -136,6 +136,23 @@ describe('a missing file', () => {
   });
 });
 
+describe('names of models that are not there', () => {
+  it('are warnings with their places, the gravest first', () => {
+    const { warnings } = load(`version: 1
+models:
+  - { id: a, runner: ollama, tiers: [small] }
+routing:
+  rules:
+    - { name: lost, to: [a, b] }
+    - { name: barred, to: ["c*"], strict: true }
+`);
+    expect(warnings).toEqual([
+      'servers.yaml:7:27  routing.rules[1].to: no model may answer: "c*" matches no model of servers.yaml, and the rule "barred" is strict, so what the rule holds for is refused',
+      'servers.yaml:6:29  routing.rules[0].to[1]: "b" matches no model of servers.yaml',
+    ]);
+  });
+});
+
 describe('environment variables', () => {
   const text = 'version: 1\nmodels:\n  - { id: a, runner: ollama, tiers: [small] }\n';
 

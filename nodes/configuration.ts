@@ -8,10 +8,11 @@ import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import canonicalize from 'canonicalize';
 import { LineCounter, parseDocument, type Document as YamlDocument } from 'yaml';
 import type { z } from 'zod';
+import { unmatchedModels } from '../models/index.js';
 import { Fault, type Servers, serversSchema } from '../schemas/index.js';
 import { builtInServers } from './configuration-defaults.js';
-import { at, describeIssue } from './configuration-problems.js';
-import { applyOverrides, type Environment } from './overrides.js';
+import { at, describeIssue, offsetOf } from './configuration-problems.js';
+import { applyOverrides, type Environment, formatPath } from './overrides.js';
 
 export interface ConfigurationRequest {
   /** The file to read; it must be there. Default: DATS_CONFIG, then servers.yaml in the working directory, then the built-in defaults. */
@@ -29,7 +30,7 @@ export interface Configuration {
   readonly path: string | undefined;
   /** What relative paths of the file are relative to. */
   readonly baseDir: string;
-  /** What is worth saying at start: no file, unknown variables, warnings of the YAML parser. */
+  /** What is worth saying at start: no file, unknown variables, warnings of the YAML parser, names of models that are not there. */
   readonly warnings: readonly string[];
 }
 
@@ -111,6 +112,9 @@ export const loadConfiguration = (request: ConfigurationRequest): Configuration 
       ...checked.error.issues.flatMap((issue) => describeIssue(issue, data, { file, document, lines, variables: overrides.variables })),
     );
   if (problems.length > 0 || !checked.success) return refuse(problems);
+
+  for (const { path: place, message } of unmatchedModels(checked.data, checked.data.models))
+    warnings.push(`${at(file, lines, offsetOf(document, place))}  ${formatPath(place)}: ${message}`);
 
   const dataDirBase = overrides.variables.has('node.data_dir') ? cwd : baseDir;
   return {

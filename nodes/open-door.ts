@@ -46,6 +46,7 @@ const appOf = async ({ options, ...parts }: Starting, health: Door['health']) =>
     artifacts,
     agents: createAgents({
       models,
+      spending,
       options: () => routingOf(config)(settings.current()),
       ...settingsFor(settings),
       now,

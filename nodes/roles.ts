@@ -6,6 +6,8 @@ export interface Roles {
   readonly deciders: boolean;
   /** Lanes whose work this process does. */
   readonly workers: readonly Lane[];
+  /** Without the deciders, their ledger of budgets alone: for a process that asks models where no other runs. */
+  readonly ledger?: boolean;
 }
 
 export const ALL_ROLES: Roles = { gateway: true, deciders: true, workers: LANES };

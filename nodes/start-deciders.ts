@@ -12,23 +12,24 @@ import { GROUPS, policiesOf, priceOf, routingOf, type Starting, settingsFor } fr
 /** The audit takes what has come in so long at once; milliseconds. */
 const AUDIT_PAUSE_MS = 250;
 
-export const startDeciders = async ({
-  options,
-  log,
-  settings,
-  views,
-  metrics,
-  analytics,
-  tracing,
-  key,
-  problem,
-  serve,
-}: Starting): Promise<void> => {
+export const startLedger = async ({ options: { now }, settings, problem, serve }: Starting): Promise<void> => {
+  const ledger = {
+    group: GROUPS.quota,
+    source: LEDGER_SOURCE,
+    configVersion: settingsFor(settings).configVersion,
+    now,
+    deciders: [ledgerDecider(() => settings.current().quotas) as Decider],
+    onProblem: problem('ledger'),
+  };
+  await serve(GROUPS.quota, [QUOTA], (assignment) => runDeciders(assignment, ledger));
+};
+
+export const startDeciders = async (starting: Starting): Promise<void> => {
+  const { options, log, settings, views, metrics, analytics, tracing, key, problem, serve } = starting;
   const { config, now } = options;
   const { configVersion, promptVersions, known } = settingsFor(settings);
   const routing = routingDecider(policiesOf(settings, routingOf(config)), promptVersions);
-  const quotas = () => settings.current().quotas;
-  const budgets = { quotas, price: priceOf(config, settings) };
+  const budgets = { quotas: () => settings.current().quotas, price: priceOf(config, settings) };
   const scheduling = schedulingDecider(
     policiesOf(settings, (effective) => effective.scheduling),
     promptVersions,
@@ -45,15 +46,7 @@ export const startDeciders = async ({
     onProblem: problem('deciders'),
   };
   await serve(GROUPS.deciders, [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted: metrics.lifecycle() }));
-  const ledger = {
-    group: GROUPS.quota,
-    source: LEDGER_SOURCE,
-    configVersion,
-    now,
-    deciders: [ledgerDecider(quotas) as Decider],
-    onProblem: problem('ledger'),
-  };
-  await serve(GROUPS.quota, [QUOTA], (assignment) => runDeciders(assignment, ledger));
+  await startLedger(starting);
   await serve(GROUPS.views, [LIFECYCLE], (assignment) => materialise(assignment, { log, views, onProblem: problem('views') }));
   const cascades = { log, views, policy: config.cascade, configVersion, now, onProblem: problem('cascades') };
   await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));

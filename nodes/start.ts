@@ -20,7 +20,7 @@ import { ALL_ROLES, describeRoles, type Roles } from './roles.js';
 import { startSampler } from './sampler.js';
 import { isReadyFor, openNodeSettings } from './settings.js';
 import { openSigningKey } from './signing-key.js';
-import { startDeciders } from './start-deciders.js';
+import { startDeciders, startLedger } from './start-deciders.js';
 import { startWorkers } from './start-workers.js';
 import { type AtEnd, GROUPS, priceOf, type Starting, settingsFor } from './starting.js';
 import { openStorage } from './storage.js';
@@ -158,6 +158,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   const stores = { log, settings, views, limiter, live, artifacts, analytics, key };
   const starting: Starting = { options, ...stores, models, telemetry, metrics, spending, tracing, slots, problem, serve, atEnd };
   if (roles.deciders) await startDeciders(starting);
+  else if (roles.ledger === true) await startLedger(starting);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
   const needs = { log, settings, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
   const { url, metricsUrl, health } = await openDoor(starting, needs);

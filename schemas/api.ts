@@ -206,6 +206,8 @@ const agentInput = {
   description: z.string().min(1).refine(utf8Within(DESCRIPTION_LIMIT_BYTES), `at most ${DESCRIPTION_LIMIT_BYTES} bytes`),
   files: z.array(submitFileSchema).max(200).default([]),
   project_id: projectIdSchema.default('default'),
+  /** Who asks, for budgets. */
+  submitted_by: z.string().min(1).max(128).optional(),
 };
 export const analyzeSchema = z.strictObject({ ...agentInput, options: z.strictObject(optionsSchema.shape).default({}) });
 export const decomposeSchema = analyzeSchema;

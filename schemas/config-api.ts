@@ -44,6 +44,8 @@ export type ConfigValue = z.infer<typeof configValueSchema>;
 export const configPutAnswerSchema = configValueSchema.extend({
   /** False: it was so already, and no version was made. */
   changed: z.boolean(),
+  /** Names of models that are not there, and what follows. Nothing was refused for it. */
+  warnings: z.array(z.string()),
 });
 export type ConfigPutAnswer = z.infer<typeof configPutAnswerSchema>;
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { taskIdSchema } from './task.js';
 
-/** Who has a budget. An agent is what asks a model: `generate`, `analyse`, `decompose`, or `chat` for the OpenAI-compatible endpoint. */
+/** Who has a budget. An agent is what asks a model: `generate`, `analyse`, `decompose`, `replay`, or `chat` for the OpenAI-compatible endpoint. */
 export const QUOTA_SUBJECTS = ['project', 'user', 'agent'] as const;
 export type QuotaSubjectKind = (typeof QUOTA_SUBJECTS)[number];
 
@@ -14,7 +14,7 @@ export const quotaSchema = z.strictObject({
   cost_usd_per_day: z.number().min(0).optional(),
   cost_usd_per_month: z.number().min(0).optional(),
   cost_usd_total: z.number().min(0).optional(),
-  /** Attempts of tasks, and calls of the OpenAI-compatible endpoint, a minute. */
+  /** Attempts of tasks, and what asks models without one (`/v1`, analyses, plans), a minute. */
   requests_per_minute: z.int().min(1).optional(),
   /** Of them that run at a time. */
   concurrency: z.int().min(1).optional(),

@@ -58,7 +58,7 @@ export const replayCountersSchema = z.object({
   served: z.int().min(0),
   /** Nothing was recorded for those inputs: the model was called, or, with grade `policy`, its outcome was estimated. */
   missed: z.int().min(0),
-  /** Was not allowed to happen: over the budget of calls, or a side effect. */
+  /** Was not allowed to happen: over the calls of the replay or a budget, or a side effect. */
   blocked: z.int().min(0),
   /** The decisions went another way than recorded. */
   diverged: z.int().min(0),

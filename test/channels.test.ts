@@ -173,12 +173,16 @@ describe('what a node writes', () => {
     const cancelled = await submit('Is cancelled', {}, 'narrow');
     started.push(cancelled, await submit('Write a waiting poem', {}, 'narrow'));
     await client.cancel(cancelled, { reason: 'not wanted' });
-    const plan = await fetch(`${node.url}/api/v1/decompose`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ description: '1. Write one.py\n2. Write two.py' }),
-    });
-    expect(plan.status).toBe(200);
+    const asked = async (path: string, body: object) =>
+      (
+        await fetch(`${node.url}${path}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        })
+      ).status;
+    expect(await asked('/api/v1/decompose', { description: '1. Write one.py\n2. Write two.py' })).toBe(429);
+    expect(await asked('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: 'hello' }] })).toBe(200);
     const poisoned: readonly Topic[] = [LIFECYCLE, workTopic('small')];
     await node.log.append(poisoned.map((topic) => ({ topic, key: 'wide', headers: {}, value: 'no event' })));
     for (const id of started) await client.wait(id);

@@ -1,6 +1,6 @@
 // `dats batch`: many tasks from a JSON Lines file; with --wait until all have ended.
-import { BATCH_LIMIT, type TaskView } from '../../schemas/index.js';
-import { type BatchAnswer, type DatsClient, type SubmitBody, sleep } from '../client/index.js';
+import { BATCH_LIMIT, Fault, isFault, type TaskView } from '../../schemas/index.js';
+import { type BatchAnswer, type DatsClient, RECONNECT_FOR_MS, type SubmitBody, sleep, statusOfFault } from '../client/index.js';
 import { badUsage, EXIT } from '../exit.js';
 import { clip, duration, oneLine } from '../render/index.js';
 import type { Register, Session } from '../session.js';
@@ -11,6 +11,8 @@ const REQUEST_BYTES = 12 * 1024 * 1024;
 /** Tasks looked at at a time while waiting, and the pause between two looks at all of them, milliseconds. */
 const LOOKS = 16;
 const LOOK_PAUSE_MS = 200;
+/** The pause where nothing can be looked at now, and the server does not say for how long, milliseconds. */
+const AWAY_PAUSE_MS = 1_000;
 
 /** Requests that the server will take. Items that name each other by `ref` must stay together. */
 export const chunksOf = (bodies: readonly SubmitBody[], count = BATCH_LIMIT, bytes = REQUEST_BYTES): readonly (readonly SubmitBody[])[] => {
@@ -36,25 +38,55 @@ export const chunksOf = (bodies: readonly SubmitBody[], count = BATCH_LIMIT, byt
 
 const ended = (view: TaskView): boolean => view.status === 'completed' || view.status === 'failed' || view.status === 'cancelled';
 
-/** Looks at the open tasks, some at a time, until all have ended. */
-const untilEnded = async (
-  client: DatsClient,
-  ids: readonly string[],
-  signal: AbortSignal,
-  onEnd: (view: TaskView) => void,
-): Promise<void> => {
-  let open = [...ids];
-  while (open.length > 0) {
-    const still: string[] = [];
-    for (let i = 0; i < open.length; i += LOOKS) {
-      const views = await Promise.all(open.slice(i, i + LOOKS).map((id) => client.get(id, { signal })));
-      for (const view of views) {
-        if (ended(view)) onEnd(view);
-        else still.push(view.task_id);
-      }
-    }
-    open = still;
-    if (open.length > 0) await sleep(LOOK_PAUSE_MS, signal);
+/** How a task stands, or why that cannot be told now. @throws what no later look mends */
+const lookAt = async (client: DatsClient, id: string, signal: AbortSignal): Promise<TaskView | Fault> => {
+  try {
+    return await client.get(id, { signal });
+  } catch (error) {
+    if (signal.aborted || !isFault(error, 'retryable')) throw error;
+    return error;
+  }
+};
+
+/** Did the server say so itself? */
+const isAnswered = (fault: Fault): boolean => statusOfFault(fault) !== undefined;
+
+/** One look at all tasks, some at a time. `away`: why one cannot be told of; where that is because nobody answers, the rest is left for the next look. */
+const lookAtAll = async (client: DatsClient, ids: readonly string[], signal: AbortSignal, onEnd: (view: TaskView) => void) => {
+  const open: string[] = [];
+  let away: Fault | undefined;
+  for (let i = 0; i < ids.length; i += LOOKS) {
+    const some = ids.slice(i, i + LOOKS);
+    const seen = away === undefined || isAnswered(away) ? await Promise.all(some.map((id) => lookAt(client, id, signal))) : [];
+    some.forEach((id, k) => {
+      const one = seen[k];
+      if (one instanceof Fault) away = one;
+      if (one === undefined || one instanceof Fault || !ended(one)) open.push(id);
+      else onEnd(one);
+    });
+  }
+  return { open, away };
+};
+
+/**
+ * Looks at the open tasks until all have ended. A server that cannot tell now (its views are being rebuilt) is asked again when it says; one that does not
+ * answer, until `RECONNECT_FOR_MS` have been waited in vain.
+ */
+const untilEnded = async (session: Session, client: DatsClient, ids: readonly string[], onEnd: (view: TaskView) => void): Promise<void> => {
+  const { signal } = session.io;
+  const pause = session.deps.sleep ?? sleep;
+  let told: string | undefined;
+  let lostMs = 0;
+  for (let left = ids; left.length > 0; ) {
+    const { open, away } = await lookAtAll(client, left, signal, onEnd);
+    left = open;
+    if (left.length === 0) return;
+    if (away !== undefined && away.message !== told) session.note(`looking again: ${away.message}`);
+    told = away?.message;
+    const ms = away === undefined ? LOOK_PAUSE_MS : Math.max(LOOK_PAUSE_MS, away.retryAfterMs ?? AWAY_PAUSE_MS);
+    lostMs = away === undefined || isAnswered(away) ? 0 : lostMs + ms;
+    if (away !== undefined && lostMs > RECONNECT_FOR_MS) throw away;
+    await pause(ms, signal);
   }
 };
 
@@ -92,7 +124,7 @@ const runBatch = async (session: Session, file: string, wait: boolean): Promise<
   const foot = io.tty && !session.json && !session.quiet;
   const said = (): string =>
     `${counts.completed + counts.failed + counts.cancelled}/${accepted.length} ended, ${counts.failed} failed, ${counts.cancelled} cancelled`;
-  await untilEnded(client, accepted, io.signal, (view) => {
+  await untilEnded(session, client, accepted, (view) => {
     counts[view.status as keyof typeof counts]++;
     session.data(view);
     if (foot) io.out(`\r\u001b[K${clip(said(), io.columns - 1)}`);

@@ -34,7 +34,8 @@ const withGateway = async <T>(session: Session, use: (client: DatsClient) => Pro
 };
 
 const told = (session: Session, answer: ConfigPutAnswer, before: ConfigValue): number => {
-  const { key, version, changed, config_version } = answer;
+  // A server of an earlier version says none.
+  const { key, version, changed, config_version, warnings = [] } = answer;
   session.data(answer);
   if (!changed) session.say(`nothing to do: ${key} is so already, since version ${version}`);
   else {
@@ -42,6 +43,7 @@ const told = (session: Session, answer: ConfigPutAnswer, before: ConfigValue): n
     session.say(session.quiet ? String(version) : `${key} is version ${version} now; decisions are made under ${config_version}`);
     session.note(`undo it with: dats config rollback ${key} --to ${before.version}`);
   }
+  session.note(...warnings.map((warning) => `dats: ${warning}`));
   return EXIT.ok;
 };
 

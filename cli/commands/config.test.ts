@@ -60,6 +60,18 @@ describe('dats config get', () => {
   });
 });
 
+describe('dats config check', () => {
+  it('warns of names of models that are not there, and is content all the same', async () => {
+    writeFileSync(
+      join(dir, 'slip.yaml'),
+      'version: 1\nmodels: [{ id: a, runner: scripted, tiers: [small] }]\nrouting: { rules: [{ name: r, to: [b], strict: true }] }\n',
+    );
+    const { code, out, err } = await dats(['config', 'check', 'slip.yaml']);
+    expect([code, out]).toEqual([0, expect.stringContaining('slip.yaml: ok') as string]);
+    expect(err).toMatch(/^dats: slip\.yaml:3:\d+ {2}routing\.rules\[0\]\.to: no model may answer: "b" matches no model of servers\.yaml/);
+  });
+});
+
 describe('dats config set', () => {
   it('changes one field, and leaves the others as they are', async () => {
     const first = await dats(['config', 'set', 'routing.ask_model_below', '0.2', '--reason', 'cheaper', '--by', 'ada']);
@@ -117,6 +129,13 @@ describe('dats config set', () => {
     await dats(['config', 'set', 'flags.hedging', 'false']);
     const late = await dats(['config', 'set', 'flags.openai_endpoint', 'false', '--if-version', '0']);
     expect([late.code, late.err]).toEqual([1, expect.stringContaining('"flags" is at version 1') as string]);
+  });
+
+  it('warns of names of models that are not there, and sets them all the same', async () => {
+    const { code, out, err } = await dats(['config', 'set', 'access', '{allow: [gone]}']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^access is version \d+ now/) as string]);
+    expect(err).toContain('dats: access.allow: no model may answer: "gone" matches no model of servers.yaml');
+    expect((await dats(['config', 'set', 'access', 'null'])).err).not.toContain('matches no model');
   });
 
   it('says that a gateway has to run', async () => {

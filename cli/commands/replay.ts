@@ -127,7 +127,7 @@ const awaited = async (session: Session, client: DatsClient, { replay_id, projec
 };
 
 /** Where no server answers, a node of this process does the work: no task runs, so it takes the lane of replays alone. */
-const NEEDS = { needs: 'log', workers: ['replay'] } as const satisfies Needs;
+const NEEDS = { needs: 'log', workers: ['replay'], ledger: true } as const satisfies Needs;
 
 const replayed: Action = async (session, [project], options) => {
   if (options.verify === true) return verifyHistory(session, project!);

@@ -1,10 +1,10 @@
 // What every route that asks a model does around it: who asks, what becomes of it in the headers, and what is set aside for it.
 //
 // A1. What is set aside is settled exactly once with what all calls used, whether they answered, failed or were given up. A ledger that cannot be told costs
-// nobody an answer. A2. Who has gone away is answered `client_gone`, which is no failure of ours.
+// nobody an answer. A2. Who has gone away is answered `client_gone`, which is no failure of ours. A3. A model that would exceed what is set aside is not asked.
 import { costOf, priceOf } from '../../models/index.js';
-import type { Spent } from '../../processors/quota/index.js';
-import { type CallSummary, type Decision, newId, projectIdSchema, type Servers, toFault } from '../../schemas/index.js';
+import { type Spent, withinReserved } from '../../processors/quota/index.js';
+import { type Allowance, type CallSummary, type Decision, newId, projectIdSchema, type Servers, toFault } from '../../schemas/index.js';
 import type { GatewayDeps } from '../deps.js';
 import { formatTraceparent } from '../middleware/trace.js';
 import type { Call } from '../table.js';
@@ -79,6 +79,7 @@ export const openTrail = (): Trail => {
       return {
         tokens: ended.reduce((sum, call) => sum + call.input_tokens + call.output_tokens, 0),
         costUsd: ended.reduce((sum, call) => sum + (call.cost_usd ?? 0), 0),
+        calls: ended.length,
       };
     },
   };
@@ -105,7 +106,10 @@ export const headersOf = ({ correlationId, wish, model, decision, calls, configV
 /** How long an ask lasts at most: as long as its model waits for a slot, and then answers. */
 const SPANS = 2;
 
-/** What an ask may use at most, as a reservation. */
+/** What is set aside, where the budget has it: for the model that answers, and for one that failed before. */
+const CALLS_EXPECTED = 2;
+
+/** What one call may use at most, as a reservation. */
 const mostUsed = (
   models: Servers['models'],
   prices: Servers['prices'],
@@ -135,29 +139,33 @@ export interface Need {
   readonly outputTokens: number | undefined;
 }
 
-/** What `work` gives, with its budget around it. @throws Fault `insufficient_quota`, what `work` throws */
+/** What `work` gives, with its budget around it: all its calls together may use no more (A3). @throws Fault `insufficient_quota`, what `work` throws */
 export const withBudget = async <T>(
   { config, settings, spending, logger }: Pick<GatewayDeps, 'config' | 'settings' | 'spending' | 'logger'>,
   { asker, wish, inputTokens, outputTokens }: Need,
   trail: Trail,
-  work: () => Promise<T>,
+  work: (allowance: Allowance | undefined) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> => {
-  if (spending === undefined) return work();
+  if (spending === undefined) return work(undefined);
   const { project_id: project, user } = asker;
+  const { expiresMs, ...least } = mostUsed(config.models, settings.current().prices, wish, inputTokens, outputTokens);
   const reserved = await spending.reserve(
     {
       reservationId: newId(),
       project,
       ...(user === undefined ? {} : { user }),
       agent: 'chat',
-      ...mostUsed(config.models, settings.current().prices, wish, inputTokens, outputTokens),
+      tokens: least.tokens * CALLS_EXPECTED,
+      costUsd: least.costUsd * CALLS_EXPECTED,
+      least,
+      expiresMs,
     },
     signal,
   );
   if (!reserved.ok) throw refuseWith('insufficient_quota', reserved.message, reserved.retryAfterMs);
   try {
-    return await work();
+    return await work(withinReserved(undefined, reserved.reserved));
   } finally {
     await reserved.settle(trail.used).catch((error: unknown) => {
       logger.warn(

@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type Ask, MODEL_FAULTS } from '../../models/index.js';
 import type { SpendingAnswer, SpendingRequest, Spent } from '../../processors/quota/index.js';
 import { Fault } from '../../schemas/index.js';
+import type { Spending } from '../deps.js';
 import { openWorld, type World, type WorldOptions } from '../testing/world.js';
 import { completionSchema } from './chat-answer.js';
 import { openAiErrorSchema } from './errors.js';
@@ -301,60 +302,103 @@ describe('a stream', () => {
   });
 });
 
-describe('a model that fails in the middle while another is there', () => {
-  const rules = (fail: boolean, chunk_latency_ms: number) =>
-    JSON.stringify({
-      version: 1,
-      rules: [
-        {
-          match: {},
-          answers: [
-            {
-              text: fail ? 'a wrong beginning' : 'the right answer',
-              chunk_chars: 4,
-              chunk_latency_ms,
-              ...(fail ? { fail: 'die_mid_stream' } : {}),
-            },
-          ],
-        },
-      ],
-    });
-  const start = async (chunkMs: number) => {
-    const baseDir = await mkdtemp(join(tmpdir(), 'dats-'));
-    await writeFile(join(baseDir, 'bad.yaml'), rules(true, chunkMs));
-    await writeFile(join(baseDir, 'good.yaml'), rules(false, 0));
-    served = await serve({
-      baseDir,
-      config: {
-        models: [
-          { ...SCRIPTED, id: 'bad', preference: 1, script: 'bad.yaml' },
-          { ...SCRIPTED, id: 'good', preference: 2, script: 'good.yaml' },
+const rules = (fail: boolean, chunk_latency_ms: number) =>
+  JSON.stringify({
+    version: 1,
+    rules: [
+      {
+        match: {},
+        answers: [
+          {
+            text: fail ? 'a wrong beginning' : 'the right answer',
+            chunk_chars: 4,
+            chunk_latency_ms,
+            ...(fail ? { fail: 'die_mid_stream' } : {}),
+          },
         ],
       },
+    ],
+  });
+/** A gateway whose first model fails in the middle and whose second does not. */
+const startFailing = async (chunkMs: number, spending?: Spending) => {
+  const baseDir = await mkdtemp(join(tmpdir(), 'dats-'));
+  await writeFile(join(baseDir, 'bad.yaml'), rules(true, chunkMs));
+  await writeFile(join(baseDir, 'good.yaml'), rules(false, 0));
+  served = await serve({
+    baseDir,
+    ...(spending === undefined ? {} : { spending }),
+    config: {
+      models: [
+        { ...SCRIPTED, id: 'bad', preference: 1, script: 'bad.yaml' },
+        { ...SCRIPTED, id: 'good', preference: 2, script: 'good.yaml' },
+      ],
+    },
+  });
+  world = served.world;
+  await rm(baseDir, { recursive: true });
+  return (stream: boolean, more: object = {}) =>
+    fetch(`${served!.baseURL}/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...hello, stream, ...more }),
     });
-    world = served.world;
-    await rm(baseDir, { recursive: true });
-    return (stream: boolean) =>
-      fetch(`${served!.baseURL}/chat/completions`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ ...hello, stream }),
-      });
-  };
+};
 
+describe('a model that fails in the middle while another is there', () => {
   it('is not seen in a whole answer, but for the number of calls', async () => {
-    const ask = await start(1);
+    const ask = await startFailing(1);
     const response = await ask(false);
     expect(completionSchema.parse(await response.json()).choices[0]?.message.content).toBe('the right answer');
     expect([response.headers.get('x-dats-model'), response.headers.get('x-dats-calls')]).toEqual(['good', '2']);
   });
 
   it('ends a stream that began: two answers are never mixed', async () => {
-    const ask = await start(10);
+    const ask = await startFailing(10);
     const events = eventsOf(await (await ask(true)).text());
     expect('a wrong beginning'.startsWith(textIn(events))).toBe(true);
     expect(textIn(events)).not.toBe('');
     expect(events.at(-1)).toMatchObject({ error: { code: 'model_unreachable', message: expect.stringContaining('not the whole answer') } });
+  });
+});
+
+describe('what is set aside for a request', () => {
+  /** 100 tokens. */
+  const long = { messages: [{ role: 'user', content: 'word '.repeat(80) }], max_tokens: 20 };
+  /** Sets aside so much at the most. */
+  const ledger = (most: number) => {
+    const settled: Spent[] = [];
+    const reserve = async ({ tokens }: SpendingRequest): Promise<SpendingAnswer> => ({
+      ok: true,
+      reserved: { tokens: Math.min(tokens, most) },
+      settle: async (used) => void settled.push(used),
+    });
+    return { settled, spending: { reserve } };
+  };
+
+  it('is a hard stop for all its calls together: a model that does not fit any more is not asked', async () => {
+    const { settled, spending } = ledger(130);
+    const ask = await startFailing(1, spending);
+    const whole = await ask(false, long);
+    expect([whole.status, (await errorOf(whole)).code]).toEqual([429, 'insufficient_quota']);
+    const events = eventsOf(await (await ask(true, long)).text());
+    expect(events.at(-1)).toMatchObject({ error: { type: 'insufficient_quota', code: 'insufficient_quota' } });
+    expect(served!.calls.map(({ model }) => model)).toEqual(['bad', 'bad']);
+    for (const { tokens, calls } of settled) {
+      expect(calls).toBe(1);
+      expect(tokens).toBeGreaterThan(100);
+      expect(tokens).toBeLessThanOrEqual(130);
+    }
+    expect(settled).toHaveLength(2);
+  });
+
+  it('does for a model that fails in the middle and the one after it', async () => {
+    const { settled, spending } = ledger(1_000);
+    const ask = await startFailing(1, spending);
+    const response = await ask(false, long);
+    expect(completionSchema.parse(await response.json()).choices[0]?.message.content).toBe('the right answer');
+    expect(settled).toMatchObject([{ calls: 2 }]);
+    expect(settled[0]!.tokens).toBeGreaterThan(200);
+    expect(settled[0]!.tokens).toBeLessThanOrEqual(240);
   });
 });
 
@@ -382,15 +426,20 @@ describe('a budget', () => {
   const used = (ask: Ask, outcome: 'ok' | 'error') =>
     ask.onCall?.({ model: 'scripted', provider: 'scripted', outcome, input_tokens: 2, output_tokens: 5, cost_usd: 0.25, duration_ms: 1 });
 
-  it('is asked before the model, for what the request may use at most', async () => {
+  it('is asked before the model, for what two calls may use at most, and one at the least', async () => {
     const { reserved, spending } = ledger();
     await open({ config: priced, spending });
     await chat({ user: 'ann', max_tokens: 40 }, { 'x-dats-project': 'website' });
     await chat();
     const common = { agent: 'chat', expiresMs: 10_000 };
+    const of = (tokens: number, costUsd: number) => ({
+      tokens: 2 * tokens,
+      costUsd: expect.closeTo(2 * costUsd, 9),
+      least: { tokens, costUsd: expect.closeTo(costUsd, 9) },
+    });
     expect(reserved).toEqual([
-      { ...common, reservationId: expect.any(String), project: 'website', user: 'ann', tokens: 42, costUsd: expect.closeTo(82e-6, 9) },
-      { ...common, reservationId: expect.any(String), project: 'default', tokens: 102, costUsd: expect.closeTo(202e-6, 9) },
+      { ...common, reservationId: expect.any(String), project: 'website', user: 'ann', ...of(42, 82e-6) },
+      { ...common, reservationId: expect.any(String), project: 'default', ...of(102, 202e-6) },
     ]);
     expect(reserved[0]?.reservationId).not.toBe(reserved[1]?.reservationId);
   });
@@ -411,11 +460,11 @@ describe('a budget', () => {
       }),
     });
     for (how of ['answer', 'fail'] as const) for (const stream of [false, true]) await (await chat({ stream })).text();
-    expect(settled).toEqual(Array.from({ length: 4 }, () => ({ tokens: 14, costUsd: 0.5 })));
+    expect(settled).toEqual(Array.from({ length: 4 }, () => ({ tokens: 14, costUsd: 0.5, calls: 2 })));
     how = 'hang';
     await (await chat({ stream: true })).body?.cancel();
     await turn();
-    expect(settled.slice(4)).toEqual([{ tokens: 7, costUsd: 0.25 }]);
+    expect(settled.slice(4)).toEqual([{ tokens: 7, costUsd: 0.25, calls: 1 }]);
   });
 
   it('that is used up is 429, and no model is asked', async () => {

@@ -45,9 +45,18 @@ const ask = ({ services: { deps }, request, asker, wish, trail }: Asked, hearing
     deps,
     { asker, wish, inputTokens: promptOf(request), outputTokens: request.max_tokens },
     trail,
-    () =>
+    (allowance) =>
       deps.models.ask(
-        { ...request, ...asker, ...wish, purpose: 'chat', ...hearing, onDecision: trail.onDecision, onCall: trail.onCall },
+        {
+          ...request,
+          ...asker,
+          ...wish,
+          purpose: 'chat',
+          ...hearing,
+          ...(allowance === undefined ? {} : { allowance }),
+          onDecision: trail.onDecision,
+          onCall: trail.onCall,
+        },
         signal,
       ),
     signal,

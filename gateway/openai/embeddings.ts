@@ -67,7 +67,19 @@ const embed = async (call: Call<unknown, unknown, EmbeddingRequest>, { deps }: S
       deps,
       { asker, wish, inputTokens, outputTokens: 0 },
       trail,
-      () => deps.models.embed({ texts, ...asker, ...wish, purpose: 'embed', onDecision: trail.onDecision, onCall: trail.onCall }, signal),
+      (allowance) =>
+        deps.models.embed(
+          {
+            texts,
+            ...asker,
+            ...wish,
+            purpose: 'embed',
+            ...(allowance === undefined ? {} : { allowance }),
+            onDecision: trail.onDecision,
+            onCall: trail.onCall,
+          },
+          signal,
+        ),
       signal,
     );
     const size = made.vectors[0]?.length ?? 0;

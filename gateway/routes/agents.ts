@@ -30,22 +30,21 @@ const checked = (body: AnalyzeBody): AnalyzeBody => {
   return body;
 };
 
-const MODEL_PROBLEMS = [
+/** A model that fails is none: an analysis is made of the signals then, and a plan of the lists. */
+const PROBLEMS_ASKING = [
   'malformed_json',
   'body_too_large',
   'unsupported_media_type',
   'validation_failed',
+  'budget_exceeded',
+  'quota_reached',
   'client_gone',
-  'model_error',
-  'model_garbage',
-  'model_refused',
-  'model_rejected',
-  'model_missing',
-  'model_unreachable',
-  'model_overloaded',
-  'no_model',
-  'model_timeout',
+  'unavailable',
+  'log_unavailable',
+  'disk_full',
 ] as const;
+const ON_BUDGETS =
+  'What a model is asked for it is on the budgets of `project_id`, of `submitted_by` where it is there, and of the agent (`analyse`, `decompose`).';
 
 const analyze = route({
   method: 'POST',
@@ -53,10 +52,11 @@ const analyze = route({
   operationId: 'analyze',
   tag: 'agents',
   summary: 'Mode, domain, tier and complexity of a description, without submitting it',
+  description: `${ON_BUDGETS} A model is asked only where the cheap signals are unsure.`,
   patient: true,
   body: { schema: analyzeSchema, example: EXAMPLE },
   success: [{ status: STATUS.ok, description: 'The analysis, with what it was decided from.', schema: analysisSchema }],
-  problems: MODEL_PROBLEMS,
+  problems: PROBLEMS_ASKING,
   handle: async (call, { deps }) => json(STATUS.ok, await deps.agents.analyze(checked(call.body), call.signal())),
 });
 
@@ -66,10 +66,11 @@ const decompose = route({
   operationId: 'decompose',
   tag: 'agents',
   summary: 'Steps that a description falls into',
+  description: ON_BUDGETS,
   patient: true,
   body: { schema: analyzeSchema, example: EXAMPLE },
   success: [{ status: STATUS.ok, description: 'The plan. `depends_on` holds indexes of steps.', schema: planSchema }],
-  problems: MODEL_PROBLEMS,
+  problems: [...PROBLEMS_ASKING, 'no_plan'],
   handle: async (call, { deps }) => json(STATUS.ok, await deps.agents.decompose(checked(call.body), call.signal())),
 });
 

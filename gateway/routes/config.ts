@@ -28,6 +28,7 @@ import {
   settingsShown,
   valueAt,
   versionsShown,
+  warningsOf,
 } from '../settings/index.js';
 import { type Answer, type Call, json, route } from '../table.js';
 import { BODY_PROBLEMS } from './taint.js';
@@ -80,9 +81,10 @@ const tagged = (answer: Answer, tag: number | string): Answer => {
   return answer;
 };
 
-const changed = (services: Services, key: ConfigKey, isChanged: boolean): Answer => {
-  const shown = settingShown(services.deps.settings, key);
-  return tagged(json(STATUS.ok, { ...shown, changed: isChanged }), shown.version);
+const changed = ({ deps: { settings, config } }: Services, key: ConfigKey, isChanged: boolean): Answer => {
+  const shown = settingShown(settings, key);
+  const warnings = warningsOf(key, settings.current(), config.models);
+  return tagged(json(STATUS.ok, { ...shown, changed: isChanged, warnings }), shown.version);
 };
 
 const list = route({
@@ -142,7 +144,13 @@ const put = route({
   headers: IF_MATCH,
   body: { schema: z.record(z.string(), z.unknown()).nullable(), example: SCHEDULING },
   success: [
-    { status: STATUS.ok, description: 'It is so.', schema: configPutAnswerSchema, example: { ...VALUE, changed: true }, headers: ETAG },
+    {
+      status: STATUS.ok,
+      description: 'It is so.',
+      schema: configPutAnswerSchema,
+      example: { ...VALUE, changed: true, warnings: [] },
+      headers: ETAG,
+    },
   ],
   problems: [...CHANGE_PROBLEMS, 'precondition_required'],
   handle: async (call, services) => {
@@ -209,7 +217,7 @@ const rollback = route({
       status: STATUS.ok,
       description: 'It holds again.',
       schema: configPutAnswerSchema,
-      example: { ...VALUE, version: 4, holds: 4, rolled_back_to: 1, changed: true },
+      example: { ...VALUE, version: 4, holds: 4, rolled_back_to: 1, changed: true, warnings: [] },
       headers: ETAG,
     },
   ],

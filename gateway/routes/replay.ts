@@ -42,7 +42,7 @@ const ask = route({
   summary: 'Decide a part of a project again, with something changed',
   description:
     'Three lanes are compared: what was observed, a baseline (decided again under the configuration in force, with recorded answers), and a candidate (with the changes). ' +
-    'Grade `policy` calls no model: outcomes that are not on record are estimated. Grade `generation` asks models up to `max_calls`. ' +
+    'Grade `policy` calls no model: outcomes that are not on record are estimated. Grade `generation` asks models up to `max_calls`, and no more than the budgets of the project, of `by` and of the agent `replay` allow. ' +
     'Nothing of it touches the project: its tasks, artifacts and lists stay as they are. Places of the slice are offsets or instants. With `Idempotency-Key` a repeated request gives the same replay.',
   headers: { 'Idempotency-Key': '1 to 255 printable ASCII characters, quoted or not. Scope: project and `by`.' },
   body: { schema: replayBodySchema, example: BODY },

@@ -29,7 +29,7 @@ const ask = async <T = ConfigValue>(path: string, init: RequestInit = {}, app: G
   return { status: response.status, etag: response.headers.get('etag'), body: (await response.json()) as T };
 };
 const put = (key: string, value: unknown, ifMatch?: string, query = '', app?: GatewayApp) =>
-  ask<ConfigValue & { changed: boolean } & Problem>(
+  ask<ConfigValue & { changed: boolean; warnings: string[] } & Problem>(
     `/${key}${query}`,
     {
       method: 'PUT',
@@ -109,6 +109,18 @@ describe('PUT /config/{key}', () => {
     expect(await put('flags', FIRST, '"0", "1"')).toMatchObject({ status: 200, body: { version: 2 } });
   });
 
+  it('that names models which are not there is taken, and says so', async () => {
+    const strict = { rules: [{ name: 'r', to: ['clout'], strict: true }] };
+    const taken = await put('routing', strict, '"0"');
+    expect(taken).toMatchObject({ status: 200, body: { changed: true } });
+    expect(taken.body.warnings).toEqual([expect.stringMatching(/^routing\.rules\.0\.to: no model may answer: "clout" matches no model/)]);
+    expect((await put('access', { block: ['gone', 'scripted'] }, '"0"')).body.warnings).toEqual([
+      'access.block.0: "gone" matches no model of servers.yaml',
+    ]);
+    expect((await put('flags', OFF, '"0"')).body.warnings).toEqual([]);
+    expect((await put('routing', null, '"1"')).body.warnings).toEqual([]);
+  });
+
   it('answers what is so already as done, without a new version, also where the answer was lost', async () => {
     await put('flags', OFF, '"0"');
     expect(await put('flags', OFF, '"0"')).toMatchObject({ status: 200, etag: '"1"', body: { changed: false, version: 1 } });
@@ -160,7 +172,7 @@ describe('PUT /config/{key}', () => {
 
 describe('versions, rollback and diff', () => {
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
-    ask<ConfigValue & { changed: boolean } & Problem>(path, {
+    ask<ConfigValue & { changed: boolean; warnings: string[] } & Problem>(path, {
       method: 'POST',
       body: JSON.stringify(body),
       headers: { 'content-type': 'application/json', ...headers },

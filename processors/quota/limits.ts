@@ -10,7 +10,8 @@ import {
   type QuotaSubject,
   type QuotasConfig,
 } from '../../schemas/index.js';
-import { type Account, recentCount, type Sum, usedIn, type Window } from './account.js';
+import { millisOf } from '../iso-time.js';
+import { type Account, endOf, recentCount, type Sum, usedIn, type Window } from './account.js';
 
 /** Whose budgets are concerned. */
 export interface Whose {
@@ -143,6 +144,13 @@ const pace = (
     return open < allowed ? 0 : { subject, limit, asked: 1, used: 0, reserved: open, allowed, retryMs: now + ASK_AGAIN_MS };
   const { count, freeAt } = account === undefined ? { count: 0, freeAt: now } : recentCount(account, now, allowed);
   return count < allowed ? 0 : { subject, limit, asked: 1, used: count, reserved: 0, allowed, retryMs: freeAt };
+};
+
+/** When what was refused can be had, milliseconds since the epoch: also where a budget is used up that begins anew. Undefined: waiting does not help. */
+export const hadFrom = ({ limit, asked, allowed, retry_at }: QuotaBlocked, now: number): number | undefined => {
+  if (retry_at !== undefined) return millisOf(retry_at);
+  if (asked > allowed || !Object.hasOwn(BUDGETS, limit)) return undefined;
+  return endOf(BUDGETS[limit as BudgetLimit][1], now);
 };
 
 /** Why something is not to be had, for people. */

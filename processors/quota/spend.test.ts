@@ -4,10 +4,10 @@ import { eventOf, type Log, type Membership } from '../../streams/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
 import type { Decider } from '../decider.js';
 import { runDeciders } from '../host/index.js';
-import { budgeted } from './budgeted.js';
+import { budgeted, chargedFor } from './budgeted.js';
 import { ledgerDecider } from './decider.js';
 import { LEDGER_GROUP, LEDGER_SOURCE, openLedgerReader } from './read-ledger.js';
-import { openSpending, type Spending, type SpendingAnswer, type SpendingOptions } from './spend.js';
+import { openSpending, type Spending, type SpendingAnswer, type SpendingOptions, withinReserved } from './spend.js';
 
 type Config = Parameters<typeof quotasConfigSchema.parse>[0];
 const never = new AbortController().signal;
@@ -97,7 +97,7 @@ describe('spending', () => {
     const config = { projects: { p: { tokens_total: 150 } } };
     await startLedger(config);
     const answer = granted(await open(config).reserve(request(), never));
-    expect(answer.reserved).toEqual({ tokens: 100, costUsd: 0.5 });
+    expect(answer.reserved).toEqual({ tokens: 100 });
     await Promise.all([answer.settle({ tokens: 30, costUsd: 0.1, calls: 1 }), answer.settle({ tokens: 99, costUsd: 0.1 })]);
     const second = granted(await spending.reserve(request(), never));
     await second.settle({ tokens: 0, costUsd: 0 });
@@ -119,6 +119,33 @@ describe('spending', () => {
       undefined,
       'tokens_total of project p is 150: 0 used and 100 set aside, 200 asked; raise the quota, or reset the account',
     ]);
+  });
+
+  it('says of a budget that begins anew when it does, unless it would not be enough even then', async () => {
+    const config = { projects: { p: { tokens_per_day: 150 } } };
+    await startLedger(config);
+    open(config);
+    now += 3_600_000;
+    await granted(await spending.reserve(request(), never)).settle({ tokens: 100, costUsd: 0 });
+    expect(await spending.reserve(request(), never)).toMatchObject({ ok: false, retryAfterMs: 23 * 3_600_000 });
+    expect(await spending.reserve(request({ tokens: 151 }), never)).not.toHaveProperty('retryAfterMs');
+  });
+
+  it('takes what is left where that is enough, and says how much of what is limited', async () => {
+    const config = { projects: { p: { tokens_total: 150, cost_usd_total: 0.3 } } };
+    await startLedger(config);
+    open(config);
+    const wish = request({ tokens: 200, costUsd: 0.2, least: { tokens: 100, costUsd: 0.1 } });
+    const answer = granted(await spending.reserve(wish, never));
+    expect(answer.reserved).toEqual({ tokens: 150, costUsd: 0.2 });
+    await answer.settle({ tokens: 60, costUsd: 0.1 });
+    expect(await spending.reserve({ ...wish, reservationId: newId() }, never)).toMatchObject({ ok: false, blocked: { asked: 100 } });
+  });
+
+  it('bounds no tokens where only a rate is limited', async () => {
+    const config = { projects: { p: { requests_per_minute: 5 } } };
+    await startLedger(config);
+    expect(granted(await open(config).reserve(request(), never)).reserved).toEqual({});
   });
 
   it('whose process dies is settled in full when it has expired', async () => {
@@ -177,10 +204,10 @@ describe('work before the first attempt', () => {
         return { text: 'yes' };
       },
     };
-    const door = budgeted({ models: models as never, spending, work, agent: 'analyse', user: 'ada' });
+    const door = budgeted({ models: models as never, spending, agent: 'analyse', charged: chargedFor(work, 'ada') });
     expect((await door.ask(ask, never)).text).toBe('yes');
     await expect(door.ask(ask, never)).rejects.toMatchObject({ code: 'model_error' });
-    expect(asked[0]).toMatchObject({ project_id: 'p', user: 'ada', allowance: { calls: 7, tokens: 800, cost_usd: 0.0008 } });
+    expect(asked[0]).toMatchObject({ project_id: 'p', user: 'ada', allowance: { calls: 7, tokens: 800 } });
     expect(door.calls).toEqual([call, call]);
     await until(async () => (await used())?.open === 0);
     expect(await used()).toEqual({ tokens: 30, nanos: 2e6, open: 0 });
@@ -190,8 +217,20 @@ describe('work before the first attempt', () => {
     const config = { agents: { analyse: { tokens_total: 10 } } };
     await startLedger(config);
     open(config);
-    const door = budgeted({ models: { ask: () => Promise.reject(new Error('asked')) }, spending, work, agent: 'analyse', user: undefined });
+    const models = { ask: () => Promise.reject(new Error('asked')) };
+    const door = budgeted({ models, spending, agent: 'analyse', charged: chargedFor(work, undefined) });
+    expect(door.refusal).toBeUndefined();
     await expect(door.ask(ask, never)).rejects.toMatchObject({ kind: 'terminal', code: 'budget_exceeded' });
+    expect(door.refusal).toMatchObject({ code: 'budget_exceeded' });
+  });
+});
+
+describe('what an ask may use', () => {
+  it('is the lesser of what it was allowed and what is set aside', () => {
+    expect(withinReserved(undefined, undefined)).toBeUndefined();
+    expect(withinReserved(undefined, {})).toBeUndefined();
+    expect(withinReserved({ calls: 3, tokens: 50 }, { tokens: 100, costUsd: 2 })).toEqual({ calls: 3, tokens: 50, cost_usd: 2 });
+    expect(withinReserved({ tokens: 100, cost_usd: 1 }, { tokens: 50 })).toEqual({ tokens: 50, cost_usd: 1 });
   });
 });
 

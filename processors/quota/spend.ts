@@ -2,7 +2,9 @@
 //
 // P1. Where no quota applies nothing happens: no event, no wait. P2. What is set aside is settled once; where its process dies before, the ledger settles it in full when it
 // has expired. P3. Who stops waiting for the answer gives back what it may bring. P4. One reader a process follows the ledger, from the first request on.
+// P5. What is said to be set aside is what a limit needs: a rate alone bounds no tokens. Whoever asks a model says it as the allowance of the ask.
 import {
+  type Allowance,
   type DatsEvent,
   derivedId,
   type EventOf,
@@ -19,8 +21,8 @@ import { eventOf, type Log, type Outgoing, outgoing, pause } from '../../streams
 import { backoffMs, untilDone } from '../../streams/runtime/index.js';
 import { type Draft, inChain, sayOn } from '../draft.js';
 import { stamp } from '../host/index.js';
-import { isoOf, millisOf } from '../iso-time.js';
-import { limitedBy, refusalText } from './limits.js';
+import { isoOf } from '../iso-time.js';
+import { hadFrom, limitedBy, refusalText } from './limits.js';
 
 export interface SpendingRequest {
   /** New for every request, and the same when it is repeated. */
@@ -32,6 +34,8 @@ export interface SpendingRequest {
   readonly tokens: number;
   /** 0 where nobody says what the model costs. */
   readonly costUsd: number;
+  /** Less is of use too, where no more is left: but not less than this. Absent: all or nothing. */
+  readonly least?: { readonly tokens: number; readonly costUsd: number };
   /** From now, in milliseconds: what is not settled until then counts as used. */
   readonly expiresMs: number;
   readonly correlationId?: string;
@@ -44,14 +48,21 @@ export interface Spent {
   readonly calls?: number;
 }
 
+/** What was set aside (P5); of what is absent there is no limit. */
+export interface Reserved {
+  readonly tokens?: number;
+  readonly costUsd?: number;
+}
+
 export type SpendingAnswer =
   | {
       readonly ok: true;
-      /** What was set aside; absent: no quota applies. */
-      readonly reserved?: { readonly tokens: number; readonly costUsd: number };
+      /** Absent: no quota applies. */
+      readonly reserved?: Reserved;
       /** Resolves when it is on disk. More than once changes nothing. @throws Fault when the log does not take it; the ledger settles in full then. */
       settle(used: Spent): Promise<void>;
     }
+  /** `retryAfterMs`: then it can be had, or is worth asking again. */
   | { readonly ok: false; readonly blocked: QuotaBlocked; readonly message: string; readonly retryAfterMs?: number };
 
 export interface Spending {
@@ -149,12 +160,25 @@ const openReplies = (log: Log, onProblem: (fault: unknown) => void) => {
   };
 };
 
+/** The lesser of two limits; undefined: neither is one. */
+const lesser = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || (b !== undefined && b < a) ? b : a;
+
+/** What an ask may use that was allowed `allowance`, and for which so much was set aside. Undefined: no limit. */
+export const withinReserved = (allowance: Allowance | undefined, { tokens, costUsd }: Reserved = {}): Allowance | undefined => {
+  const within: Allowance = { ...allowance };
+  const most = lesser(within.tokens, tokens);
+  const dearest = lesser(within.cost_usd, costUsd);
+  if (most !== undefined) within.tokens = most;
+  if (dearest !== undefined) within.cost_usd = dearest;
+  return Object.keys(within).length === 0 ? undefined : within;
+};
+
 /** Does not fit, or not now. */
 const refusal = (blocked: QuotaBlocked, now: number): SpendingAnswer => {
   const message = refusalText(blocked);
-  return blocked.retry_at === undefined
-    ? { ok: false, blocked, message }
-    : { ok: false, blocked, message, retryAfterMs: Math.max(0, millisOf(blocked.retry_at) - now) };
+  const from = hadFrom(blocked, now);
+  return from === undefined ? { ok: false, blocked, message } : { ok: false, blocked, message, retryAfterMs: Math.max(0, from - now) };
 };
 
 export const openSpending = (options: SpendingOptions): Spending => {
@@ -169,13 +193,14 @@ export const openSpending = (options: SpendingOptions): Spending => {
     return outgoing(QUOTA, event, LEDGER_KEY);
   };
   const requestOf = (request: SpendingRequest): Outgoing => {
-    const { reservationId: id, user, agent, tokens, costUsd, expiresMs } = request;
+    const { reservationId: id, user, agent, tokens, costUsd, least, expiresMs } = request;
     const data = {
       reservation_id: id,
       ...(user === undefined ? {} : { user }),
       agent,
       tokens: Math.ceil(tokens),
       cost_usd: costUsd,
+      ...(least === undefined ? {} : { least: { tokens: Math.ceil(least.tokens), cost_usd: least.costUsd } }),
       expires: isoOf(now() + expiresMs),
     };
     return recordOf(request, sayOn(QUOTA, LEDGER_KEY, 'dats.quota.requested', id, data, derivedId(id, 'requested')));
@@ -191,7 +216,8 @@ export const openSpending = (options: SpendingOptions): Spending => {
   return {
     price: options.price,
     async reserve(request, signal) {
-      if (!limitedBy(options.quotas(), request).any) return { ok: true, settle: async () => {} };
+      const limited = limitedBy(options.quotas(), request);
+      if (!limited.any) return { ok: true, settle: async () => {} };
       await replies.begin();
       signal.throwIfAborted();
       const late = AbortSignal.timeout(options.answerMs ?? ANSWER_MS);
@@ -208,7 +234,9 @@ export const openSpending = (options: SpendingOptions): Spending => {
         );
       }
       if (reply.type === 'dats.quota.blocked') return refusal(reply.data, now());
-      const reserved = { tokens: reply.data.tokens, costUsd: reply.data.cost_usd };
+      const { tokens, cost_usd: costUsd } = reply.data;
+      // A model without a price costs nothing that anybody knows.
+      const reserved: Reserved = { ...(limited.tokens ? { tokens } : {}), ...(limited.cost && costUsd > 0 ? { costUsd } : {}) };
       let settled: Promise<void> | undefined;
       return { ok: true, reserved, settle: (used) => (settled ??= settle(request, used)) };
     },

@@ -18,6 +18,7 @@ import { loadText } from '../content.js';
 import { type Draft, say } from '../draft.js';
 import type { Effect, EffectContext, EffectPorts } from '../effect.js';
 import { generateEffect } from '../generation/index.js';
+import type { Spending, SpendingAnswer, SpendingRequest, Spent } from '../quota/index.js';
 import {
   effectContextOf,
   eventOf,
@@ -401,5 +402,122 @@ describe('grade "generation"', () => {
     const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
     const effect = replayEffect({ log: withoutGet, config: () => config, generate: generateEffect(), check });
     expect((await reportIn(await effect.run(workOf('r1'), ports(models), contextOf()))).counters.candidate.missed).toBeGreaterThan(0);
+  });
+
+  it('asks nothing that would be made from an estimated output, which has no contents', async () => {
+    await log.close();
+    // A history in which an attempt that was cut off is answered in the candidate lane, by an estimate that is rejected.
+    await open(makeHistory({ seed: 18, tasks: 25, trouble: 0.6 }));
+    await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000, changes: { timeout_s: 80_000 } });
+    const models = modelsThat(() => ({ text: '```python path=made.py\nx = 1\n```', model: 'large-model' }));
+    const rejecting: Effect = {
+      ...check,
+      run: async ({ data: { task_id, attempt } }) => {
+        const data = { task_id, attempt, profile: 'syntax' as const, checks: [], score: 0, reasons: ['no'], retryable: true };
+        return [say('dats.task.rejected', task_id, data)];
+      },
+    };
+    const effect = effectWith({ generate: generateEffect(), check: rejecting });
+    const report = await reportIn(await effect.run(workOf('r1'), ports(models), contextOf()));
+    expect(report.counters.candidate.blocked).toBe(0);
+    expect(report.estimates.outcomes).toBeGreaterThan(0);
+  });
+
+  describe('under budgets', () => {
+    type Answer = (n: number) => SpendingAnswer | Fault;
+    const blocked = (retry_at?: string) => ({
+      subject: { kind: 'agent', id: 'replay' } as const,
+      limit: 'tokens_total' as const,
+      asked: 1,
+      used: 1,
+      allowed: 1,
+      ...(retry_at === undefined ? {} : { retry_at }),
+    });
+    const no = (retryAfterMs?: number): SpendingAnswer => ({
+      ok: false,
+      blocked: blocked(retryAfterMs === undefined ? undefined : '2026-01-01T00:00:00.000Z'),
+      message: 'no',
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+    const openLedger = (answer: Answer) => {
+      const asked: SpendingRequest[] = [];
+      const settled: Spent[] = [];
+      const spending: Spending = {
+        price: () => 0,
+        close: async () => {},
+        reserve: async (request) => {
+          asked.push(request);
+          const said = answer(asked.length);
+          if (said instanceof Fault) throw said;
+          return said;
+        },
+      };
+      return { asked, settled, spending };
+    };
+    const granting = () => {
+      const ledger = openLedger(() => ({
+        ok: true,
+        reserved: { tokens: 50_000 },
+        settle: async (used) => void ledger.settled.push(used),
+      }));
+      return ledger;
+    };
+    const answering = () =>
+      modelsThat((asked) => {
+        asked.onCall?.({ model: 'm', provider: 'p', outcome: 'ok', input_tokens: 10, output_tokens: 20, duration_ms: 1 });
+        return { text: '```python path=made.py\nx = 1\n```', model: 'large-model' };
+      });
+    const replay = async (models: ReturnType<typeof modelsThat>, spending: Spending) => {
+      await ask({ ...REQUEST, grade: 'generation', max_calls: 10_000 });
+      const effect = effectWith({ generate: generateEffect(), check });
+      return reportIn(await effect.run(workOf('r1'), { ...ports(models), spending }, contextOf()));
+    };
+
+    it('sets aside and settles every question, on the account of the project, of who asked and of the agent', async () => {
+      const models = answering();
+      const { asked, settled, spending } = granting();
+      const report = await replay(models, spending);
+      expect(report.counters.candidate.blocked).toBe(0);
+      expect(models.asked.length).toBeGreaterThan(10);
+      expect(new Set(asked.map(({ project, user, agent }) => [project, user, agent].join()))).toEqual(new Set(['p,somebody,replay']));
+      expect(settled).toEqual(models.asked.map(() => ({ tokens: 30, costUsd: 0, calls: 1 })));
+      for (const { project_id, user, allowance } of models.asked)
+        expect([project_id, user, allowance?.tokens]).toEqual(['p', 'somebody', 50_000]);
+    });
+
+    it('counts as blocked what a budget does not allow, and asks no further: no task fails of it', async () => {
+      const models = answering();
+      const ok: SpendingAnswer = { ok: true, settle: async () => {} };
+      const { asked, spending } = openLedger((n) => (n <= 5 ? ok : no()));
+      const report = await replay(models, spending);
+      expect(models.asked).toHaveLength(5);
+      expect(asked.length).toBeLessThan(5 + made.scheduling.max_running_per_project);
+      expect(report.counters.candidate.blocked).toBeGreaterThan(5);
+      expect(report.verdict).toBe('not_comparable');
+      expect(report.reasons.join()).toMatch(/budget/);
+    });
+
+    it('counts as blocked what the models stop because it would use more than was set aside', async () => {
+      const models = modelsThat(() => Promise.reject(new Fault('terminal', 'budget_exceeded', 'model m is not asked')));
+      const report = await replay(models, granting().spending);
+      expect(models.asked.length).toBeGreaterThan(1);
+      expect(report.counters.candidate.blocked).toBe(models.asked.length);
+    });
+
+    it('waits where a quota is in the way only now', async () => {
+      const models = answering();
+      const ok: SpendingAnswer = { ok: true, settle: async () => {} };
+      const { asked, spending } = openLedger((n) => (n % 2 === 1 ? no(1) : ok));
+      const report = await replay(models, spending);
+      expect(report.counters.candidate.blocked).toBe(0);
+      expect(asked.length).toBe(2 * models.asked.length);
+    });
+
+    it('is tried again where the ledger does not answer, and asks no model', async () => {
+      const models = answering();
+      const { spending } = openLedger(() => new Fault('retryable', 'quota_unanswered', 'nobody there'));
+      await expect(replay(models, spending)).rejects.toMatchObject({ kind: 'retryable', code: 'quota_unanswered' });
+      expect(models.asked).toEqual([]);
+    });
   });
 });

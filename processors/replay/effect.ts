@@ -87,6 +87,7 @@ const reportOf = async (
     request.grade === 'generation'
       ? openLive({
           work,
+          by: request.by,
           effects: { generate: deps.generate, check: deps.check },
           ports,
           context,

@@ -17,10 +17,18 @@ import { drawOf, type Statistics } from './statistics.js';
 export type WorkEvent = EventOf<'dats.work.requested'>;
 type Verdict = EventOf<'dats.task.validated' | 'dats.task.rejected'>;
 
-/** Makes a call that nobody recorded. Undefined: it may not. Times in milliseconds. */
+export interface Made {
+  readonly draft: Draft;
+  /** Milliseconds. */
+  readonly tookMs: number;
+}
+
+/** Makes a call that nobody recorded. Undefined: it may not, which is known at once or only when it was asked for. */
 export interface Live {
-  generate(work: WorkEvent): Promise<{ readonly draft: Draft; readonly tookMs: number }> | undefined;
-  check(work: WorkEvent): Promise<{ readonly draft: Draft; readonly tookMs: number }>;
+  /** Is all of it known that it is made from? An output that was estimated has no contents. */
+  canMake(work: WorkEvent): boolean;
+  generate(work: WorkEvent): Promise<Made | undefined> | undefined;
+  check(work: WorkEvent): Promise<Made>;
 }
 
 export interface OracleOptions {
@@ -114,23 +122,33 @@ export const openOracle = (options: OracleOptions): Oracle => {
     });
   };
 
-  const awaitLive = (work: WorkEvent, now: number, call: Promise<{ readonly draft: Draft; readonly tookMs: number }>): void => {
+  const awaitLive = (work: WorkEvent, now: number, call: Promise<Made | undefined>, refused: () => void = () => {}): void => {
     const order = estimated++;
     options.await(
-      call.then(({ draft, tookMs }) => {
-        const at = now + Math.round(tookMs);
-        plan({ at, order }, () => eventOf(draft, work, at));
+      call.then((made) => {
+        if (made === undefined) return refused();
+        const at = now + Math.round(made.tookMs);
+        plan({ at, order }, () => eventOf(made.draft, work, at));
       }),
     );
   };
 
-  const missedOutcome = (work: WorkEvent, now: number): void => {
-    const call = isCounted(work) ? live?.generate(work) : undefined;
-    countIn(call === undefined && live !== undefined ? 'blocked' : 'missed', work);
-    if (call !== undefined) return awaitLive(work, now, call);
+  const estimateLater = (work: WorkEvent, now: number): void => {
     const { tier, model, attempt } = work.data;
     const at = now + statistics.expect('outcome', { tier, model, attempt }).expectation.delayMs;
     later(at, () => estimateOutcome(work, at));
+  };
+
+  const missedOutcome = (work: WorkEvent, now: number): void => {
+    const canAsk = live !== undefined && isCounted(work) && live.canMake(work);
+    const call = canAsk ? live.generate(work) : undefined;
+    countIn(canAsk && call === undefined ? 'blocked' : 'missed', work);
+    if (call === undefined) return estimateLater(work, now);
+    awaitLive(work, now, call, () => {
+      countIn('missed', work, -1);
+      countIn('blocked', work);
+      estimateLater(work, now);
+    });
   };
 
   const generate = (work: WorkEvent, now: number): void => {

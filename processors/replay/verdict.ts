@@ -48,7 +48,9 @@ const incomparable = ({ lanes, counters, estimates, comparability }: Judged): re
       `only ${percent(comparability.known)} of the candidate's calls are known (at least ${percent(KNOWN_LEAST)} must be), the others are guessed: replay with grade "generation", or change less`,
     );
   if (shareOf(counters.candidate.blocked, calls) > BLOCKED_MOST)
-    reasons.push(`${counters.candidate.blocked} calls were not allowed: give a larger max_calls, or a smaller slice`);
+    reasons.push(
+      `${counters.candidate.blocked} calls were not allowed: give a larger max_calls or a smaller slice, and see whether a budget of the project, of who asked or of the agent "replay" is used up`,
+    );
   return reasons;
 };
 

@@ -9,7 +9,7 @@ import { loadText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
 import { type NamedPrompt, promptNamed } from '../prompt-versions.js';
-import { budgeted } from '../quota/index.js';
+import { budgeted, chargedFor } from '../quota/index.js';
 import { taskSpecOf } from '../task-spec.js';
 import { traceparentWithin } from '../traces/index.js';
 import { analysisOf, type Classification, candidatesFor, classify, tokensFor } from './classify.js';
@@ -170,7 +170,7 @@ export const analyseEffect = (options: AnalyseOptions = {}): Effect => ({
       ...(options.throughput === undefined ? {} : { throughput: options.throughput }),
     };
     const user = event.type === 'dats.task.created' ? event.data.submitted_by : undefined;
-    const models = budgeted({ models: ports.models, spending: ports.spending, work, agent: 'analyse', user });
+    const models = budgeted({ models: ports.models, spending: ports.spending, agent: 'analyse', charged: chargedFor(work, user) });
     const analysis = await analyseWith(models, question, context.signal);
     if (context.signal.aborted) throw context.signal.reason;
     const data = { task_id, ...analysis, calls: models.calls };

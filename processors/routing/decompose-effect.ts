@@ -10,7 +10,7 @@ import { inlineContent, loadText, storeText } from '../content.js';
 import { say } from '../draft.js';
 import type { Effect } from '../effect.js';
 import { type NamedPrompt, promptNamed } from '../prompt-versions.js';
-import { budgeted } from '../quota/index.js';
+import { budgeted, chargedFor } from '../quota/index.js';
 import { type TaskSpec, taskSpecOf } from '../task-spec.js';
 import { traceparentWithin } from '../traces/index.js';
 import { titleOf } from './analyse-effect.js';
@@ -141,7 +141,7 @@ export const decomposeEffect = (): Effect => ({
     const model = event.type === 'dats.task.created' ? event.data.options.model : undefined;
     const confidential = event.type === 'dats.task.created' && event.data.options.confidentiality === 'confidential';
     const user = event.type === 'dats.task.created' ? event.data.submitted_by : undefined;
-    const models = budgeted({ models: ports.models, spending: ports.spending, work, agent: 'decompose', user });
+    const models = budgeted({ models: ports.models, spending: ports.spending, agent: 'decompose', charged: chargedFor(work, user) });
     const planned =
       prompt_version === LIST_PLAN
         ? planByList(description, 'no model made a plan')

@@ -21,7 +21,7 @@ const inOrder = (items: readonly PlanItem[]): readonly PlanItem[] => {
   return [...ordered];
 };
 
-/** `dats.task.created` of every subtask. They inherit priority and options, except what belongs to the parent alone. */
+/** `dats.task.created` of every subtask. They inherit who submitted them, priority and options, except what belongs to the parent alone. */
 export const plannedTasks = (parent: OpenTask, event: EventOf<'dats.task.decomposed'>): readonly Draft[] => {
   const { decompose: _decompose, qa_profile, ...options } = parent.options;
   return inOrder(event.data.children).map((item) => {
@@ -37,7 +37,7 @@ export const plannedTasks = (parent: OpenTask, event: EventOf<'dats.task.decompo
       inputs: parent.inputs,
       files: item.files ?? [],
       ...(item.tests === undefined ? {} : { tests: item.tests }),
-      submitted_by: 'scheduling',
+      submitted_by: parent.user,
     });
   });
 };

@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DataOf } from '../../schemas/index.js';
+import { inlineContent } from '../content.js';
 import type { Decider } from '../decider.js';
 import { openFold, openRebuild } from '../host/index.js';
 import { fixed } from '../policies.js';
+import type { Spending } from '../quota/index.js';
+import { analyseEffect } from '../routing/index.js';
+import { effectContextOf, eventOf, memoryArtifactStore, modelsThat } from '../testing/index.js';
 import { analysis, creation, SOURCE } from '../testing/pipeline-world.js';
 import { schedulingDecider } from './decider.js';
 import { BUDGET_POLICY, type BudgetWorld, call, openBudgetWorld } from './testing/budget-world.js';
@@ -91,9 +95,9 @@ describe('an attempt under a budget', () => {
     expect(world.said('dats.task.ready')[1]!.data.allowance?.tokens).toBe(16_000);
   });
 
-  it('of a subtask is on the account of who submitted the whole', () => {
+  it('of a subtask is on the account of who submitted the whole, and so is its analysis', async () => {
     const world = openBudgetWorld({ quotas: { users: { ada: { tokens_total: 1e6 } } } });
-    const text = { sha256: '0'.repeat(64), bytes: 1, content: 'x' };
+    const text = inlineContent('x')!;
     world.submit('a', { options: { decompose: true, qa_profile: 'none' }, submitted_by: 'ada' });
     world.tasks.append('dats.task.decomposed', {
       task_id: 'a',
@@ -103,6 +107,31 @@ describe('an attempt under a budget', () => {
     world.settle();
     world.submit('a1');
     expect(world.said('dats.quota.requested').map(({ data }) => [data.task_id, data.user])).toEqual([['a1', 'ada']]);
+
+    const planned = world.said('dats.task.created').find(({ data }) => data.parent_id === 'a')!;
+    const work = eventOf('dats.work.requested', {
+      task_id: 'a1',
+      kind: 'analyse',
+      attempt: 0,
+      tier: 'small',
+      domain: 'code',
+      prompt_version: 'analyse@1',
+      context: { created: 0, inputs: [] },
+      due: '2026-01-01T00:01:00.000Z',
+    });
+    const users: (string | undefined)[] = [];
+    const spending: Spending = {
+      price: () => 0,
+      close: async () => undefined,
+      reserve: async ({ user }) => {
+        users.push(user);
+        return { ok: true, settle: async () => undefined };
+      },
+    };
+    const models = modelsThat(() => '{"mode": "fix"}');
+    const ports = { models, spending, artifacts: memoryArtifactStore(), checks: undefined as never };
+    await analyseEffect().run(work, ports, effectContextOf({ 0: planned }));
+    expect([users, models.asked.map(({ user }) => user)]).toEqual([['ada'], ['ada']]);
   });
 });
 

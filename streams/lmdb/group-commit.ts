@@ -10,7 +10,7 @@ import { logClosed } from '../adapter/index.js';
 import { diskFull, freeBytes, writeFault } from './faults.js';
 import { batchEnd, type EncodedRecord, encodeBatch } from './frame.js';
 import { batchKey } from './keys.js';
-import { isOnNewest, renewNote } from './newest.js';
+import { newestSize, renewNote, type Size } from './newest.js';
 import type { Shard } from './shard.js';
 import { numberBytes, type Store } from './store.js';
 
@@ -153,12 +153,13 @@ export class GroupCommit {
     try {
       this.#refuseWhileFull();
       await root.childTransaction(() => {
-        if (!isOnNewest(root)) {
+        const size = newestSize(root);
+        if (size === undefined) {
           renewNote(dir);
           return;
         }
         batch.push(...this.#take());
-        this.#apply(batch, txn);
+        this.#apply(batch, txn, this.#room(size));
         txn.writeBatches();
       });
     } catch (error) {
@@ -181,17 +182,18 @@ export class GroupCommit {
     }
   }
 
-  #apply(batch: readonly Waiting[], txn: WriteTxn): void {
-    let room = this.#room();
+  /** @param room bytes that may still be added */
+  #apply(batch: readonly Waiting[], txn: WriteTxn, room: number): void {
+    let left = room;
     for (const waiting of batch) {
       const { operation } = waiting;
-      if (operation.bytes > room) {
+      if (operation.bytes > left) {
         waiting.fault = diskFull(this.#store.dir, `the log has reached its limit of ${this.#maxBytes} bytes`);
         continue;
       }
       try {
         waiting.result = operation.apply(txn);
-        room -= operation.bytes;
+        left -= operation.bytes;
       } catch (error) {
         if (!isFault(error)) throw error;
         waiting.fault = error;
@@ -200,9 +202,8 @@ export class GroupCommit {
   }
 
   /** Bytes that may still be added below `maxBytes`. */
-  #room(): number {
+  #room({ pageSize, lastPageNumber }: Size): number {
     if (this.#maxBytes === undefined) return Number.POSITIVE_INFINITY;
-    const { pageSize, lastPageNumber } = this.#store.root.getStats() as { pageSize: number; lastPageNumber: number };
     return this.#maxBytes - (lastPageNumber + 1) * pageSize - OVERHEAD_BYTES;
   }
 

@@ -22,10 +22,16 @@ const OPEN_LOCK_PAUSE_MS = 5;
 
 type Root = Pick<RootDatabase<Buffer, Buffer>, 'getStats' | 'getWriteTxnId'>;
 
-/** Inside a write transaction: is it built on the newest state (B1)? */
-export const isOnNewest = (root: Root): boolean => {
-  const { lastTxnId } = root.getStats() as { readonly lastTxnId: number };
-  return root.getWriteTxnId() === lastTxnId + 1;
+/** How large the file is, in pages. */
+export interface Size {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+}
+
+/** Inside a write transaction: the size it begins from; undefined where it is not built on the newest state (B1). */
+export const newestSize = (root: Root): Size | undefined => {
+  const stats = root.getStats() as Size & { readonly lastTxnId: number };
+  return root.getWriteTxnId() === stats.lastTxnId + 1 ? stats : undefined;
 };
 
 const LMDB = import.meta.resolve('lmdb');

@@ -8,7 +8,7 @@
 import { mkdirSync, realpathSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { Fault } from '../../schemas/index.js';
-import { isOnNewest, renewNote, whileNobodyOpens } from './newest.js';
+import { newestSize, renewNote, whileNobodyOpens } from './newest.js';
 
 /** Rises when the layout changes in a way that an older build cannot read. */
 const FORMAT = 1;
@@ -91,7 +91,7 @@ const openEnvironment = (dir: string, partitions: number): Omit<Store, 'close'> 
     keyEncoding: 'binary',
   });
   root.transactionSync(() => {
-    if (!isOnNewest(root)) renewNote(dir);
+    if (newestSize(root) === undefined) renewNote(dir);
   });
   const database = (name: string): Binary => root.openDB<Buffer, Buffer>(name, { encoding: 'binary', keyEncoding: 'binary' });
   const meta = database('meta');
