@@ -16,6 +16,7 @@ import { missingKeyOf, openRunner } from './open-runner.js';
 import { carriedOver, defaultPolicy, type ModelPolicy, NO_PRICES, openPolicy, type ReadyPolicy } from './policy.js';
 import { openResidencies, type Residencies } from './residency.js';
 import { heldRules, isKeptAway, nextState, type RuleState } from './rules.js';
+import type { Transport } from './transport.js';
 
 export interface GatewayLogger {
   info(fields: object, message: string): void;
@@ -49,7 +50,7 @@ export interface ModelGatewayOptions {
   readonly clock?: Clock;
   /** In [0, 1): how much longer than needed waits are, so that processes do not come back in one moment. */
   readonly random?: () => number;
-  readonly fetch?: typeof fetch;
+  readonly transport?: Transport;
   readonly logger?: GatewayLogger;
   /** From a model's configuration to who answers; default: the runners of this room. */
   readonly openRunner?: typeof openRunner;

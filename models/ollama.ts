@@ -1,20 +1,21 @@
 // Answers from an Ollama server: /api/chat streamed, /api/embed, /api/tags; and which models it has in memory: /api/ps.
 //
-// O1. One client object per call: the package aborts all requests of a client together, and keeps a list of them.
-// O2. Every line is looked at before the package sees it, because the package prints what it cannot parse (M3) and goes on without it.
-// O3. The last line is held back until the body has ended, so that the connection is read to its end and can be used again.
-// O4. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
+// O1. Chats go over the wire without the package, which prints what it cannot parse (M3) and goes on without it; everything else with it, one client object
+//     per call: the package aborts all requests of a client together, and keeps a list of them.
+// O2. The last line is held back until the body has ended, so that the connection is read to its end and can be used again.
+// O3. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
 //     is found out by asking the same with a short prompt. Older servers shorten all the same: then their count of the prompt tells.
-// O5. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
-import { Ollama } from 'ollama';
+// O4. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
+import { type ChatResponse, Ollama } from 'ollama';
 import { countedOr, promptTokensOf, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
 import type { Limits } from './deadline.js';
 import { modelFault } from './faults.js';
 import type { HttpCall } from './http-call.js';
-import { chatRequestOf, contextIn, lineInspector, type OllamaTarget, sameModel, targeted, toolCallsIn } from './ollama-wire.js';
+import { chatRequestOf, contextIn, type OllamaTarget, openLines, sameModel, targeted, toolCallsIn } from './ollama-wire.js';
 import type { FinishReason, GenerateChunk, GenerateRequest, ModelInfo, ModelRunner, Residency } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
+import { type Address, addressOf } from './transport.js';
 
 export interface OllamaOptions extends ServerRunnerOptions, OllamaTarget {
   /** Size of the context window the server is asked for, in tokens. */
@@ -32,8 +33,11 @@ const STREAM_TYPES = ['application/x-ndjson', 'application/json'];
 const TOKENS_A_BYTE = 3;
 const TEMPLATE_TOKENS = 1_024;
 
-const clientOf = ({ base_url, api_key }: OllamaOptions, call: HttpCall): Ollama =>
-  new Ollama({ host: base_url, fetch: call.fetch, headers: api_key === undefined ? {} : { Authorization: `Bearer ${api_key}` } });
+const keyHeader = ({ api_key }: OllamaOptions): Readonly<Record<string, string>> =>
+  api_key === undefined ? {} : { authorization: `Bearer ${api_key}` };
+
+const clientOf = (options: OllamaOptions, call: HttpCall): Ollama =>
+  new Ollama({ host: options.base_url, fetch: call.fetch, headers: keyHeader(options) });
 
 const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 
@@ -64,7 +68,7 @@ const askedOf =
     }
   };
 
-/** Was it the length of the prompt that was refused (O4)? `short` asks the same with another prompt. */
+/** Was it the length of the prompt that was refused (O3)? `short` asks the same with another prompt. */
 const tooLong = async (options: OllamaOptions, call: HttpCall, bytes: number, short: () => Promise<unknown>): Promise<boolean> => {
   if (call.refused !== 400 || bytes * TOKENS_A_BYTE + TEMPLATE_TOKENS < options.context_tokens) return false;
   return short().then(
@@ -73,12 +77,25 @@ const tooLong = async (options: OllamaOptions, call: HttpCall, bytes: number, sh
   );
 };
 
+/** The lines of an answer as they come. */
+async function* linesOf(options: OllamaOptions, to: Address, request: GenerateRequest, call: HttpCall): AsyncGenerator<ChatResponse> {
+  const headers = { ...keyHeader(options), 'content-type': 'application/json', accept: 'application/json' };
+  const { read } = await call.send({ to, method: 'POST', headers, body: JSON.stringify(chatRequestOf(options, request)) });
+  const lines = openLines(options.id);
+  for (;;) {
+    const piece = await read();
+    for (const line of lines(piece)) yield line;
+    if (piece === undefined) break;
+  }
+}
+
 /** An answer as it comes; its end without the digest of the model. */
-async function* chat(options: OllamaOptions, request: GenerateRequest, call: HttpCall): AsyncGenerator<GenerateChunk> {
+async function* chat(options: OllamaOptions, request: GenerateRequest, parts: AsyncIterable<ChatResponse>): AsyncGenerator<GenerateChunk> {
   const { id } = options;
   let chars = 0;
   let calls = 0;
-  for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {
+  let ended = false;
+  for await (const part of parts) {
     const text = part.message?.content ?? '';
     if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
     if (text !== '') {
@@ -90,6 +107,7 @@ async function* chat(options: OllamaOptions, request: GenerateRequest, call: Htt
       yield chunk;
     }
     if (!part.done) continue;
+    ended = true;
     if (wasShortened(part.prompt_eval_count, request, options.context_tokens))
       throw modelFault(id, 'model_context', { detail: 'the server has read a part of the prompt only' });
     if (chars + calls === 0 && part.done_reason === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
@@ -103,6 +121,7 @@ async function* chat(options: OllamaOptions, request: GenerateRequest, call: Htt
       ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
     };
   }
+  if (!ended) throw modelFault(id, 'model_garbage', { detail: 'the stream ended without its end' });
 }
 
 const embedOf =
@@ -153,13 +172,14 @@ const residencyOf = (options: OllamaOptions, asked: Asked): Residency => ({
 export const openOllama = (options: OllamaOptions): ModelRunner => {
   const { id, clock = systemClock } = options;
   const asked = askedOf(options);
+  const to = addressOf(options.base_url, '/api/chat');
   let digest: string | undefined;
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
-    const call = callOf(options, signal, { accepts: STREAM_TYPES, inspect: lineInspector(id), traceparent: request.traceparent });
+    const call = callOf(options, signal, { accepts: STREAM_TYPES, traceparent: request.traceparent });
     try {
-      for await (const chunk of chat(options, request, call))
+      for await (const chunk of chat(options, request, linesOf(options, to, request, call)))
         yield chunk.kind === 'done' && digest !== undefined ? { ...chunk, model_digest: digest } : chunk;
     } catch (error) {
       const fault = call.explain(error);
