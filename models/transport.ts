@@ -2,7 +2,8 @@
 // and responses of the web are objects with a life of their own, for every call and every piece.
 //
 // X1. A connection whose answer was read to its end is used again, for KEPT_MS at most.
-// X2. Nothing is sent again.
+// X2. A kept connection that is lost before a byte of the answer came was closed by its server just as it was used: the request is sent once more, on a new
+//     connection. Nothing else is sent again.
 // X3. No redirect is followed, nothing is decoded, and credentials of the address are not sent.
 import { type ClientRequest, Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
@@ -120,9 +121,9 @@ const headersOf = ({ to, headers, body, method }: HttpRequest): string[] => {
   return flat;
 };
 
-const open = (request: HttpRequest): ClientRequest => {
+const open = (request: HttpRequest, fresh: boolean): ClientRequest => {
   const { secure, hostname, port, path } = request.to;
-  const agent = secure ? AGENTS.secure : AGENTS.plain;
+  const agent = fresh ? false : secure ? AGENTS.secure : AGENTS.plain;
   return (secure ? requestHttps : requestHttp)({ hostname, port, path, method: request.method, headers: headersOf(request), agent });
 };
 
@@ -137,26 +138,38 @@ const limitConnect = (socket: Socket, secure: boolean): void => {
 export const nodeTransport: Transport = (request) => {
   let sent: ClientRequest | undefined;
   let fail: (error: unknown) => void;
-  const attempt = (answered: (answer: HttpAnswer) => void): void => {
-    const attempted = open(request);
+  let cancelled = false;
+  const attempt = (fresh: boolean, answered: (answer: HttpAnswer) => void): void => {
+    let before = 0;
+    let begun = false;
+    const attempted = open(request, fresh);
     sent = attempted;
-    attempted.once('socket', (socket) => limitConnect(socket, request.to.secure));
+    attempted.once('socket', (socket) => {
+      before = socket.bytesRead;
+      limitConnect(socket, request.to.secure);
+    });
     attempted.once('response', (response) => {
+      begun = true;
       const reader = readerOf(response);
       fail = reader.fail;
       answered({ status: response.statusCode!, headers: response.headers, read: reader.read });
     });
     // What a parser says of a body is told here too.
-    attempted.on('error', (error) => fail(error));
+    attempted.on('error', (error) => {
+      const untouched = !begun && attempted.reusedSocket && attempted.socket?.bytesRead === before;
+      if (untouched && !cancelled) attempt(true, answered);
+      else fail(error);
+    });
     attempted.end(request.body);
   };
   const answer = new Promise<HttpAnswer>((resolve, reject) => {
     fail = reject;
-    attempt(resolve);
+    attempt(false, resolve);
   });
   return {
     answer,
     cancel: () => {
+      cancelled = true;
       if (sent === undefined || sent.destroyed) return;
       sent.destroy();
       fail(errorOf('CANCELLED'));
