@@ -6,16 +6,17 @@
 // O3. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
 //     is found out by asking the same with a short prompt. Older servers shorten all the same: then their count of the prompt tells.
 // O4. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
-import { type ChatResponse, Ollama } from 'ollama';
-import { countedOr, promptTokensOf, tokensOf } from './accounting.js';
+import { Ollama } from 'ollama';
+import { countedOr, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
 import type { Limits } from './deadline.js';
 import { modelFault } from './faults.js';
 import type { HttpCall } from './http-call.js';
-import { chatRequestOf, contextIn, type OllamaTarget, openLines, sameModel, targeted, toolCallsIn } from './ollama-wire.js';
-import type { FinishReason, GenerateChunk, GenerateRequest, ModelInfo, ModelRunner, Residency } from './runner.js';
+import { openAnswer } from './ollama-answer.js';
+import { chatRequestOf, contextIn, type OllamaTarget, openLines, sameModel, targeted } from './ollama-wire.js';
+import type { GenerateChunk, GenerateRequest, ModelInfo, ModelRunner, Residency } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
-import { type Address, addressOf } from './transport.js';
+import { type Address, addressOf, type HttpRequest } from './transport.js';
 
 export interface OllamaOptions extends ServerRunnerOptions, OllamaTarget {
   /** Size of the context window the server is asked for, in tokens. */
@@ -26,8 +27,6 @@ export interface OllamaOptions extends ServerRunnerOptions, OllamaTarget {
   readonly api_key?: string;
 }
 
-/** Ollama says how long loading took, and 2 to 60 ms where nothing had to be loaded. */
-const COLD_NS = 200_000_000;
 const STREAM_TYPES = ['application/x-ndjson', 'application/json'];
 /** Most tokens that a byte of a prompt is (a space, to tokenizers that write it as three bytes), and that a template adds. */
 const TOKENS_A_BYTE = 3;
@@ -40,16 +39,6 @@ const clientOf = (options: OllamaOptions, call: HttpCall): Ollama =>
   new Ollama({ host: options.base_url, fetch: call.fetch, headers: keyHeader(options) });
 
 const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-
-const finishOf = (reason: string, calls: number): FinishReason =>
-  calls > 0 && reason === 'stop' ? 'tool_calls' : reason === 'stop' || reason === 'length' ? reason : 'other';
-
-/** Did the server count so few tokens that it cannot have read all of the prompt? */
-const wasShortened = (counted: unknown, request: GenerateRequest, contextTokens: number): boolean => {
-  if (typeof counted !== 'number') return false;
-  const estimate = promptTokensOf(request);
-  return counted >= contextTokens || (estimate > contextTokens && counted < estimate / 2);
-};
 
 type Asked = <T>(signal: AbortSignal, work: (client: Ollama) => Promise<T>, limits?: Limits) => Promise<T>;
 
@@ -77,52 +66,12 @@ const tooLong = async (options: OllamaOptions, call: HttpCall, bytes: number, sh
   );
 };
 
-/** The lines of an answer as they come. */
-async function* linesOf(options: OllamaOptions, to: Address, request: GenerateRequest, call: HttpCall): AsyncGenerator<ChatResponse> {
-  const headers = { ...keyHeader(options), 'content-type': 'application/json', accept: 'application/json' };
-  const { read } = await call.send({ to, method: 'POST', headers, body: JSON.stringify(chatRequestOf(options, request)) });
-  const lines = openLines(options.id);
-  for (;;) {
-    const piece = await read();
-    for (const line of lines(piece)) yield line;
-    if (piece === undefined) break;
-  }
-}
-
-/** An answer as it comes; its end without the digest of the model. */
-async function* chat(options: OllamaOptions, request: GenerateRequest, parts: AsyncIterable<ChatResponse>): AsyncGenerator<GenerateChunk> {
-  const { id } = options;
-  let chars = 0;
-  let calls = 0;
-  let ended = false;
-  for await (const part of parts) {
-    const text = part.message?.content ?? '';
-    if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
-    if (text !== '') {
-      chars += text.length;
-      yield { kind: 'text', text };
-    }
-    for (const chunk of toolCallsIn(id, part.message?.tool_calls, calls)) {
-      calls += 1;
-      yield chunk;
-    }
-    if (!part.done) continue;
-    ended = true;
-    if (wasShortened(part.prompt_eval_count, request, options.context_tokens))
-      throw modelFault(id, 'model_context', { detail: 'the server has read a part of the prompt only' });
-    if (chars + calls === 0 && part.done_reason === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
-    yield {
-      kind: 'done',
-      finish_reason: finishOf(part.done_reason, calls),
-      input_tokens: countedOr(part.prompt_eval_count, () => promptTokensOf(request)),
-      output_tokens: countedOr(part.eval_count, () => tokensOf(chars)),
-      ...(part.prompt_eval_count === undefined || part.eval_count === undefined ? { estimated: true } : {}),
-      ...(part.load_duration >= COLD_NS ? { cold: true } : {}),
-      ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
-    };
-  }
-  if (!ended) throw modelFault(id, 'model_garbage', { detail: 'the stream ended without its end' });
-}
+const chatOf = (options: OllamaOptions, to: Address, request: GenerateRequest): HttpRequest => ({
+  to,
+  method: 'POST',
+  headers: { ...keyHeader(options), 'content-type': 'application/json', accept: 'application/json' },
+  body: JSON.stringify(chatRequestOf(options, request)),
+});
 
 const embedOf =
   (options: OllamaOptions, asked: Asked): ModelRunner['embed'] =>
@@ -179,8 +128,16 @@ export const openOllama = (options: OllamaOptions): ModelRunner => {
     signal.throwIfAborted();
     const call = callOf(options, signal, { accepts: STREAM_TYPES, traceparent: request.traceparent });
     try {
-      for await (const chunk of chat(options, request, linesOf(options, to, request, call)))
-        yield chunk.kind === 'done' && digest !== undefined ? { ...chunk, model_digest: digest } : chunk;
+      const { read } = await call.send(chatOf(options, to, request));
+      const lines = openLines(id);
+      const answer = openAnswer(options, request);
+      let piece: Uint8Array | undefined;
+      do {
+        piece = await read();
+        for (const line of lines(piece)) for (const chunk of answer.take(line)) yield chunk;
+      } while (piece !== undefined);
+      const done = answer.done();
+      yield digest === undefined ? done : { ...done, model_digest: digest };
     } catch (error) {
       const fault = call.explain(error);
       const short = { ...request, messages: [{ role: 'user' as const, content: '.' }], max_tokens: 1 };

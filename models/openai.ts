@@ -17,7 +17,7 @@ import { chatRequestOf, contextIn } from './openai-wire.js';
 import type { GenerateChunk, GenerateRequest, ModelInfo, ModelRunner } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
 import { openEvents } from './sse.js';
-import { type Address, addressOf } from './transport.js';
+import { type Address, addressOf, type HttpRequest } from './transport.js';
 
 export interface OpenAiOptions extends ServerRunnerOptions {
   /** Local servers need none. */
@@ -66,22 +66,12 @@ const clientOf = (options: OpenAiOptions, call: HttpCall, headers: Readonly<Reco
   });
 };
 
-/** An answer as it comes. The body is read to its end, so that its connection can be used again. */
-async function* chat(
-  options: OpenAiOptions,
-  { to, dialect }: Server,
-  call: HttpCall,
-  request: GenerateRequest,
-): AsyncGenerator<GenerateChunk> {
-  const body = JSON.stringify(chatRequestOf(options.model, dialect, request));
-  const headers = { authorization: authorizationOf(options), 'content-type': 'application/json', accept: 'application/json' };
-  const { read } = await call.send({ to, method: 'POST', headers, body });
-  const events = openEvents();
-  const answer = openAnswer(options.id, request);
-  for (let piece = await read(); piece !== undefined; piece = await read())
-    for (const data of events(piece)) for (const chunk of answer.take(data)) yield chunk;
-  yield answer.done();
-}
+const chatOf = (options: OpenAiOptions, { to, dialect }: Server, request: GenerateRequest): HttpRequest => ({
+  to,
+  method: 'POST',
+  headers: { authorization: authorizationOf(options), 'content-type': 'application/json', accept: 'application/json' },
+  body: JSON.stringify(chatRequestOf(options.model, dialect, request)),
+});
 
 /** One request that is not streamed. */
 const asked = async <T>(options: OpenAiOptions, signal: AbortSignal, work: (call: HttpCall) => Promise<T>): Promise<T> => {
@@ -133,7 +123,13 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
     signal.throwIfAborted();
     const call = callOf(options, signal, { accepts: STREAM_TYPES, traceparent: request.traceparent });
     try {
-      yield* chat(options, server, call, request);
+      const { read } = await call.send(chatOf(options, server, request));
+      const events = openEvents();
+      const answer = openAnswer(id, request);
+      // To the end of the body, so that the connection can be used again.
+      for (let piece = await read(); piece !== undefined; piece = await read())
+        for (const data of events(piece)) for (const chunk of answer.take(data)) yield chunk;
+      yield answer.done();
     } catch (error) {
       const fault = call.explain(error);
       const tokens = promptTokensOf(request);
