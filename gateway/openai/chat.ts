@@ -131,7 +131,9 @@ const streamed = async (asked: Asked): Promise<Answer> => {
   const gone = call.signal();
   const failure = () => trail.ended.findLast(({ outcome }) => outcome !== 'ok')?.error_type;
   const speech = openSpeech((hearing, signal) => ask(asked, hearing, signal), failure);
-  const leave = (): void => speech.stop(refuseWith('client_gone', 'the connection ended before the answer was ready'));
+  const leave = (): void => {
+    if (speech.outcome === undefined) speech.stop(refuseWith('client_gone', 'the connection ended before the answer was ready'));
+  };
   gone.addEventListener('abort', leave, { once: true });
   if (gone.aborted) leave();
 
@@ -145,7 +147,10 @@ const streamed = async (asked: Asked): Promise<Answer> => {
     onlyFirst: onlyFirst(asked),
   });
   const told = tellerOf(asked);
-  const tooSlow = refuseWith('client_too_slow', 'nothing of the stream was taken for too long; the model was stopped');
+  const tooSlow = (): Uint8Array => {
+    const fault = refuseWith('client_too_slow', 'nothing of the stream was taken for too long; the model was stopped');
+    return dataFrame(errorOf(fault, call.correlationId).body);
+  };
   // Counted as it stands now: the call that speaks has not ended, where one does.
   const calls = trail.ended.length + (speech.outcome === undefined ? 1 : 0);
   const chosen = { correlationId: call.correlationId, wish, model, decision: trail.decision, calls };
@@ -160,9 +165,7 @@ const streamed = async (asked: Asked): Promise<Answer> => {
       {
         ...services.streams,
         opening: inTime ? chunks.begin() : HEARTBEAT,
-        tooSlow: dataFrame(errorOf(tooSlow, call.correlationId).body),
-        // What is said when the process stops is said to its end, as long as connections are left open.
-        closing: new AbortController().signal,
+        tooSlow,
         disconnect: () => call.disconnect(),
       },
     ),
