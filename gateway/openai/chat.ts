@@ -90,19 +90,25 @@ const begins = async (speech: Speech, ms: number): Promise<boolean> => {
   }
 };
 
+/** Frames of what was said since the last time. */
+const saidIn = (speech: Speech, chunks: Chunks): Uint8Array[] => {
+  const frames: Uint8Array[] = [];
+  for (const piece of speech.take()) {
+    const frame = chunks.piece(piece);
+    if (frame !== undefined) frames.push(frame);
+  }
+  return frames;
+};
+
 /** Frames of the answer after what was sent at once. */
 async function* framesOf(speech: Speech, chunks: Chunks, begun: boolean, told: (error: unknown) => Uint8Array) {
   let first = !begun;
   for (;;) {
     await speech.ready();
     const { outcome } = speech;
-    const frames: Uint8Array[] = [];
-    if (first) frames.push(chunks.begin());
+    const frames = first ? [chunks.begin()] : [];
     first = false;
-    for (const piece of speech.take()) {
-      const frame = chunks.piece(piece);
-      if (frame !== undefined) frames.push(frame);
-    }
+    frames.push(...saidIn(speech, chunks));
     if (outcome === undefined) {
       yield frames;
       continue;
@@ -164,7 +170,7 @@ const streamed = async (asked: Asked): Promise<Answer> => {
       },
       {
         ...services.streams,
-        opening: inTime ? chunks.begin() : HEARTBEAT,
+        opening: inTime ? Buffer.concat([chunks.begin(), ...saidIn(speech, chunks)]) : HEARTBEAT,
         tooSlow,
         disconnect: () => call.disconnect(),
       },
