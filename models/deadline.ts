@@ -8,6 +8,8 @@ import { modelFault } from './faults.js';
 export interface Limits {
   /** No byte for this long ends the call. */
   readonly idle_timeout_ms: number;
+  /** The first byte may take this long. Default: as long as every other. */
+  readonly first_timeout_ms?: number;
   /** The whole call may take this long. */
   readonly timeout_ms: number;
 }
@@ -31,6 +33,7 @@ export const openDeadline = (
 ): Deadline => {
   const started = clock.now();
   let touched = started;
+  let idle = limits.first_timeout_ms ?? limits.idle_timeout_ms;
   let ended = false;
   let cause: unknown;
   let stopTimer: (() => void) | undefined;
@@ -51,12 +54,11 @@ export const openDeadline = (
   const check = (): void => {
     const now = clock.now();
     if (now - started >= limits.timeout_ms) end(modelFault(model, 'model_timeout', { detail: `no end after ${limits.timeout_ms} ms` }));
-    else if (now - touched >= limits.idle_timeout_ms)
-      end(modelFault(model, 'model_timeout', { detail: `nothing came for ${limits.idle_timeout_ms} ms` }));
+    else if (now - touched >= idle) end(modelFault(model, 'model_timeout', { detail: `nothing came for ${idle} ms` }));
     else arm(now);
   };
   const arm = (now: number): void => {
-    const left = Math.min(started + limits.timeout_ms - now, touched + limits.idle_timeout_ms - now);
+    const left = Math.min(started + limits.timeout_ms - now, touched + idle - now);
     stopTimer = clock.after(Math.max(1, Math.ceil(left)), check);
   };
   if (caller.aborted) end(caller.reason);
@@ -70,6 +72,11 @@ export const openDeadline = (
     },
     touch: () => {
       touched = clock.now();
+      if (idle === limits.idle_timeout_ms) return;
+      idle = limits.idle_timeout_ms;
+      if (stopTimer === undefined) return;
+      stopTimer();
+      arm(touched);
     },
     cause: () => cause,
     close: release,

@@ -135,9 +135,9 @@ class OpenedGateway implements ModelGateway {
     const { node } = this.#options;
     return runAsk(
       this.#loop,
-      answerTo(ask, ({ line: { config, runner }, price, answer_tokens, decision, hedge, signal: own, onFirst, onCall }, told) =>
+      answerTo(ask, ({ line: { config, runner }, price, answer_tokens, decision, hedge, loaded, signal: own, onFirst, onCall }, told) =>
         callModel(
-          { config, runner, price, clock: this.#clock, node, hedge, max_tokens: answer_tokens, onFirst, onCall, ...told },
+          { config, runner, price, clock: this.#clock, node, hedge, loaded, max_tokens: answer_tokens, onFirst, onCall, ...told },
           ask,
           decision,
           own,
@@ -155,8 +155,8 @@ class OpenedGateway implements ModelGateway {
       prompt_tokens: textTokens(ask),
       whole_prompt: false,
       answerTokens: () => 0,
-      call: ({ line: { config, runner }, price, decision, signal: own, onCall }) =>
-        callEmbedding({ config, runner, price, clock: this.#clock, node, onCall }, ask, decision, own),
+      call: ({ line: { config, runner }, price, decision, loaded, signal: own, onCall }) =>
+        callEmbedding({ config, runner, price, clock: this.#clock, node, loaded, onCall }, ask, decision, own),
     };
     return runAsk(this.#loop, wanted, signal);
   }

@@ -5,7 +5,8 @@
 // O2. The last line is held back until the body has ended, so that the connection is read to its end and can be used again.
 // O3. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
 //     is found out by asking the same with a short prompt. Older servers shorten all the same: then their count of the prompt tells.
-// O4. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
+// O4. A model that is not known to be in memory is loaded by its first call, and nothing comes meanwhile: its first byte may take as long as the whole call.
+// O5. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
 import { Ollama } from 'ollama';
 import { countedOr, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
@@ -42,6 +43,10 @@ const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) =
 
 type Asked = <T>(signal: AbortSignal, work: (client: Ollama) => Promise<T>, limits?: Limits) => Promise<T>;
 
+/** O4. */
+const limitsOf = (options: OllamaOptions, loaded: boolean | undefined): Limits =>
+  loaded === true ? options : { ...options, first_timeout_ms: options.timeout_ms };
+
 /** One request that is not streamed. */
 const askedOf =
   (options: OllamaOptions): Asked =>
@@ -75,11 +80,11 @@ const chatOf = (options: OllamaOptions, to: Address, request: GenerateRequest): 
 
 const embedOf =
   (options: OllamaOptions, asked: Asked): ModelRunner['embed'] =>
-  async (texts, signal) => {
+  async (texts, signal, loaded) => {
     signal.throwIfAborted();
     const { id } = options;
     const request = { ...targeted(options), truncate: false };
-    const call = callOf(options, signal);
+    const call = callOf(options, signal, { limits: limitsOf(options, loaded) });
     try {
       const { embeddings, prompt_eval_count } = await clientOf(options, call).embed({ ...request, input: [...texts] });
       if (embeddings.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
@@ -108,12 +113,12 @@ const residencyOf = (options: OllamaOptions, asked: Asked): Residency => ({
         };
       }),
     ),
-  // Nothing comes while it loads: only the time of a whole call limits it.
   load: (signal) =>
-    asked(signal, async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })), {
-      ...options,
-      idle_timeout_ms: options.timeout_ms,
-    }),
+    asked(
+      signal,
+      async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })),
+      limitsOf(options, false),
+    ),
   unload: (signal) =>
     asked(signal, async (client) => void (await client.generate({ model: options.model, prompt: '', keep_alive: 0, stream: false }))),
 });
@@ -126,7 +131,8 @@ export const openOllama = (options: OllamaOptions): ModelRunner => {
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
-    const call = callOf(options, signal, { accepts: STREAM_TYPES, traceparent: request.traceparent });
+    const { traceparent, loaded } = request;
+    const call = callOf(options, signal, { accepts: STREAM_TYPES, limits: limitsOf(options, loaded), traceparent });
     try {
       const { read } = await call.send(chatOf(options, to, request));
       const lines = openLines(id);
