@@ -19,7 +19,7 @@ import type { Answer, Call, Route } from './table.js';
 const PROBLEM_TYPE = 'application/problem+json';
 
 interface NodeBindings {
-  readonly outgoing?: { destroy(): unknown };
+  readonly outgoing?: { destroy(): unknown; cork(): void; uncork(): void };
 }
 
 const checked = (schema: z.ZodType | undefined, value: unknown, code: 'validation_failed' | 'invalid_parameter'): unknown => {
@@ -80,6 +80,13 @@ const callOf = async (route: Route, c: Context, { correlationId, trace }: Arrive
       if (request.method !== 'HEAD') (c.env as NodeBindings | undefined)?.outgoing?.destroy();
     },
   };
+};
+
+/** What a stream can say at once goes out with its headers, in one packet. */
+const holdHeaders = ({ outgoing }: NodeBindings): void => {
+  if (outgoing === undefined) return;
+  outgoing.cork();
+  process.nextTick(() => outgoing.uncork());
 };
 
 /** What a request is known by. */
@@ -146,6 +153,7 @@ export const handlerOf = (route: Route, services: Services): Handler => {
     if (trace !== undefined)
       onRequest?.(tracedRequest(trace, { method, route: path, status: answer.status, correlationId, startMs: started, endMs: now() }));
     timed?.(answer.status, performance.now() - began);
+    if (answer.body instanceof ReadableStream) holdHeaders((c.env as NodeBindings | undefined) ?? {});
     return respond(answer, correlationId);
   };
 };

@@ -77,12 +77,15 @@ export interface StreamOptions extends StreamLimits {
   /** Sent first: headers of the answer reach the client at once. */
   readonly opening?: Uint8Array;
   /** Sent last to a client that is too slow; default: `event: reset`. */
-  readonly tooSlow?: Uint8Array;
-  /** Ends the stream in order. */
-  readonly closing: AbortSignal;
+  readonly tooSlow?: () => Uint8Array;
+  /** Ends the stream in order; absent: it is said to its end. */
+  readonly closing?: AbortSignal;
   /** Cuts the connection. */
   readonly disconnect: () => void;
 }
+
+/** One for all streams: making an error takes longer than writing a frame. */
+const OVER = new Error('the stream is over');
 
 /** A body that sends what `source` yields. `source` gets a signal that aborts when the client is gone or the gateway closes. */
 export const eventStream = (
@@ -90,7 +93,7 @@ export const eventStream = (
   options: StreamOptions,
 ): ReadableStream<Uint8Array> => {
   const stop = new AbortController();
-  const end = () => stop.abort();
+  const end = () => stop.abort(OVER);
   let over = false;
   let heartbeat: NodeJS.Timeout | undefined;
   let waiting: Uint8Array[] = [];
@@ -98,8 +101,8 @@ export const eventStream = (
   const finish = () => {
     over = true;
     clearInterval(heartbeat);
-    options.closing.removeEventListener('abort', end);
-    stop.abort();
+    options.closing?.removeEventListener('abort', end);
+    end();
   };
   const iterator = source(stop.signal);
 
@@ -113,15 +116,15 @@ export const eventStream = (
     stalledSince ??= performance.now();
     if (performance.now() - stalledSince < options.stallMs) return;
     finish();
-    controller.enqueue(options.tooSlow ?? resetFrame('too_slow', 'reconnect with Last-Event-ID set to the last id you have'));
+    controller.enqueue(options.tooSlow?.() ?? resetFrame('too_slow', 'reconnect with Last-Event-ID set to the last id you have'));
     controller.close();
     setTimeout(options.disconnect, options.graceMs).unref();
   };
 
   return new ReadableStream<Uint8Array>({
     start: (controller) => {
-      options.closing.addEventListener('abort', end);
-      if (options.closing.aborted) stop.abort();
+      options.closing?.addEventListener('abort', end);
+      if (options.closing?.aborted) end();
       controller.enqueue(options.opening ?? encoder.encode(`retry: ${RECONNECT_MS}\n\n`));
       heartbeat = setInterval(() => beat(controller), options.heartbeatMs);
       heartbeat.unref();

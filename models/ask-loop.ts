@@ -50,6 +50,8 @@ export interface Turn {
   readonly answer_tokens: number;
   readonly decision: Decision;
   readonly hedge: boolean;
+  /** Is it in memory? Undefined: nobody knows. */
+  readonly loaded: boolean | undefined;
   readonly signal: AbortSignal;
   /** To be called when the first piece of the answer comes; absent where nobody waits for it. */
   readonly onFirst: (() => void) | undefined;
@@ -170,7 +172,9 @@ const contend = async <T>(
     const place = deps.placeOf(line.config.id);
     const loading = place?.ready(signal);
     if (loading !== undefined) await loading;
-    const answer = await wanted.call({ line, price, answer_tokens: stake.answer_tokens, decision, hedge, signal, onFirst, onCall });
+    const { answer_tokens } = stake;
+    const loaded = place?.loaded();
+    const answer = await wanted.call({ line, price, answer_tokens, decision, hedge, loaded, signal, onFirst, onCall });
     line.breaker.settle(pass, 'ok');
     line.answered();
     place?.used();

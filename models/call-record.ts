@@ -17,6 +17,8 @@ export interface CallDeps {
   readonly node: string;
   /** A second call beside a slow one. */
   readonly hedge?: boolean;
+  /** Is the model in memory? Undefined: nobody knows, or it always is. */
+  readonly loaded?: boolean | undefined;
   readonly onCall: (call: ModelCall) => void;
 }
 

@@ -16,7 +16,7 @@ export const callEmbedding = async (deps: CallDeps, ask: EmbedAsk, decision: Dec
   const started = clock.now();
   let made: Awaited<ReturnType<typeof runner.embed>>;
   try {
-    made = await runner.embed(ask.texts, signal);
+    made = await runner.embed(ask.texts, signal, deps.loaded);
   } catch (error) {
     recordCall(
       deps,

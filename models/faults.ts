@@ -70,6 +70,14 @@ const BY_STATUS: Readonly<Record<number, ModelFaultCode>> = {
   529: 'model_overloaded',
 };
 
+/** `error.code` or `error.type` of an error body in OpenAI's form, where older vLLM has them at the top; anything else has none. */
+export const errorCodeOf = (body: unknown): string | undefined => {
+  const { error = body } = typeof body === 'object' && body !== null ? (body as { error?: unknown }) : {};
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, type } = error as { code?: unknown; type?: unknown };
+  return typeof code === 'string' ? code : typeof type === 'string' ? type : undefined;
+};
+
 const isRedirect = (status: number): boolean => status >= 300 && status < 400;
 
 export const codeOfStatus = (status: number, errorCode?: string): ModelFaultCode =>
@@ -94,13 +102,16 @@ export const detailOfStatus = (status: number): string => {
   return words === undefined ? `HTTP ${status}` : `HTTP ${status}: ${words}`;
 };
 
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
 /** `Retry-After` (seconds or an HTTP date) or `retry-after-ms`, as milliseconds from `nowMs` (epoch); undefined where neither is legible. */
 export const retryAfterMsOf = (headers: Headers, nowMs: number): number | undefined => {
   const limit = (ms: number): number | undefined =>
     Number.isFinite(ms) ? Math.min(Math.max(0, Math.ceil(ms)), LONGEST_RETRY_AFTER_MS) : undefined;
-  const ms = headers.get('retry-after-ms')?.trim();
-  if (ms !== undefined && /^\d+(\.\d+)?$/.test(ms)) return limit(Number(ms));
-  const after = headers.get('retry-after')?.trim();
-  if (after === undefined || after === '') return undefined;
+  const textOf = (name: string): string => String(headers[name] ?? '').trim();
+  const ms = textOf('retry-after-ms');
+  if (/^\d+(\.\d+)?$/.test(ms)) return limit(Number(ms));
+  const after = textOf('retry-after');
+  if (after === '') return undefined;
   return /^\d+(\.\d+)?$/.test(after) ? limit(Number(after) * 1000) : limit(Date.parse(after) - nowMs);
 };

@@ -1,24 +1,29 @@
-// One HTTP call to a model server: a `fetch` for a client package that belongs to this call alone.
+// One HTTP call to a model server, with its limits; and a `fetch` for a client package that belongs to this call alone.
 //
 // H1. Every byte that comes resets the idle time; the whole answer has a limit in bytes.
-// H2. A status that is not 2xx becomes its Fault here, before the package sees (and might print) the body.
+// H2. A status that is not 2xx becomes its Fault here, before a package sees (and might print) the body.
 // H3. The first failure is kept: whatever a package makes of it, `explain` says what really happened.
 // H4. `close` ends the connection if the answer was not read to its end.
 // H5. An answer of a type that the protocol does not have (a proxy's page, say) is garbage, named by its type.
 import { Fault } from '../schemas/index.js';
 import type { Clock } from './clock.js';
 import { type Limits, openDeadline } from './deadline.js';
-import { codeOfStatus, detailOfStatus, modelFault, retryAfterMsOf } from './faults.js';
+import { codeOfStatus, detailOfStatus, errorCodeOf, modelFault, retryAfterMsOf } from './faults.js';
 import { networkFault } from './network.js';
+import { addressOf, type Exchange, type HttpAnswer, type HttpRequest, type Transport } from './transport.js';
 
 /** More than this in one answer is no answer. */
 export const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024;
 /** So much of an error body is read, to find its code. */
 const ERROR_BODY_BYTES = 64 * 1024;
 
+export type Body = Pick<HttpAnswer, 'read'>;
+
 export interface HttpCall {
+  /** The body of a good answer. One request at a time. @throws Fault, or the caller's reason */
+  send(request: HttpRequest): Promise<Body>;
+  /** For answers that are read whole. */
   readonly fetch: typeof fetch;
-  readonly signal: AbortSignal;
   /** The status of an answer that was refused. */
   readonly refused: number | undefined;
   /** The caller's reason, or the Fault, behind anything thrown during this call. */
@@ -31,46 +36,33 @@ export interface HttpCallOptions {
   readonly model: string;
   readonly limits: Limits;
   readonly clock: Clock;
-  readonly fetch: typeof fetch;
+  readonly transport: Transport;
   /** Sent as a header. */
   readonly traceparent?: string;
   /** Content types of a good answer. */
   readonly accepts: readonly string[];
-  /** Looks at every piece of the body, and may replace it; throws a Fault when it is not what the protocol says. */
-  readonly inspect?: (piece: Uint8Array | undefined) => Uint8Array | undefined;
 }
 
-const readUpTo = async (body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> => {
-  if (body === null) return '';
-  const reader = body.getReader();
+const wholeOf = async ({ read }: Body, limit = Number.POSITIVE_INFINITY): Promise<Buffer> => {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   while (bytes < limit) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    pieces.push(value);
-    bytes += value.byteLength;
+    const piece = await read();
+    if (piece === undefined) break;
+    pieces.push(piece);
+    bytes += piece.byteLength;
   }
-  await reader.cancel();
-  return Buffer.concat(pieces).toString('utf8');
+  return Buffer.concat(pieces);
 };
 
 /** Said where nobody thought about it: it may be anything. */
 const TYPES_OF_ANYTHING = ['text/plain', 'application/octet-stream'];
 
 /** The type that is not one of `accepts`, safe to be shown; undefined where the answer may be what it should. */
-const wrongType = (response: Response, accepts: readonly string[]): string | undefined => {
-  const type = response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+const wrongType = ({ headers }: HttpAnswer, accepts: readonly string[]): string | undefined => {
+  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
   if (!type || accepts.includes(type) || TYPES_OF_ANYTHING.includes(type)) return undefined;
   return /^[\w.+-]{1,40}\/[\w.+-]{1,40}$/.test(type) ? type : 'an illegible type';
-};
-
-/** `error.code` or `error.type` of an error body in OpenAI's form, where older vLLM has them at the top; anything else has none. */
-export const errorCodeOf = (body: unknown): string | undefined => {
-  const { error = body } = typeof body === 'object' && body !== null ? (body as { error?: unknown }) : {};
-  if (typeof error !== 'object' || error === null) return undefined;
-  const { code, type } = error as { code?: unknown; type?: unknown };
-  return typeof code === 'string' ? code : typeof type === 'string' ? type : undefined;
 };
 
 const parsed = (text: string): unknown => {
@@ -82,10 +74,10 @@ const parsed = (text: string): unknown => {
 };
 
 export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): HttpCall => {
-  const { model, clock } = options;
-  const deadline = openDeadline(model, caller, options.limits, clock);
+  const { model, clock, accepts } = options;
+  let exchange: Exchange | undefined;
+  const deadline = openDeadline(model, caller, options.limits, clock, () => exchange?.cancel());
   let failure: unknown;
-  let finished = false;
   let refused: number | undefined;
 
   // What the network did has passed through `failed`; anything else a package throws is about a body it could not make sense of. That
@@ -98,83 +90,65 @@ export const openHttpCall = (options: HttpCallOptions, caller: AbortSignal): Htt
     return failure;
   };
 
-  const traced = (init: RequestInit | undefined): Pick<RequestInit, 'headers'> => {
-    if (options.traceparent === undefined) return {};
-    const headers = new Headers(init?.headers);
-    headers.set('traceparent', options.traceparent);
-    return { headers };
-  };
-
-  const refuse = async (response: Response): Promise<never> => {
-    refused = response.status;
-    const body = parsed(await readUpTo(response.body, ERROR_BODY_BYTES).catch(() => ''));
-    const retryAfterMs = retryAfterMsOf(response.headers, Date.now());
-    throw modelFault(model, codeOfStatus(response.status, errorCodeOf(body)), {
-      detail: detailOfStatus(response.status),
+  const refuse = async (answer: HttpAnswer): Promise<never> => {
+    refused = answer.status;
+    const body = parsed(await wholeOf(answer, ERROR_BODY_BYTES).then(String, () => ''));
+    const retryAfterMs = retryAfterMsOf(answer.headers, Date.now());
+    throw modelFault(model, codeOfStatus(refused, errorCodeOf(body)), {
+      detail: detailOfStatus(refused),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
   };
 
-  const watched = (body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> => {
-    const reader = body.getReader();
+  const watched = (answer: HttpAnswer): Body['read'] => {
     let bytes = 0;
-    const step = async (): Promise<Uint8Array | undefined> => {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) {
-          finished = true;
-          return options.inspect?.(undefined);
-        }
+    return async () => {
+      try {
+        const piece = await answer.read();
+        if (deadline.ended) throw deadline.cause();
         deadline.touch();
-        bytes += value.byteLength;
+        bytes += piece?.byteLength ?? 0;
         if (bytes > LARGEST_ANSWER_BYTES)
           throw modelFault(model, 'model_garbage', { detail: `an answer above ${LARGEST_ANSWER_BYTES} bytes` });
-        const piece = options.inspect === undefined ? value : options.inspect(value);
-        if (piece !== undefined && piece.byteLength > 0) return piece;
+        return piece;
+      } catch (error) {
+        throw failed(error);
       }
     };
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (out) => {
-          try {
-            const piece = await step();
-            if (piece !== undefined && piece.byteLength > 0) out.enqueue(piece);
-            if (finished) out.close();
-          } catch (error) {
-            out.error(failed(error));
-          }
-        },
-        cancel: (reason) => reader.cancel(reason),
-      },
-      { highWaterMark: 0 },
-    );
+  };
+
+  const send = async (request: HttpRequest): Promise<Body> => {
+    const { traceparent } = options;
+    if (deadline.ended) throw failed(undefined);
+    try {
+      exchange = options.transport(traceparent === undefined ? request : { ...request, headers: { ...request.headers, traceparent } });
+      const answer = await exchange.answer;
+      deadline.touch();
+      if (answer.status < 200 || answer.status > 299) return await refuse(answer);
+      const wrong = wrongType(answer, accepts);
+      if (wrong !== undefined) throw modelFault(model, 'model_garbage', { detail: `answered with ${wrong}, not ${accepts[0]}` });
+      return { read: watched(answer) };
+    } catch (error) {
+      throw failed(error);
+    }
   };
 
   return {
-    signal: deadline.signal,
+    send,
     get refused() {
       return refused;
     },
     explain,
     fetch: async (input, init) => {
-      try {
-        const response = await options.fetch(input, { ...init, ...traced(init), signal: deadline.signal, redirect: 'manual' });
-        deadline.touch();
-        if (!response.ok) return await refuse(response);
-        const wrong = wrongType(response, options.accepts);
-        if (wrong !== undefined) throw modelFault(model, 'model_garbage', { detail: `answered with ${wrong}, not ${options.accepts[0]}` });
-        if (response.body === null) {
-          finished = true;
-          return response;
-        }
-        return new Response(watched(response.body), { status: response.status, headers: response.headers });
-      } catch (error) {
-        throw failed(error);
-      }
+      const headers = Object.fromEntries(new Headers(init?.headers));
+      const to = addressOf(input instanceof Request ? input.url : input);
+      const { method = 'GET', body } = init ?? {};
+      const whole = await wholeOf(await send({ to, method, headers, ...(typeof body === 'string' ? { body } : {}) }));
+      return new Response(whole, { headers: { 'content-type': 'application/json' } });
     },
     close: () => {
-      if (finished) deadline.close();
-      else deadline.end(new Fault('retryable', 'model_call_closed', `model ${model}: the reader left before the end of the answer`));
+      deadline.close();
+      exchange?.cancel();
     },
   };
 };

@@ -36,7 +36,7 @@ const hintsOf = ({ hints, purpose, tier, attempt }: Ask): Record<string, string 
 export const wantedTokens = (ask: Ask, config: ModelConfig): number =>
   Math.min(ask.max_tokens ?? config.max_output_tokens, config.max_output_tokens);
 
-const requestOf = (ask: Ask, max_tokens: number): GenerateRequest => {
+const requestOf = (ask: Ask, { max_tokens, loaded }: ModelCallDeps): GenerateRequest => {
   const request: Filled<GenerateRequest> = { messages: ask.messages, max_tokens, hints: hintsOf(ask) };
   if (ask.temperature !== undefined) request.temperature = ask.temperature;
   if (ask.seed !== undefined) request.seed = ask.seed;
@@ -48,6 +48,7 @@ const requestOf = (ask: Ask, max_tokens: number): GenerateRequest => {
   if (ask.json_schema !== undefined) request.json_schema = ask.json_schema;
   if (ask.tools !== undefined) request.tools = ask.tools;
   if (ask.tool_choice !== undefined) request.tool_choice = ask.tool_choice;
+  if (loaded !== undefined) request.loaded = loaded;
   if (ask.traceparent !== undefined) request.traceparent = ask.traceparent;
   return request;
 };
@@ -114,7 +115,7 @@ const answerOf = (deps: ModelCallDeps, { first, text, tools }: Stream, done: Don
 /** @throws what the runner threw, or the signal's reason; `onText` may have been given some text by then. */
 export const callModel = async (deps: ModelCallDeps, ask: Ask, decision: Decision, signal: AbortSignal): Promise<Answer> => {
   const { clock } = deps;
-  const request = requestOf(ask, deps.max_tokens);
+  const request = requestOf(ask, deps);
   const started = clock.now();
   const got: Stream = { first: undefined, text: '', tools: undefined };
   let done: Done;

@@ -11,6 +11,7 @@ import { type ManualClock, manualClock } from './testing/manual-clock.js';
 import { openOllamaServer } from './testing/ollama-server.js';
 import { openOpenAiServer } from './testing/openai-server.js';
 import type { WireServer } from './testing/wire-server.js';
+import type { Transport } from './transport.js';
 
 const ASK: Ask = {
   messages: [{ role: 'user', content: 'write a slug' }],
@@ -311,9 +312,14 @@ describe('the model gateway', () => {
   });
 
   it('ends an ask that waits for a probe at an abort', async () => {
-    const silent = ((_: unknown, init?: RequestInit) =>
-      new Promise((_resolve, reject) => init?.signal?.addEventListener('abort', () => reject(init.signal?.reason)))) as typeof fetch;
-    const gateway = await gatewayOf([{ id: 'real', runner: 'ollama' }], { fetch: silent });
+    const silent: Transport = () => {
+      let cancel = (): void => {};
+      const answer = new Promise<never>((_resolve, reject) => {
+        cancel = () => reject(new Error('cancelled'));
+      });
+      return { answer, cancel: () => cancel() };
+    };
+    const gateway = await gatewayOf([{ id: 'real', runner: 'ollama' }], { transport: silent });
     const abort = new AbortController();
     const asked = gateway.ask(ASK, abort.signal);
     const reason = new Error('cancelled');

@@ -16,6 +16,7 @@ import { missingKeyOf, openRunner } from './open-runner.js';
 import { carriedOver, defaultPolicy, type ModelPolicy, NO_PRICES, openPolicy, type ReadyPolicy } from './policy.js';
 import { openResidencies, type Residencies } from './residency.js';
 import { heldRules, isKeptAway, nextState, type RuleState } from './rules.js';
+import type { Transport } from './transport.js';
 
 export interface GatewayLogger {
   info(fields: object, message: string): void;
@@ -49,7 +50,7 @@ export interface ModelGatewayOptions {
   readonly clock?: Clock;
   /** In [0, 1): how much longer than needed waits are, so that processes do not come back in one moment. */
   readonly random?: () => number;
-  readonly fetch?: typeof fetch;
+  readonly transport?: Transport;
   readonly logger?: GatewayLogger;
   /** From a model's configuration to who answers; default: the runners of this room. */
   readonly openRunner?: typeof openRunner;
@@ -134,9 +135,9 @@ class OpenedGateway implements ModelGateway {
     const { node } = this.#options;
     return runAsk(
       this.#loop,
-      answerTo(ask, ({ line: { config, runner }, price, answer_tokens, decision, hedge, signal: own, onFirst, onCall }, told) =>
+      answerTo(ask, ({ line: { config, runner }, price, answer_tokens, decision, hedge, loaded, signal: own, onFirst, onCall }, told) =>
         callModel(
-          { config, runner, price, clock: this.#clock, node, hedge, max_tokens: answer_tokens, onFirst, onCall, ...told },
+          { config, runner, price, clock: this.#clock, node, hedge, loaded, max_tokens: answer_tokens, onFirst, onCall, ...told },
           ask,
           decision,
           own,
@@ -154,8 +155,8 @@ class OpenedGateway implements ModelGateway {
       prompt_tokens: textTokens(ask),
       whole_prompt: false,
       answerTokens: () => 0,
-      call: ({ line: { config, runner }, price, decision, signal: own, onCall }) =>
-        callEmbedding({ config, runner, price, clock: this.#clock, node, onCall }, ask, decision, own),
+      call: ({ line: { config, runner }, price, decision, loaded, signal: own, onCall }) =>
+        callEmbedding({ config, runner, price, clock: this.#clock, node, loaded, onCall }, ask, decision, own),
     };
     return runAsk(this.#loop, wanted, signal);
   }

@@ -16,7 +16,6 @@ const OUT_OF_TIME = unreachable("its certificate does not hold today; renew it, 
 const NO_TLS = unreachable('no TLS is spoken there; write http:// in base_url, or give the port that speaks TLS');
 const CUT = unreachable('the other side cut the connection; where it speaks TLS, base_url begins with https://');
 const NO_WAY = unreachable('no way leads to its host; check the network, a firewall, the port');
-const TOO_LONG: Meaning = { fault: 'model_timeout', words: "the network layer's own limit" };
 const NOT_HTTP: Meaning = { fault: 'model_garbage', words: 'what came is not HTTP; check host and port in base_url' };
 
 const MEANINGS: Readonly<Record<string, Meaning>> = {
@@ -25,14 +24,10 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EAI_AGAIN: unreachable('the DNS does not answer now'),
   ECONNRESET: CUT,
   EPIPE: CUT,
-  UND_ERR_SOCKET: CUT,
   EHOSTUNREACH: NO_WAY,
   ENETUNREACH: NO_WAY,
   ETIMEDOUT: NO_WAY,
-  UND_ERR_CONNECT_TIMEOUT: { ...NO_WAY, fault: 'model_timeout' },
-  UND_ERR_HEADERS_TIMEOUT: TOO_LONG,
-  UND_ERR_BODY_TIMEOUT: TOO_LONG,
-  UND_ERR_HEADERS_OVERFLOW: NOT_HTTP,
+  CONNECT_TIMEOUT: { ...NO_WAY, fault: 'model_timeout' },
   DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
   SELF_SIGNED_CERT_IN_CHAIN: NOT_TRUSTED,
   UNABLE_TO_GET_ISSUER_CERT: NOT_TRUSTED,
@@ -48,7 +43,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPROTO: NO_TLS,
 };
 
-/** The code of a network error, wherever fetch hid it. */
+/** The code of a network error, wherever it is hidden. */
 const networkCode = (error: unknown): string | undefined => {
   for (let e: unknown = error, depth = 0; e instanceof Error && depth < 4; e = e.cause, depth++) {
     const code = (e as { code?: unknown }).code;

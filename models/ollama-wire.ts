@@ -1,5 +1,6 @@
 // Ollama's wire: requests in its names, and what its lines say. No I/O.
-import type { ChatRequest, Message as OllamaMessage } from 'ollama';
+import { StringDecoder } from 'node:string_decoder';
+import type { ChatRequest, ChatResponse, Message as OllamaMessage } from 'ollama';
 import { modelFault } from './faults.js';
 import type { GenerateRequest, Message, Tool, ToolCall, ToolCallChunk } from './runner.js';
 
@@ -11,14 +12,14 @@ export interface OllamaTarget {
 }
 
 /**
- * Checks NDJSON line by line (O2), and holds the last one back until the body has ended (O3). A second end is left out; anything else after the end is garbage.
- * `id` is the model's in servers.yaml.
+ * The lines of an answer, from bytes as they come; undefined at their end. The last one is held back until then (O2). A second end is left out; anything else
+ * after the end is garbage. `id` is the model's in servers.yaml.
  */
-export const lineInspector = (id: string): ((piece: Uint8Array | undefined) => Uint8Array | undefined) => {
-  const decoder = new TextDecoder();
+export const openLines = (id: string): ((piece: Uint8Array | undefined) => readonly ChatResponse[]) => {
+  const decoder = new StringDecoder('utf8');
   let rest = '';
-  let last = '';
-  const checked = (line: string): string => {
+  let last: ChatResponse | undefined;
+  const parsed = (line: string): ChatResponse => {
     let value: unknown;
     try {
       value = JSON.parse(line);
@@ -27,20 +28,21 @@ export const lineInspector = (id: string): ((piece: Uint8Array | undefined) => U
     }
     if (typeof value !== 'object' || value === null) throw modelFault(id, 'model_garbage', { detail: 'a line of the stream is no object' });
     if ('error' in value) throw modelFault(id, 'model_error', { detail: 'an error in the stream' });
-    const ends = (value as { done?: unknown }).done === true;
-    if (last !== '' && !ends) throw modelFault(id, 'model_garbage', { detail: 'the stream goes on after its end' });
-    if (!ends) return `${line}\n`;
-    if (last === '') last = `${line}\n`;
-    return '';
+    return value as ChatResponse;
   };
   return (piece) => {
-    rest += piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
-    const lines = rest.split('\n');
+    const lines = (rest + (piece === undefined ? decoder.end() : decoder.write(piece as Buffer))).split('\n');
     rest = piece === undefined ? '' : (lines.pop() ?? '');
-    let out = '';
-    for (const line of lines) if (line.trim() !== '') out += checked(line);
-    if (piece === undefined) out += last;
-    return out === '' ? undefined : Buffer.from(out);
+    const complete: ChatResponse[] = [];
+    for (const line of lines) {
+      if (line.trim() === '') continue;
+      const value = parsed(line);
+      const ends = value.done === true;
+      if (last !== undefined && !ends) throw modelFault(id, 'model_garbage', { detail: 'the stream goes on after its end' });
+      if (ends) last ??= value;
+      else complete.push(value);
+    }
+    return piece === undefined && last !== undefined ? [...complete, last] : complete;
   };
 };
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openOllama } from './ollama.js';
 import { runnerContract } from './runner.contract.js';
 import type { GenerateChunk, GenerateRequest } from './runner.js';
+import { type ManualClock, manualClock } from './testing/manual-clock.js';
 import { openOllamaServer } from './testing/ollama-server.js';
 import type { WireServer } from './testing/wire-server.js';
 
@@ -128,6 +129,55 @@ describe('the Ollama runner', () => {
       { model: 'test-model', prompt: '', stream: false, keep_alive: 60, options: { num_ctx: 8192 } },
       { model: 'test-model', prompt: '', stream: false, keep_alive: 0 },
     ]);
+  });
+
+  describe('that may have to load its model', () => {
+    const idle = { idle_timeout_ms: 100, timeout_ms: 1_000 };
+    const asked = (request: Partial<GenerateRequest>, clock: ManualClock) => {
+      const runner = openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 8192, clock, ...idle });
+      return collected(runner.generate({ ...HI, ...request }, signal));
+    };
+    const begun = () => server.until(() => server.running() === 1);
+
+    it.each([undefined, false])('waits for the first byte as long as a whole call may take (loaded: %s)', async (loaded) => {
+      const clock = manualClock();
+      server.behaviour = 'loading';
+      const chunks = asked(loaded === undefined ? {} : { loaded }, clock);
+      await begun();
+      clock.advance(999);
+      server.release();
+      expect((await chunks).at(-1)).toMatchObject({ kind: 'done' });
+      expect(clock.pending()).toBe(0);
+    });
+
+    it('waits no longer than that', async () => {
+      const clock = manualClock();
+      server.behaviour = 'loading';
+      const chunks = asked({}, clock);
+      await begun();
+      clock.advance(1_000);
+      await expect(chunks).rejects.toMatchObject({ code: 'model_timeout', message: expect.stringContaining('1000 ms') });
+    });
+
+    it('waits for every other byte the idle time', async () => {
+      const clock = manualClock();
+      server.behaviour = 'slow';
+      const runner = openOllama({ id: 'm', model: 'test-model', base_url: server.url, context_tokens: 8192, clock, ...idle });
+      const chunks = runner.generate(HI, signal)[Symbol.asyncIterator]();
+      await chunks.next();
+      const next = chunks.next();
+      clock.advance(100);
+      await expect(next).rejects.toMatchObject({ code: 'model_timeout', message: expect.stringContaining('nothing came for 100 ms') });
+    });
+
+    it('waits for the first byte the idle time where it is known to have it', async () => {
+      const clock = manualClock();
+      server.behaviour = 'loading';
+      const chunks = asked({ loaded: true }, clock);
+      await begun();
+      clock.advance(100);
+      await expect(chunks).rejects.toMatchObject({ code: 'model_timeout', message: expect.stringContaining('nothing came for 100 ms') });
+    });
   });
 
   it('embeds with the context and the time in memory of every call, and nothing is cut', async () => {

@@ -1,20 +1,23 @@
 // Answers from an Ollama server: /api/chat streamed, /api/embed, /api/tags; and which models it has in memory: /api/ps.
 //
-// O1. One client object per call: the package aborts all requests of a client together, and keeps a list of them.
-// O2. Every line is looked at before the package sees it, because the package prints what it cannot parse (M3) and goes on without it.
-// O3. The last line is held back until the body has ended, so that the connection is read to its end and can be used again.
-// O4. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
+// O1. Chats go over the wire without the package, which prints what it cannot parse (M3) and goes on without it; everything else with it, one client object
+//     per call: the package aborts all requests of a client together, and keeps a list of them.
+// O2. The last line is held back until the body has ended, so that the connection is read to its end and can be used again.
+// O3. Nothing is shortened in silence. Ollama is told to refuse what does not fit, and says so with 400 and words only: whether the length was the reason
 //     is found out by asking the same with a short prompt. Older servers shorten all the same: then their count of the prompt tells.
+// O4. A model that is not known to be in memory is loaded by its first call, and nothing comes meanwhile: its first byte may take as long as the whole call.
 // O5. The same num_ctx and keep_alive in every request: another num_ctx makes Ollama load the model anew.
 import { Ollama } from 'ollama';
-import { countedOr, promptTokensOf, tokensOf } from './accounting.js';
+import { countedOr, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
 import type { Limits } from './deadline.js';
 import { modelFault } from './faults.js';
 import type { HttpCall } from './http-call.js';
-import { chatRequestOf, contextIn, lineInspector, type OllamaTarget, sameModel, targeted, toolCallsIn } from './ollama-wire.js';
-import type { FinishReason, GenerateChunk, GenerateRequest, ModelInfo, ModelRunner, Residency } from './runner.js';
+import { openAnswer } from './ollama-answer.js';
+import { chatRequestOf, contextIn, type OllamaTarget, openLines, sameModel, targeted } from './ollama-wire.js';
+import type { GenerateChunk, GenerateRequest, ModelInfo, ModelRunner, Residency } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
+import { type Address, addressOf, type HttpRequest } from './transport.js';
 
 export interface OllamaOptions extends ServerRunnerOptions, OllamaTarget {
   /** Size of the context window the server is asked for, in tokens. */
@@ -25,29 +28,24 @@ export interface OllamaOptions extends ServerRunnerOptions, OllamaTarget {
   readonly api_key?: string;
 }
 
-/** Ollama says how long loading took, and 2 to 60 ms where nothing had to be loaded. */
-const COLD_NS = 200_000_000;
 const STREAM_TYPES = ['application/x-ndjson', 'application/json'];
 /** Most tokens that a byte of a prompt is (a space, to tokenizers that write it as three bytes), and that a template adds. */
 const TOKENS_A_BYTE = 3;
 const TEMPLATE_TOKENS = 1_024;
 
-const clientOf = ({ base_url, api_key }: OllamaOptions, call: HttpCall): Ollama =>
-  new Ollama({ host: base_url, fetch: call.fetch, headers: api_key === undefined ? {} : { Authorization: `Bearer ${api_key}` } });
+const keyHeader = ({ api_key }: OllamaOptions): Readonly<Record<string, string>> =>
+  api_key === undefined ? {} : { authorization: `Bearer ${api_key}` };
+
+const clientOf = (options: OllamaOptions, call: HttpCall): Ollama =>
+  new Ollama({ host: options.base_url, fetch: call.fetch, headers: keyHeader(options) });
 
 const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 
-const finishOf = (reason: string, calls: number): FinishReason =>
-  calls > 0 && reason === 'stop' ? 'tool_calls' : reason === 'stop' || reason === 'length' ? reason : 'other';
-
-/** Did the server count so few tokens that it cannot have read all of the prompt? */
-const wasShortened = (counted: unknown, request: GenerateRequest, contextTokens: number): boolean => {
-  if (typeof counted !== 'number') return false;
-  const estimate = promptTokensOf(request);
-  return counted >= contextTokens || (estimate > contextTokens && counted < estimate / 2);
-};
-
 type Asked = <T>(signal: AbortSignal, work: (client: Ollama) => Promise<T>, limits?: Limits) => Promise<T>;
+
+/** O4. */
+const limitsOf = (options: OllamaOptions, loaded: boolean | undefined): Limits =>
+  loaded === true ? options : { ...options, first_timeout_ms: options.timeout_ms };
 
 /** One request that is not streamed. */
 const askedOf =
@@ -64,7 +62,7 @@ const askedOf =
     }
   };
 
-/** Was it the length of the prompt that was refused (O4)? `short` asks the same with another prompt. */
+/** Was it the length of the prompt that was refused (O3)? `short` asks the same with another prompt. */
 const tooLong = async (options: OllamaOptions, call: HttpCall, bytes: number, short: () => Promise<unknown>): Promise<boolean> => {
   if (call.refused !== 400 || bytes * TOKENS_A_BYTE + TEMPLATE_TOKENS < options.context_tokens) return false;
   return short().then(
@@ -73,45 +71,20 @@ const tooLong = async (options: OllamaOptions, call: HttpCall, bytes: number, sh
   );
 };
 
-/** An answer as it comes; its end without the digest of the model. */
-async function* chat(options: OllamaOptions, request: GenerateRequest, call: HttpCall): AsyncGenerator<GenerateChunk> {
-  const { id } = options;
-  let chars = 0;
-  let calls = 0;
-  for await (const part of await clientOf(options, call).chat(chatRequestOf(options, request))) {
-    const text = part.message?.content ?? '';
-    if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
-    if (text !== '') {
-      chars += text.length;
-      yield { kind: 'text', text };
-    }
-    for (const chunk of toolCallsIn(id, part.message?.tool_calls, calls)) {
-      calls += 1;
-      yield chunk;
-    }
-    if (!part.done) continue;
-    if (wasShortened(part.prompt_eval_count, request, options.context_tokens))
-      throw modelFault(id, 'model_context', { detail: 'the server has read a part of the prompt only' });
-    if (chars + calls === 0 && part.done_reason === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
-    yield {
-      kind: 'done',
-      finish_reason: finishOf(part.done_reason, calls),
-      input_tokens: countedOr(part.prompt_eval_count, () => promptTokensOf(request)),
-      output_tokens: countedOr(part.eval_count, () => tokensOf(chars)),
-      ...(part.prompt_eval_count === undefined || part.eval_count === undefined ? { estimated: true } : {}),
-      ...(part.load_duration >= COLD_NS ? { cold: true } : {}),
-      ...(typeof part.model === 'string' ? { response_model: part.model } : {}),
-    };
-  }
-}
+const chatOf = (options: OllamaOptions, to: Address, request: GenerateRequest): HttpRequest => ({
+  to,
+  method: 'POST',
+  headers: { ...keyHeader(options), 'content-type': 'application/json', accept: 'application/json' },
+  body: JSON.stringify(chatRequestOf(options, request)),
+});
 
 const embedOf =
   (options: OllamaOptions, asked: Asked): ModelRunner['embed'] =>
-  async (texts, signal) => {
+  async (texts, signal, loaded) => {
     signal.throwIfAborted();
     const { id } = options;
     const request = { ...targeted(options), truncate: false };
-    const call = callOf(options, signal);
+    const call = callOf(options, signal, { limits: limitsOf(options, loaded) });
     try {
       const { embeddings, prompt_eval_count } = await clientOf(options, call).embed({ ...request, input: [...texts] });
       if (embeddings.length !== texts.length) throw modelFault(id, 'model_garbage', { detail: 'not one vector for each text' });
@@ -140,12 +113,12 @@ const residencyOf = (options: OllamaOptions, asked: Asked): Residency => ({
         };
       }),
     ),
-  // Nothing comes while it loads: only the time of a whole call limits it.
   load: (signal) =>
-    asked(signal, async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })), {
-      ...options,
-      idle_timeout_ms: options.timeout_ms,
-    }),
+    asked(
+      signal,
+      async (client) => void (await client.generate({ ...targeted(options), prompt: '', stream: false })),
+      limitsOf(options, false),
+    ),
   unload: (signal) =>
     asked(signal, async (client) => void (await client.generate({ model: options.model, prompt: '', keep_alive: 0, stream: false }))),
 });
@@ -153,14 +126,24 @@ const residencyOf = (options: OllamaOptions, asked: Asked): Residency => ({
 export const openOllama = (options: OllamaOptions): ModelRunner => {
   const { id, clock = systemClock } = options;
   const asked = askedOf(options);
+  const to = addressOf(options.base_url, '/api/chat');
   let digest: string | undefined;
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
-    const call = callOf(options, signal, { accepts: STREAM_TYPES, inspect: lineInspector(id), traceparent: request.traceparent });
+    const { traceparent, loaded } = request;
+    const call = callOf(options, signal, { accepts: STREAM_TYPES, limits: limitsOf(options, loaded), traceparent });
     try {
-      for await (const chunk of chat(options, request, call))
-        yield chunk.kind === 'done' && digest !== undefined ? { ...chunk, model_digest: digest } : chunk;
+      const { read } = await call.send(chatOf(options, to, request));
+      const lines = openLines(id);
+      const answer = openAnswer(options, request);
+      let piece: Uint8Array | undefined;
+      do {
+        piece = await read();
+        for (const line of lines(piece)) for (const chunk of answer.take(line)) yield chunk;
+      } while (piece !== undefined);
+      const done = answer.done();
+      yield digest === undefined ? done : { ...done, model_digest: digest };
     } catch (error) {
       const fault = call.explain(error);
       const short = { ...request, messages: [{ role: 'user' as const, content: '.' }], max_tokens: 1 };

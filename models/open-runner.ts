@@ -5,6 +5,7 @@ import type { Clock } from './clock.js';
 import type { ModelRunner } from './runner.js';
 import { openScripted } from './scripted/runner.js';
 import { loadScript } from './scripted/script.js';
+import type { Transport } from './transport.js';
 
 /** Where Ollama listens when nobody said otherwise. */
 export const OLLAMA_URL = 'http://127.0.0.1:11434';
@@ -14,7 +15,7 @@ export interface OpenRunnerDeps {
   readonly baseDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
-  readonly fetch?: typeof fetch;
+  readonly transport?: Transport;
 }
 
 export const providerOf = (config: ModelConfig): string => config.provider ?? config.runner;
@@ -24,7 +25,7 @@ export const missingKeyOf = (config: ModelConfig, env: OpenRunnerDeps['env']): s
   config.api_key_env !== undefined && !env[config.api_key_env]?.trim() ? config.api_key_env : undefined;
 
 /** @throws Fault `bad_script` for a script that cannot be read or is none. */
-export const openRunner = async (config: ModelConfig, { baseDir, env, clock, fetch }: OpenRunnerDeps): Promise<ModelRunner> => {
+export const openRunner = async (config: ModelConfig, { baseDir, env, clock, transport }: OpenRunnerDeps): Promise<ModelRunner> => {
   const { id, idle_timeout_ms, timeout_ms } = config;
   const shared = { id, idle_timeout_ms, timeout_ms, provider: providerOf(config), clock };
   if (config.runner === 'scripted')
@@ -36,7 +37,7 @@ export const openRunner = async (config: ModelConfig, { baseDir, env, clock, fet
     ...shared,
     model: config.model ?? id,
     base_url: config.base_url ?? OLLAMA_URL,
-    ...(fetch === undefined ? {} : { fetch }),
+    ...(transport === undefined ? {} : { transport }),
   };
   const key = config.api_key_env === undefined ? undefined : env[config.api_key_env]?.trim();
   const reached = { ...server, context_tokens: config.context_tokens, ...(key ? { api_key: key } : {}) };

@@ -39,6 +39,7 @@ export const dialectOf = ({ base_url, provider }: { readonly base_url: string; r
 
 /** What of a request this server is sent. */
 export const spoken = (dialect: Dialect, request: GenerateRequest): GenerateRequest => {
+  if (dialect.ignores.size === 0 && dialect.blank_stops && (request.temperature ?? 0) <= dialect.hottest) return request;
   const kept = Object.fromEntries(Object.entries(request).filter(([name]) => !dialect.ignores.has(name as keyof GenerateRequest)));
   const stop = request.stop?.filter((text) => dialect.blank_stops || text.trim() !== '');
   return {

@@ -5,6 +5,7 @@ import { runnerContract } from './runner.contract.js';
 import type { GenerateChunk, GenerateRequest } from './runner.js';
 import { openOpenAiServer } from './testing/openai-server.js';
 import type { WireServer } from './testing/wire-server.js';
+import { addressOf, type HttpRequest, nodeTransport, type Transport } from './transport.js';
 
 const LIMITS = { idle_timeout_ms: 10_000, timeout_ms: 10_000 };
 const { signal } = new AbortController();
@@ -58,13 +59,14 @@ describe('the OpenAI runner', () => {
 
   /** A server of this test answers under another's address. */
   const at = (base_url: string, options: { provider?: string } = {}) => {
-    const seen: { readonly url: string; readonly headers: Headers; readonly body: Record<string, unknown> }[] = [];
-    const toServer: typeof fetch = (input, init) => {
-      const url = String(input instanceof Request ? input.url : input);
-      seen.push({ url, headers: new Headers(init?.headers), body: JSON.parse(String(init?.body ?? '{}')) });
-      return fetch(`${server.url}/v1${url.slice(base_url.length)}`, init);
+    const seen: { readonly headers: HttpRequest['headers']; readonly body: Record<string, unknown> }[] = [];
+    const toServer: Transport = (request) => {
+      const { path, hostname } = request.to;
+      expect(hostname).toBe(new URL(base_url).hostname);
+      seen.push({ headers: request.headers, body: JSON.parse(request.body ?? '{}') });
+      return nodeTransport({ ...request, to: addressOf(`${server.url}/v1`, path.slice(new URL(base_url).pathname.length)) });
     };
-    const runner = openOpenAi({ id: 'm', model: 'test-model', base_url, api_key: 'key', fetch: toServer, ...LIMITS, ...options });
+    const runner = openOpenAi({ id: 'm', model: 'test-model', base_url, api_key: 'key', transport: toServer, ...LIMITS, ...options });
     return { runner, seen };
   };
 
@@ -109,10 +111,10 @@ describe('the OpenAI runner', () => {
       tools: [{ type: 'function', function: { name: 'sub' } }],
       tool_choice: 'auto',
     });
-    expect(seen[0]?.headers.get('authorization')).toBe('Bearer key');
+    expect(seen[0]?.headers.authorization).toBe('Bearer key');
     expect(await runner.health(signal)).toMatchObject({ ok: true });
-    expect(['authorization', 'x-api-key', 'anthropic-version'].map((name) => seen[1]?.headers.get(name))).toEqual([
-      null,
+    expect(['authorization', 'x-api-key', 'anthropic-version'].map((name) => seen[1]?.headers[name])).toEqual([
+      undefined,
       'key',
       '2023-06-01',
     ]);

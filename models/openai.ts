@@ -1,25 +1,35 @@
 // Answers from any server that speaks OpenAI's chat completions: OpenAI, vLLM, llama.cpp, Anthropic's compatible endpoint.
 //
+// Chats go over the wire without the package, which costs a third of a millisecond for each; vectors and lists of models with it.
+//
 // A1. The package neither retries nor logs: retrying is scheduling's, and its log lines quote answers (M3).
 // A2. Keys and addresses come from servers.yaml alone, never from the package's own environment variables.
-// A3. A stream is complete when a chunk told its finish_reason; one that ends without is garbage. Usage may be missing: then it is estimated.
-// A4. A prompt that is too long is told by its code; where a server answers 400 without one (vLLM, Anthropic), by its estimated length.
-import OpenAI, { APIConnectionError, APIError, APIUserAbortError } from 'openai';
+// A3. A prompt that is too long is told by its code; where a server answers 400 without one (vLLM, Anthropic), by its estimated length.
+import OpenAI from 'openai';
 import { isFault } from '../schemas/index.js';
 import { countedOr, promptTokensOf, tokensOf } from './accounting.js';
 import { systemClock } from './clock.js';
-import { codeOfStatus, modelFault } from './faults.js';
+import { modelFault } from './faults.js';
 import type { HttpCall } from './http-call.js';
+import { openAnswer } from './openai-answer.js';
 import { type Dialect, dialectOf } from './openai-dialect.js';
-import { chatRequestOf, contextIn, finishOf, openToolCalls } from './openai-wire.js';
+import { chatRequestOf, contextIn } from './openai-wire.js';
 import type { GenerateChunk, GenerateRequest, ModelInfo, ModelRunner } from './runner.js';
 import { callOf, probe, type ServerRunnerOptions } from './server-runner.js';
+import { openEvents } from './sse.js';
+import { type Address, addressOf, type HttpRequest } from './transport.js';
 
 export interface OpenAiOptions extends ServerRunnerOptions {
   /** Local servers need none. */
   readonly api_key?: string;
   /** Of the model, in tokens; tells a prompt that is too long where the server has no code for it. */
   readonly context_tokens?: number;
+}
+
+/** Where chats go, and how they are said there. */
+interface Server {
+  readonly to: Address;
+  readonly dialect: Dialect;
 }
 
 /** The package insists on a key; servers without keys ignore it. */
@@ -31,15 +41,20 @@ const PACKAGE_TIMEOUT_MS = 2_147_483_647;
 /** What a header may hold. The package's own words about anything else would quote the key. */
 const SENDABLE = /^[\x21-\x7e]+$/;
 
-const clientOf = (options: OpenAiOptions, call: HttpCall, headers: Readonly<Record<string, string | null>> = {}): OpenAI => {
-  const { id, api_key = NO_KEY } = options;
+const authorizationOf = ({ id, api_key = NO_KEY }: OpenAiOptions): string => {
   if (!SENDABLE.test(api_key))
     throw modelFault(id, 'model_rejected', { detail: 'the key holds what no header can; check the variable that api_key_env names' });
+  return `Bearer ${api_key}`;
+};
+
+const clientOf = (options: OpenAiOptions, call: HttpCall, headers: Readonly<Record<string, string | null>> = {}): OpenAI => {
+  const { api_key = NO_KEY } = options;
+  const authorization = authorizationOf(options);
   return new OpenAI({
     baseURL: options.base_url,
     apiKey: api_key,
     // Said again here, because headers from the package's environment variable would win over its own.
-    defaultHeaders: { authorization: `Bearer ${api_key}`, ...headers },
+    defaultHeaders: { authorization, ...headers },
     adminAPIKey: null,
     organization: null,
     project: null,
@@ -51,66 +66,12 @@ const clientOf = (options: OpenAiOptions, call: HttpCall, headers: Readonly<Reco
   });
 };
 
-/** An error event inside a stream that began well has no status of its own; some servers put one into `code`. */
-const streamFault = (id: string, error: APIError): unknown => {
-  const status = Number(error.code);
-  const code = typeof error.code === 'string' ? error.code : error.type;
-  return modelFault(id, codeOfStatus(status >= 400 && status < 600 ? status : 500, code), { detail: 'an error in the stream' });
-};
-
-const explained = (id: string, call: HttpCall, error: unknown): unknown =>
-  error instanceof APIError && error.status === undefined && !(error instanceof APIConnectionError) && !(error instanceof APIUserAbortError)
-    ? call.explain(streamFault(id, error))
-    : call.explain(error);
-
-async function* chat(options: OpenAiOptions, dialect: Dialect, call: HttpCall, request: GenerateRequest): AsyncGenerator<GenerateChunk> {
-  const { id, model } = options;
-  const calls = openToolCalls(id);
-  let chars = 0;
-  let finish: string | undefined;
-  let usage: OpenAI.CompletionUsage | undefined;
-  let responseModel: string | undefined;
-  for await (const chunk of await clientOf(options, call).chat.completions.create(chatRequestOf(model, dialect, request))) {
-    if (typeof chunk !== 'object' || chunk === null)
-      throw modelFault(id, 'model_garbage', { detail: 'an event of the stream is no object' });
-    responseModel ??= chunk.model;
-    usage = chunk.usage ?? usage;
-    const choice = chunk.choices?.find(({ index = 0 }) => index === 0);
-    if (choice === undefined) continue;
-    if (choice.delta?.refusal || choice.finish_reason === 'content_filter') throw modelFault(id, 'model_refused');
-    const text = choice.delta?.content ?? '';
-    if (typeof text !== 'string') throw modelFault(id, 'model_garbage', { detail: 'content is no text' });
-    const pieces = choice.delta?.tool_calls ?? [];
-    if (!Array.isArray(pieces)) throw modelFault(id, 'model_garbage', { detail: 'tool_calls is no list' });
-    const ended = finish !== undefined;
-    if (text !== '') {
-      if (ended) throw modelFault(id, 'model_garbage', { detail: 'the stream goes on after its end' });
-      chars += text.length;
-      yield { kind: 'text', text };
-    }
-    for (const piece of pieces) {
-      const part = calls.take(piece);
-      if (part === undefined) continue;
-      if (ended) throw modelFault(id, 'model_garbage', { detail: 'the stream goes on after its end' });
-      yield part;
-    }
-    finish = choice.finish_reason ?? finish;
-  }
-  // The package ends a stream silently when the call was aborted.
-  if (call.signal.aborted) throw call.signal.reason;
-  if (finish === undefined) throw modelFault(id, 'model_garbage', { detail: 'the stream ended without its end' });
-  if (chars + calls.count === 0 && finish === 'stop') throw modelFault(id, 'model_garbage', { detail: 'an empty answer' });
-  const cached = usage?.prompt_tokens_details?.cached_tokens;
-  yield {
-    kind: 'done',
-    finish_reason: finishOf(finish, calls.count),
-    input_tokens: countedOr(usage?.prompt_tokens, () => promptTokensOf(request)),
-    output_tokens: countedOr(usage?.completion_tokens, () => tokensOf(chars)),
-    ...(usage === undefined ? { estimated: true } : {}),
-    ...(typeof cached === 'number' && Number.isInteger(cached) && cached >= 0 ? { cached_input_tokens: cached } : {}),
-    ...(responseModel === undefined ? {} : { response_model: responseModel }),
-  };
-}
+const chatOf = (options: OpenAiOptions, { to, dialect }: Server, request: GenerateRequest): HttpRequest => ({
+  to,
+  method: 'POST',
+  headers: { authorization: authorizationOf(options), 'content-type': 'application/json', accept: 'application/json' },
+  body: JSON.stringify(chatRequestOf(options.model, dialect, request)),
+});
 
 /** One request that is not streamed. */
 const asked = async <T>(options: OpenAiOptions, signal: AbortSignal, work: (call: HttpCall) => Promise<T>): Promise<T> => {
@@ -119,7 +80,7 @@ const asked = async <T>(options: OpenAiOptions, signal: AbortSignal, work: (call
   try {
     return await work(call);
   } catch (error) {
-    throw explained(options.id, call, error);
+    throw call.explain(error);
   } finally {
     call.close();
   }
@@ -156,15 +117,21 @@ const busyOf =
 
 export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
   const { id, clock = systemClock, context_tokens } = options;
-  const dialect = dialectOf(options);
+  const server = { to: addressOf(options.base_url, '/chat/completions'), dialect: dialectOf(options) };
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     signal.throwIfAborted();
     const call = callOf(options, signal, { accepts: STREAM_TYPES, traceparent: request.traceparent });
     try {
-      yield* chat(options, dialect, call, request);
+      const { read } = await call.send(chatOf(options, server, request));
+      const events = openEvents();
+      const answer = openAnswer(id, request);
+      // To the end of the body, so that the connection can be used again.
+      for (let piece = await read(); piece !== undefined; piece = await read())
+        for (const data of events(piece)) for (const chunk of answer.take(data)) yield chunk;
+      yield answer.done();
     } catch (error) {
-      const fault = explained(id, call, error);
+      const fault = call.explain(error);
       const tokens = promptTokensOf(request);
       const unsaid = call.refused === 400 && isFault(fault) && fault.code === 'model_rejected';
       if (unsaid && context_tokens !== undefined && tokens > context_tokens)
@@ -177,7 +144,7 @@ export const openOpenAi = (options: OpenAiOptions): ModelRunner => {
 
   const models = (signal: AbortSignal): Promise<readonly ModelInfo[]> =>
     asked(options, signal, async (call) =>
-      (await clientOf(options, call, dialect.listHeaders(options.api_key)).models.list()).data.map((model) => {
+      (await clientOf(options, call, server.dialect.listHeaders(options.api_key)).models.list()).data.map((model) => {
         const tokens = contextIn(model);
         return { name: model.id, ...(tokens === undefined ? {} : { context_tokens: tokens }) };
       }),

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../schemas/index.js';
 import type { GpuReading } from './model-gateway.js';
 import { FRESH_MS, LOOK_MS, STALE_MS } from './residency.js';
-import type { GenerateChunk } from './runner.js';
+import type { GenerateChunk, GenerateRequest } from './runner.js';
 import { ASK, eventually, type Gateways, openGateways, statusOf } from './testing/gateways.js';
 import { type MemoryServer, openMemoryServer } from './testing/memory-server.js';
 
@@ -17,11 +17,16 @@ beforeEach(async () => {
   gateways = await openGateways();
   server = openMemoryServer();
   held = [];
+  told = [];
   holds = false;
 });
 afterEach(() => gateways.close());
 
-async function* answer(): AsyncGenerator<GenerateChunk> {
+/** What each call was told of the memory of its server. */
+let told: (boolean | undefined)[] = [];
+
+async function* answer({ loaded }: GenerateRequest): AsyncGenerator<GenerateChunk> {
+  told.push(loaded);
   if (holds) await new Promise<void>((resolve) => held.push(resolve));
   yield { kind: 'text', text: 'hello' };
   yield { kind: 'done', finish_reason: 'stop', input_tokens: 1, output_tokens: 1 };
@@ -40,6 +45,7 @@ describe('a model that is not in memory', () => {
     const gateway = await open({ a: {} });
     await Promise.all(Array.from({ length: 4 }, () => gateway.ask(ask('a'), new AbortController().signal)));
     expect(server.done).toEqual(['load a', 'loaded a', 'generate a', 'generate a', 'generate a', 'generate a']);
+    expect(told).toEqual([true, true, true, true]);
     expect(await statusOf(gateway, 'a')).toMatchObject({ features: { loaded: true } });
     await gateway.ask(ask('a'), signal);
     expect(loads()).toHaveLength(1);
@@ -86,6 +92,8 @@ describe('a model that is not in memory', () => {
     expect((await asked).text).toBe('hello');
     expect(server.done).toEqual(['generate a']);
     expect(gateways.clock.pending()).toBe(0);
+    // It may load it then, which takes its time.
+    expect(told).toEqual([undefined]);
   });
 
   it('that cannot be loaded is passed over: no call was made', async () => {

@@ -27,7 +27,14 @@ export interface ContractOptions {
 export type OpenRunner = (behaviour: Behaviour | 'unreachable', limits: Limits) => Promise<RunnerUnderTest>;
 
 const PROMPT = 'a prompt that must stay secret';
-const REQUEST: GenerateRequest = { messages: [{ role: 'user', content: PROMPT }], max_tokens: 50, temperature: 0, seed: 1, stop: ['END'] };
+const REQUEST: GenerateRequest = {
+  messages: [{ role: 'user', content: PROMPT }],
+  max_tokens: 50,
+  temperature: 0,
+  seed: 1,
+  stop: ['END'],
+  loaded: true,
+};
 const TOOLS: readonly Tool[] = [
   { name: 'add', description: 'adds', parameters: { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] } },
   { name: 'sub' },

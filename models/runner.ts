@@ -47,6 +47,8 @@ export interface GenerateRequest {
   readonly tool_choice?: ToolChoice;
   /** What a scripted runner may match on; real runners ignore it. */
   readonly hints?: Readonly<Record<string, string | number>>;
+  /** Its server is known to have the model in memory. Else the first byte may take as long as loading does. */
+  readonly loaded?: boolean;
   /** W3C Trace Context of whoever asks: a server is told it as a header. */
   readonly traceparent?: string;
 }
@@ -117,9 +119,11 @@ export interface ModelRunner {
   /** True when no model stands behind it. */
   readonly scripted: boolean;
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateChunk>;
+  /** @param loaded as of a request */
   embed(
     texts: readonly string[],
     signal: AbortSignal,
+    loaded?: boolean,
   ): Promise<{ readonly vectors: readonly (readonly number[])[]; readonly input_tokens: number }>;
   models(signal: AbortSignal): Promise<readonly ModelInfo[]>;
   /** Absent: its server keeps its models in memory for ever. */
@@ -133,7 +137,7 @@ export interface ModelRunner {
 
 export const MODEL_FAULTS = [
   'model_unreachable', // retryable: no connection, connection lost mid-stream
-  'model_timeout', // retryable: nothing came for idle_timeout_ms, or timeout_ms in all
+  'model_timeout', // retryable: nothing came for idle_timeout_ms, or no end in timeout_ms
   'model_overloaded', // retryable: 429 or 503, with retryAfterMs where it was told
   'model_error', // retryable: 5xx
   'model_garbage', // retryable: the stream is not what the protocol says, or ended without its end

@@ -2,8 +2,9 @@
 import { isFault } from '../schemas/index.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Limits } from './deadline.js';
-import { type HttpCall, type HttpCallOptions, openHttpCall } from './http-call.js';
+import { type HttpCall, openHttpCall } from './http-call.js';
 import type { RunnerHealth } from './runner.js';
+import { nodeTransport, type Transport } from './transport.js';
 
 export interface ServerRunnerOptions extends Limits {
   /** Id in servers.yaml, for messages. */
@@ -14,7 +15,7 @@ export interface ServerRunnerOptions extends Limits {
   /** Value of `gen_ai.provider.name`. */
   readonly provider?: string;
   readonly clock?: Clock;
-  readonly fetch?: typeof fetch;
+  readonly transport?: Transport;
 }
 
 /** What a good answer to anything but a stream is. */
@@ -25,7 +26,6 @@ interface CallDetails {
   readonly accepts?: readonly string[];
   /** Instead of the configured ones. */
   readonly limits?: Limits;
-  readonly inspect?: HttpCallOptions['inspect'];
   readonly traceparent?: string | undefined;
 }
 
@@ -35,9 +35,8 @@ export const callOf = (options: ServerRunnerOptions, signal: AbortSignal, detail
       model: options.id,
       limits: details.limits ?? options,
       clock: options.clock ?? systemClock,
-      fetch: options.fetch ?? fetch,
+      transport: options.transport ?? nodeTransport,
       accepts: details.accepts ?? JSON_TYPES,
-      ...(details.inspect === undefined ? {} : { inspect: details.inspect }),
       ...(details.traceparent === undefined ? {} : { traceparent: details.traceparent }),
     },
     signal,

@@ -39,7 +39,7 @@ export const modelConfigSchema = z.strictObject({
   concurrency: z.int().min(1).max(1024).default(4),
   context_tokens: z.int().min(256).default(32_768),
   max_output_tokens: z.int().min(16).default(4096),
-  /** No byte for this long, then the call is given up. */
+  /** No byte for this long, then the call is given up; the first byte of a model that its server may have to load first has `timeout_ms`. */
   idle_timeout_ms: z.int().min(10).default(60_000),
   timeout_ms: z.int().min(10).default(600_000),
   /** USD a million tokens; goes before the price list. A price that is missing beside the other counts as 0. */

@@ -99,19 +99,25 @@ const begins = async (speech: Speech, ms: number): Promise<boolean> => {
   }
 };
 
+/** Frames of what was said since the last time. */
+const saidIn = (speech: Speech, chunks: Chunks): Uint8Array[] => {
+  const frames: Uint8Array[] = [];
+  for (const piece of speech.take()) {
+    const frame = chunks.piece(piece);
+    if (frame !== undefined) frames.push(frame);
+  }
+  return frames;
+};
+
 /** Frames of the answer after what was sent at once. */
 async function* framesOf(speech: Speech, chunks: Chunks, begun: boolean, told: (error: unknown) => Uint8Array) {
   let first = !begun;
   for (;;) {
     await speech.ready();
     const { outcome } = speech;
-    const frames: Uint8Array[] = [];
-    if (first) frames.push(chunks.begin());
+    const frames = first ? [chunks.begin()] : [];
     first = false;
-    for (const piece of speech.take()) {
-      const frame = chunks.piece(piece);
-      if (frame !== undefined) frames.push(frame);
-    }
+    frames.push(...saidIn(speech, chunks));
     if (outcome === undefined) {
       yield frames;
       continue;
@@ -140,7 +146,9 @@ const streamed = async (asked: Asked): Promise<Answer> => {
   const gone = call.signal();
   const failure = () => trail.ended.findLast(({ outcome }) => outcome !== 'ok')?.error_type;
   const speech = openSpeech((hearing, signal) => ask(asked, hearing, signal), failure);
-  const leave = (): void => speech.stop(refuseWith('client_gone', 'the connection ended before the answer was ready'));
+  const leave = (): void => {
+    if (speech.outcome === undefined) speech.stop(refuseWith('client_gone', 'the connection ended before the answer was ready'));
+  };
   gone.addEventListener('abort', leave, { once: true });
   if (gone.aborted) leave();
 
@@ -154,7 +162,10 @@ const streamed = async (asked: Asked): Promise<Answer> => {
     onlyFirst: onlyFirst(asked),
   });
   const told = tellerOf(asked);
-  const tooSlow = refuseWith('client_too_slow', 'nothing of the stream was taken for too long; the model was stopped');
+  const tooSlow = (): Uint8Array => {
+    const fault = refuseWith('client_too_slow', 'nothing of the stream was taken for too long; the model was stopped');
+    return dataFrame(errorOf(fault, call.correlationId).body);
+  };
   // Counted as it stands now: the call that speaks has not ended, where one does.
   const calls = trail.ended.length + (speech.outcome === undefined ? 1 : 0);
   const chosen = { correlationId: call.correlationId, wish, model, decision: trail.decision, calls };
@@ -168,10 +179,8 @@ const streamed = async (asked: Asked): Promise<Answer> => {
       },
       {
         ...services.streams,
-        opening: inTime ? chunks.begin() : HEARTBEAT,
-        tooSlow: dataFrame(errorOf(tooSlow, call.correlationId).body),
-        // What is said when the process stops is said to its end, as long as connections are left open.
-        closing: new AbortController().signal,
+        opening: inTime ? Buffer.concat([chunks.begin(), ...saidIn(speech, chunks)]) : HEARTBEAT,
+        tooSlow,
         disconnect: () => call.disconnect(),
       },
     ),

@@ -28,6 +28,7 @@ const SCRIPTED: Readonly<Record<Behaviour | 'unreachable', object>> = {
   unmetered: { text: 'Hello, world' },
   slow: { ...ANSWER, fail: 'hang' },
   hang: { fail: 'hang' },
+  loading: ANSWER,
   garbage: { ...ANSWER, fail: 'garbage' },
   truncated: { ...ANSWER, fail: 'garbage' },
   die_mid_stream: { ...ANSWER, fail: 'die_mid_stream' },

@@ -66,9 +66,10 @@ export const openScripted = (options: ScriptedOptions): ModelRunner => {
 
   async function* slowly(request: GenerateRequest, ready: ReadyAnswer, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
     const { answer, chunks } = ready;
-    const deadline = openDeadline(id, signal, limits, clock);
+    const ending = new AbortController();
+    const deadline = openDeadline(id, signal, limits, clock, (reason) => ending.abort(reason));
     const pause = async (ms: number): Promise<void> => {
-      if (ms > 0) await wait(ms, deadline.signal, clock);
+      if (ms > 0) await wait(ms, ending.signal, clock);
       deadline.touch();
     };
     try {
@@ -76,10 +77,10 @@ export const openScripted = (options: ScriptedOptions): ModelRunner => {
       const said = answer.fail === undefined ? chunks.length : chunksBefore(answer.fail, chunks.length);
       for (let i = 0; i < said; i++) {
         if (i > 0) await pause(latency(answer.chunk_latency_ms));
-        deadline.signal.throwIfAborted();
+        ending.signal.throwIfAborted();
         yield chunks[i]!;
       }
-      if (answer.fail === 'hang') await wait(Number.POSITIVE_INFINITY, deadline.signal, clock);
+      if (answer.fail === 'hang') await wait(Number.POSITIVE_INFINITY, ending.signal, clock);
       else if (answer.fail !== undefined)
         throw modelFault(id, FAULTS[answer.fail], {
           detail: 'ordered by the script',

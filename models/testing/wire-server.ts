@@ -9,6 +9,7 @@ export const BEHAVIOURS = [
   'unmetered', // does not tell the usage
   'slow', // the first chunk, then nothing until `release`
   'hang', // headers never come
+  'loading', // nothing until `release`, then a good answer
   'garbage', // bytes that are not the protocol
   'truncated', // a clean end without the end marker
   'die_mid_stream', // the socket is destroyed after the first chunk
@@ -76,7 +77,7 @@ export interface WireServer {
   sockets(): Promise<number>;
   /** Resolves when the condition holds, looked at whenever something happens at the server. */
   until(condition: () => boolean): Promise<void>;
-  /** Lets `slow` answers go on to their end. */
+  /** Lets `slow` and `loading` answers go on to their end. */
   release(): void;
   close(): Promise<void>;
 }
@@ -126,6 +127,7 @@ export const openWireServer = async (wire: Wire, port = 0): Promise<WireServer> 
   };
 
   const stream = (response: ServerResponse, behaviour: Behaviour): void => {
+    if (behaviour === 'loading') return void releases.set(response, () => stream(response, 'answer'));
     response.writeHead(200, wire.start);
     const [first = '', ...others] = fake.pieces;
     const finish = (): void => {
