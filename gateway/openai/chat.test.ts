@@ -208,6 +208,24 @@ describe('a stream', () => {
     expect(events.at(-2)).not.toHaveProperty('usage');
   });
 
+  it('holds its headers back until it has said what it can say at once, as they go out together then', async () => {
+    await open();
+    const done: string[] = [];
+    const outgoing = { cork: () => done.push('cork'), uncork: () => done.push('uncork'), destroy: () => {} };
+    const ask = async (stream: boolean): Promise<Response> => {
+      const headers = { 'content-type': 'application/json' };
+      const request = new Request(`http://x${CHAT}`, { method: 'POST', headers, body: JSON.stringify({ ...hello, stream }) });
+      return world.app.fetch(request, { outgoing });
+    };
+    await (await ask(false)).text();
+    expect(done).toEqual([]);
+    const response = await ask(true);
+    expect(done).toEqual(['cork']);
+    await turn();
+    expect(done).toEqual(['cork', 'uncork']);
+    expect(await response.text()).toContain('[DONE]');
+  });
+
   it('of a model that does not stream is its answer in one piece', async () => {
     const tool_calls = [
       { id: 'c', name: 'f', arguments: '{}' },
