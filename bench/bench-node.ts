@@ -24,7 +24,21 @@ export interface BenchNode {
   readonly port: number;
   /** The log on Kafka and the views in Redis; none: both on LMDB. */
   readonly servers?: NodeServers | undefined;
+  /** One of two nodes; none: the only one. */
+  readonly link?: NodeLink | undefined;
+  /** Is history kept where there is an engine for it? Default: yes. */
+  readonly history?: boolean | undefined;
 }
+
+/** The core, or the edge node whose all projects are. */
+export interface NodeLink {
+  readonly self: 'core' | 'edge';
+  readonly coreUrl: string;
+}
+
+const TOKEN_ENV = 'BENCH_TOKEN';
+/** Between two tries to reach the core, at most; milliseconds. */
+const RETRY_MS = 100;
 
 /** Where the servers are, and the prefix of topics and keys. */
 export interface NodeServers {
@@ -41,7 +55,18 @@ const storageOf = (servers: NodeServers | undefined): Pick<Parameters<typeof con
         views: { kind: 'redis', redis: { url: servers.redisUrl, prefix: servers.prefix } },
       };
 
-export const benchConfiguration = async ({ dir, port, servers }: BenchNode): Promise<Configuration> => {
+const nodesOf = (link: NodeLink | undefined): Pick<Parameters<typeof configurationOf>[0], 'nodes' | 'link'> =>
+  link === undefined
+    ? {}
+    : {
+        nodes: [
+          { id: 'core', url: link.coreUrl },
+          { id: 'edge', token_env: TOKEN_ENV, projects: ['project-*'] },
+        ],
+        link: { retry_max_ms: RETRY_MS },
+      };
+
+export const benchConfiguration = async ({ dir, port, servers, link, history = true }: BenchNode): Promise<Configuration> => {
   await mkdir(dir, { recursive: true });
   const script = join(dir, 'script.json');
   const answers = [{ files: [{ path: 'modules.json', language: 'json', content: answerFile() }], chunk_chars: 100_000 }];
@@ -50,7 +75,9 @@ export const benchConfiguration = async ({ dir, port, servers }: BenchNode): Pro
     {
       version: 1,
       ...storageOf(servers),
-      node: { id: 'bench', data_dir: join(dir, 'data') },
+      ...nodesOf(link),
+      ...(history ? {} : { analytics: { kind: 'none' } }),
+      node: { id: link?.self ?? 'bench', data_dir: join(dir, 'data') },
       gateway: { port, max_open_tasks_per_project: 1_000_000 },
       models: [{ id: 'instant', runner: 'scripted', tiers: ['small', 'medium', 'large'], concurrency: 1_024, script }],
       scheduling: { max_running_per_project: RUNNING_PER_PROJECT },
@@ -63,5 +90,5 @@ export const benchConfiguration = async ({ dir, port, servers }: BenchNode): Pro
 /** @throws Fault as `startNode`. */
 export const startBenchNode = async (options: BenchNode): Promise<RunningNode> => {
   const { config, version, baseDir } = await benchConfiguration(options);
-  return startNode({ config, configVersion: version, baseDir, env: {} });
+  return startNode({ config, configVersion: version, baseDir, env: { [TOKEN_ENV]: 'of the bench' } });
 };

@@ -4,6 +4,7 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchBlastRadius } from './blast-radius.js';
+import { benchEdgeLink } from './edge-link.js';
 import { type Figure, lineOf } from './figure.js';
 import { benchGatewayOverhead } from './gateway-overhead.js';
 import { installGatewayPeers } from './gateway-peers.js';
@@ -24,7 +25,28 @@ import { benchStreamMemory } from './stream-memory.js';
 import { benchStreams } from './streams.js';
 import { benchWhatIf } from './what-if.js';
 
-const FIGURES = ['P1', 'P1k', 'P2', 'P3', 'P4', 'P4k', 'P5', 'P5k', 'P6', 'P7', 'P8', 'P9', 'P10', 'P10m', 'P11', 'P12', 'P13', 'R2', 'X2'];
+const FIGURES = [
+  'P1',
+  'P1k',
+  'P2',
+  'P3',
+  'P4',
+  'P4k',
+  'P5',
+  'P5k',
+  'P6',
+  'P7',
+  'P8',
+  'P9',
+  'P10',
+  'P10m',
+  'P11',
+  'P12',
+  'P13',
+  'R2',
+  'X2',
+  'EL',
+];
 /** Figures on Kafka that are told beside an embedded one of the same run. */
 const BESIDE: Readonly<Record<string, string>> = { P1k: 'P1', P4k: 'P4' };
 const ON_KAFKA = ['P1k', 'P4k', 'P5k'];
@@ -38,6 +60,7 @@ const SIZES = {
     rounds: 1,
     peerTasks: 2_000,
     rebalances: 4,
+    linked: { events: 20_000, rounds: 1, tasks: 1_000, seconds: 5 },
     ingested: 50_000,
     executions: [100_000],
     artifacts: 100_000,
@@ -54,6 +77,7 @@ const SIZES = {
     rounds: 1,
     peerTasks: undefined,
     rebalances: 20,
+    linked: { events: 100_000, rounds: 5, tasks: 4_000, seconds: 10 },
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
@@ -70,6 +94,7 @@ const SIZES = {
     rounds: 3,
     peerTasks: undefined,
     rebalances: 20,
+    linked: { events: 100_000, rounds: 9, tasks: 10_000, seconds: 20 },
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,
@@ -151,6 +176,7 @@ const measure = async (wanted: ReadonlySet<string>): Promise<void> => {
   if (wanted.has('X2')) await tell(benchWhatIf(size.replayed));
   if (wanted.has('P10')) await tell(benchGatewayOverhead(size.gateway, values.peers !== 'none', say));
   if (wanted.has('P10m')) await tell(benchStreamMemory(size.streamSeconds));
+  if (wanted.has('EL')) await tell(benchEdgeLink(size.linked));
   if (wanted.has('P11')) await tell(benchStreams(size.seconds));
   if (wanted.has('P12')) await tell(benchIdle(size.idleSeconds));
   if (wanted.has('P13')) await tell(benchStart(size.starts));

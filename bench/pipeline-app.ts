@@ -1,11 +1,12 @@
 // The process under test: a whole node, forked by the bench and by the peers' harness. It tells over IPC what it completed.
 //
 // Environment: APP_PORT; BENCH_DIR (its data; whoever forks it removes it); BENCH_STATUS_PORT (answers GET /tasks/<bench id> by asking the API);
-// BENCH_SERVERS (a NodeServers as JSON: the log on Kafka, the views in Redis).
+// BENCH_SERVERS (a NodeServers as JSON: the log on Kafka, the views in Redis); BENCH_LINK (a NodeLink as JSON: one of two nodes);
+// BENCH_HISTORY (none: no history is kept).
 // Messages out: {ready}, {done: [bench id, monotonic ms, ...]} every BATCH_MS, {profile}. In: {profile: 'start'|'stop'}, {stop: true}.
 import { createServer } from 'node:http';
 import { Session } from 'node:inspector/promises';
-import { type NodeServers, startBenchNode } from './bench-node.js';
+import { type NodeLink, type NodeServers, startBenchNode } from './bench-node.js';
 import { followCompletions } from './completions.js';
 
 /** Completions are told in batches, so that telling them costs the process next to nothing. */
@@ -13,9 +14,10 @@ const BATCH_MS = 20;
 const PROFILE_INTERVAL_US = 200;
 
 const port = Number(process.env.APP_PORT);
-const { BENCH_DIR, BENCH_SERVERS } = process.env;
+const { BENCH_DIR, BENCH_SERVERS, BENCH_LINK, BENCH_HISTORY } = process.env;
 const servers = BENCH_SERVERS === undefined ? undefined : (JSON.parse(BENCH_SERVERS) as NodeServers);
-const node = await startBenchNode({ dir: BENCH_DIR!, port, servers });
+const link = BENCH_LINK === undefined ? undefined : (JSON.parse(BENCH_LINK) as NodeLink);
+const node = await startBenchNode({ dir: BENCH_DIR!, port, servers, link, history: BENCH_HISTORY !== 'none' });
 const stopping = new AbortController();
 const benchIds = new Map<string, string>();
 const taskIds = new Map<string, string>();

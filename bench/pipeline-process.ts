@@ -6,7 +6,7 @@ import type { Profiler } from 'node:inspector';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { NodeServers } from './bench-node.js';
+import type { NodeLink, NodeServers } from './bench-node.js';
 import { endsWithUs } from './children.js';
 import { TICKS } from './machine.js';
 import { freshDir, removeDir } from './places.js';
@@ -71,6 +71,12 @@ export interface PipelineOptions {
   readonly dir?: string;
   /** The log on Kafka and the views in Redis; without, both on LMDB. */
   readonly servers?: NodeServers;
+  /** One of two nodes; without, the only one. */
+  readonly link?: NodeLink;
+  /** Is history kept? Default: yes. */
+  readonly history?: boolean;
+  /** Default: a free one. */
+  readonly at?: number;
 }
 
 /** How long a node that starts for the first time may take to make its analytics tables, in milliseconds. */
@@ -89,11 +95,13 @@ export const untilRecorded = async (port: number): Promise<void> => {
 };
 
 /** @throws Error when it cannot start. */
-export const startPipeline = async ({ dir, servers }: PipelineOptions = {}): Promise<PipelineProcess> => {
-  const port = await freePort();
+export const startPipeline = async ({ dir, servers, link, history = true, at }: PipelineOptions = {}): Promise<PipelineProcess> => {
+  const port = at ?? (await freePort());
   const data = dir ?? (await freshDir('pipeline'));
   const storage = servers === undefined ? {} : { BENCH_SERVERS: JSON.stringify(servers) };
-  const env = { ...process.env, APP_PORT: String(port), BENCH_DIR: data, NODE_ENV: 'production', ...storage };
+  const kept = history ? {} : { BENCH_HISTORY: 'none' };
+  const linked = link === undefined ? {} : { BENCH_LINK: JSON.stringify(link) };
+  const env = { ...process.env, APP_PORT: String(port), BENCH_DIR: data, NODE_ENV: 'production', ...storage, ...linked, ...kept };
   const child: ChildProcess = endsWithUs(fork(fileURLToPath(PIPELINE_APP), [], { env }));
   const completed = new Map<string, number>();
   const died = new Promise<never>((_, reject) => {

@@ -153,6 +153,8 @@ describe('exit code 0', () => {
       'quota',
       'dlq',
       'models',
+      'nodes',
+      'node',
       'health',
       'views',
       'migrate',

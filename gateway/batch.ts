@@ -5,7 +5,7 @@
 // being taken for reasons that are not its own (the log is away, the project submits too fast) is asked of once, not once an item. Where nothing was taken
 // for such a reason, the whole request is answered with it.
 import { setImmediate as breathe } from 'node:timers/promises';
-import { isFault, newId, type Problem, type SubmitTask, submitTaskSchema } from '../schemas/index.js';
+import { isFault, newId, type Problem, type SubmitTask, submitTaskSchema, toFault } from '../schemas/index.js';
 import type { Requester } from './commands.js';
 import { within } from './deadline.js';
 import { components, cycleThrough } from './dependency-order.js';
@@ -162,7 +162,8 @@ const prepared = async (batch: Batch, at: number): Promise<Ready | undefined> =>
 
 const refuseAll = (batch: Batch, items: readonly Item[], error: unknown): void => {
   for (const item of items) item.refusal = error;
-  if (isOutage(error)) batch.outage = error;
+  // Another project may have its home elsewhere.
+  if (isOutage(error) && toFault(error).code !== 'node_cordoned') batch.outage = error;
 };
 
 /** Prepares and appends one chunk; items whose dependencies were refused are refused. */

@@ -3,9 +3,9 @@
 // C1. The answer says what happened, not what was hoped: `cancelled`, `already_final`, or `requested` when it has not ended within the wait.
 // C2. When it says how the task ended, the next GET says the same.
 import { isTerminal, LIFECYCLE, newId, partitionOf, type TaskView } from '../schemas/index.js';
-import { outgoing } from '../streams/index.js';
 import { ANONYMOUS, cancelEvent, type Requester } from './commands.js';
-import { isFinal, taskNow } from './reads.js';
+import { toHome, whereIs } from './link/index.js';
+import { type Away, isFinal, lookForTask } from './reads.js';
 import type { Services } from './services.js';
 
 /** How long the answer waits for the task to end, unless told otherwise; milliseconds. */
@@ -26,11 +26,12 @@ export const cancelTask = async (
   requester: Requester,
 ): Promise<CancelAnswer> => {
   const { deps } = services;
-  const before = await taskNow(deps, taskId);
-  if (isFinal(before)) return answer(before, 'already_final');
+  const found = await lookForTask(deps, taskId);
+  const before = 'view' in found ? found.view : undefined;
+  if (before !== undefined && isFinal(before)) return answer(before, 'already_final');
   const event = cancelEvent({
     taskId,
-    projectId: before.project_id,
+    projectId: 'view' in found ? found.view.project_id : found.away.project_id,
     reason: command.reason,
     by: command.by ?? ANONYMOUS,
     eventId: newId(),
@@ -38,10 +39,13 @@ export const cancelTask = async (
     now: deps.now(),
     configVersion: deps.settings.current().version,
   });
-  await deps.log.append([outgoing(LIFECYCLE, event)]);
+  await deps.log.append([await toHome(deps, event)]);
+  if ('away' in found) return sentOn(taskId, found.away, whereIs(deps, found.away.home));
   const wait = AbortSignal.any([AbortSignal.timeout(services.cancelWaitMs), services.closing]);
-  await ended(services, before, wait);
-  const after = await taskNow(deps, taskId);
+  await ended(services, found.view, wait);
+  const later = await lookForTask(deps, taskId);
+  if ('away' in later) return sentOn(taskId, later.away, whereIs(deps, later.away.home));
+  const after = later.view;
   if (!isFinal(after)) return answer(after, 'requested');
   return answer(after, after.state === 'cancelled' ? 'cancelled' : 'already_final');
 };
@@ -52,6 +56,15 @@ const ended = async ({ tail, deps }: Services, view: TaskView, signal: AbortSign
   for await (const batch of tail.follow({ partition, from: view.last_offset + 1, project: view.project_id, task: view.task_id }, signal))
     if (batch.some((record) => isTerminal(record.type))) return;
 };
+
+/** This node is not told what comes of it. */
+const sentOn = (task_id: string, { home }: Away, where: string): CancelAnswer => ({
+  task_id,
+  outcome: 'requested',
+  state: 'pending',
+  status: 'pending',
+  detail: `the request is recorded, and goes to node "${home}", which decides the task's project; ask ${where} what came of it`,
+});
 
 const answer = (view: TaskView, outcome: CancelAnswer['outcome']): CancelAnswer => ({
   task_id: view.task_id,

@@ -1,11 +1,12 @@
 // What the gateway needs. `createApp(deps)` opens nothing itself.
 import type { Logger } from 'pino';
-import type { ModelGateway } from '../models/index.js';
+import type { Exchange, ModelGateway } from '../models/index.js';
 import type { Signer } from '../processors/attestation/index.js';
 import type { Agents, ArtifactStore } from '../processors/index.js';
+import type { Homes } from '../processors/link/index.js';
 import type { Spending as Ledger } from '../processors/quota/index.js';
 import type { Settings } from '../processors/settings/index.js';
-import type { Servers } from '../schemas/index.js';
+import type { AdmissionState, NodeVitals, Servers } from '../schemas/index.js';
 import type { Analytics, LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
 import type { StatsQuestion } from './analytics/index.js';
 import type { AuditIdentity } from './audit/index.js';
@@ -45,6 +46,28 @@ export interface TracedRequest {
   readonly endMs: number;
 }
 
+/** What the gateway knows of the other nodes. */
+export interface Nodes extends Homes {
+  /** What a node proves itself with; undefined where its variable is not set here. */
+  tokenOf(node: string): string | undefined;
+  /** Calls of models that other nodes have. */
+  readonly exchange: Exchange;
+  /** Which life of this node's own store it is. */
+  readonly store: { readonly id: string; readonly epoch: number };
+}
+
+/** An edge node's line to the core, as far as this process has it. */
+export interface LineState {
+  readonly connected: boolean;
+  readonly epoch?: number;
+  /** Records that the core does not have yet. */
+  readonly backlog?: number;
+  /** Why it is not connected. */
+  readonly detail?: string;
+  /** Over the line since this process began: bytes of batches, and batches. */
+  readonly sent?: { readonly bytes: number; readonly batches: number };
+}
+
 /** Budgets and quotas of those who ask models through this gateway. */
 export type Spending = Pick<Ledger, 'reserve'>;
 
@@ -61,6 +84,16 @@ export interface GatewayDeps {
   /** Absent: nobody has a budget. */
   readonly spending?: Spending;
   readonly live: LiveText;
+  /** Absent: this is the only node. */
+  readonly nodes?: Nodes | undefined;
+  /** The line to the core; absent: this is the core, or the only node. */
+  readonly line?: (() => LineState) | undefined;
+  /** Records that the core does not have, now; undefined: nobody knows here. */
+  readonly unsent?: (() => Promise<number | undefined>) | undefined;
+  /** How this node is. */
+  readonly vitals?: () => Promise<NodeVitals>;
+  /** Does this node take new work? Absent: always. */
+  readonly admission?: () => AdmissionState;
   /** History; none where `analytics.kind` is `none`. */
   readonly analytics?: Analytics | undefined;
   readonly analyticsAdmin?: AnalyticsAdmin | undefined;

@@ -5,8 +5,11 @@ export type {
   AnalyticsAdmin,
   DependencyHealth,
   GatewayDeps,
+  LineState,
+  Nodes,
   RequestTimer,
   TracedRequest,
 } from './deps.js';
+export { AWAY_MS, BEAT_MS } from './link/index.js';
 export type { OpenApi } from './openapi.js';
 export { type ServedGateway, type ServeOptions, serveGateway } from './server.js';

@@ -1,5 +1,7 @@
 // Every problem that an answer can be: its status, its title, and what it means. The slug of its address is the code with "-" for "_".
 
+import { NODE_PROBLEMS } from './node-problem-kinds.js';
+
 export interface ProblemKind {
   readonly status: number;
   readonly title: string;
@@ -368,5 +370,6 @@ export const PROBLEMS = {
     explain: 'The log or the artifact store has no room. Nothing was taken; free space and try again.',
     retryAfterS: 30,
   },
+  ...NODE_PROBLEMS,
 } as const satisfies Record<string, ProblemKind>;
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -19,6 +19,8 @@ export const READ_PROBLEMS = [
   'views_unavailable',
   'views_behind',
   'unavailable',
+  'decided_elsewhere',
+  'task_on_its_way',
 ] as const satisfies readonly ProblemCode[];
 
 export const slugOf = (code: string): string => code.replaceAll('_', '-');

@@ -9,6 +9,8 @@ import { type ArtifactDoc, isMark, MARK_TYPES, projectTask, shownArtifact, shown
 import { type ArtifactView, type Fault, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
 import { readableEventOf } from '../streams/index.js';
 import type { GatewayDeps } from './deps.js';
+import { forwardedTask } from './link/forwarded.js';
+import { homeElsewhere, whereIs } from './link/to-home.js';
 import { refuse } from './problem.js';
 
 export interface Sources extends Pick<GatewayDeps, 'log' | 'views'> {
@@ -163,11 +165,44 @@ const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<stri
 /** Their subject is the artifact. */
 const MARKS: ReadonlySet<string> = new Set(MARK_TYPES);
 
-/** @throws Fault `task_not_found`, `views_behind`. */
-export const taskNow = async (sources: Sources, id: string): Promise<TaskView> => {
+/** A task of a project that another node decides, of which this edge node is told nothing: how it stood when it left, or that it was taken here. */
+export interface Away {
+  readonly project_id: string;
+  readonly home: string;
+}
+
+export type FoundTask = { readonly view: TaskView } | { readonly away: Away };
+
+type TaskSources = Sources & Partial<Pick<GatewayDeps, 'nodes'>>;
+
+/** Only the core is told of what others decide. */
+const isTold = ({ nodes }: TaskSources): boolean => nodes === undefined || nodes.core?.id === nodes.self;
+
+/** @throws Fault `task_not_found`, `views_behind`; at the core `task_on_its_way`. */
+export const lookForTask = async (sources: TaskSources, id: string): Promise<FoundTask> => {
   const view = await findTask(sources, id);
-  if (view === undefined) throw refuse('task_not_found', `there is no task "${id}"`);
-  return view;
+  if (view !== undefined && (isFinal(view) || isTold(sources))) return { view };
+  const forwarded = view === undefined ? await forwardedTask(sources.views, id) : undefined;
+  const project_id = view?.project_id ?? forwarded?.project_id;
+  if (project_id === undefined) throw refuse('task_not_found', `there is no task "${id}"`);
+  const home = (await homeElsewhere(sources, project_id)) ?? (view === undefined ? forwarded?.home : undefined);
+  if (home === undefined) return { view: view! };
+  if (!isTold(sources)) return { away: { project_id, home } };
+  throw refuse(
+    'task_on_its_way',
+    `task "${id}" was taken here for node "${home}", which decides project "${project_id}" and has said nothing of it yet`,
+  );
+};
+
+/** @throws Fault `decided_elsewhere`, and as `lookForTask` */
+export const taskNow = async (sources: TaskSources, id: string): Promise<TaskView> => {
+  const found = await lookForTask(sources, id);
+  if ('view' in found) return found.view;
+  const { project_id, home } = found.away;
+  throw refuse(
+    'decided_elsewhere',
+    `task "${id}" is on node "${home}" or on its way there, as that one decides project "${project_id}"; ask for it ${whereIs(sources, home)}`,
+  );
 };
 
 const caughtUpStands = async (sources: Sources, projectId: string | undefined): Promise<readonly Stand[]> => {

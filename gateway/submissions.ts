@@ -19,10 +19,12 @@ import {
   partitionOf,
   type SubmitTask,
 } from '../schemas/index.js';
-import { eventOf, outgoing } from '../streams/index.js';
+import { eventOf } from '../streams/index.js';
 import type { Backlog } from './backlog.js';
 import { ANONYMOUS, createdEvent, fingerprintOfBody, fingerprintOfCreated, misfitsOf, type Requester } from './commands.js';
 import type { GatewayDeps } from './deps.js';
+import { forwardedTask, keepForwarded } from './link/forwarded.js';
+import { allToHome, homeElsewhere } from './link/to-home.js';
 import { invalid, type Misfit, refuse } from './problem.js';
 import type { RateGate } from './rate-limit.js';
 import { findTask, findTasks, type Sources, storedArtifacts } from './reads.js';
@@ -58,7 +60,7 @@ export interface Submissions {
   submit(body: SubmitTask, requester: Requester): Promise<Accepted>;
   submitOnce(body: SubmitTask, requester: Requester, key: string): Promise<{ readonly accepted: Accepted; readonly replayed: boolean }>;
   /** Everything before the append. */
-  prepare(body: SubmitTask, requester: Requester, taskId: string, batch?: PartOfBatch): Promise<Ready>;
+  prepare(body: SubmitTask, requester: Requester, taskId: string, batch?: PartOfBatch, eventId?: string): Promise<Ready>;
   /** Those of the tasks that are in the project. */
   present(projectId: string, taskIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Appends all or none; they are on disk when it resolves. */
@@ -91,16 +93,23 @@ export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog,
 
   const present: Submissions['present'] = async (projectId, taskIds) => {
     const found = await findTasks(deps, taskIds, projectId);
-    return new Set(taskIds.filter((id) => found.get(id)?.project_id === projectId));
+    const here = new Set(taskIds.filter((id) => found.get(id)?.project_id === projectId));
+    // Taken here for another node, which has said nothing of it yet.
+    for (const id of taskIds) if (!here.has(id) && (await forwardedTask(deps.views, id))?.project_id === projectId) here.add(id);
+    return here;
   };
 
-  const prepare: Submissions['prepare'] = async (body, requester, taskId, batch) => {
+  const prepare: Submissions['prepare'] = async (body, requester, taskId, batch, eventId = newId()) => {
+    await refuseWhereCordoned(deps, body.project_id);
     const at = now();
     const dependsOn = batch?.dependsOn ?? body.depends_on;
     const misfits = [...misfitsOf(body, taskId, at, models)];
-    if (dependsOn.length > 0)
+    const unknown = await isUnknownHere(deps, body.project_id);
+    if (unknown && body.inputs.length > 0)
+      misfits.push({ path: ['inputs'], message: `what project "${body.project_id}" made is not here; submit it at node ${unknown}` });
+    else if (dependsOn.length > 0 && !unknown)
       misfits.push(...missingTasks(body.project_id, dependsOn, batch?.present ?? (await present(body.project_id, dependsOn))));
-    const inputs = body.inputs.length > 0 ? await resolveInputs(deps, body.project_id, body.inputs, misfits) : [];
+    const inputs = body.inputs.length > 0 && !unknown ? await resolveInputs(deps, body.project_id, body.inputs, misfits) : [];
     if (misfits.length > 0) throw invalid(misfits);
     const load = await admit(body.project_id);
     const before = load.open++;
@@ -113,7 +122,7 @@ export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog,
       const event = createdEvent({
         body,
         taskId,
-        eventId: newId(),
+        eventId,
         description,
         files,
         testsCode,
@@ -131,20 +140,22 @@ export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog,
   };
 
   const commit: Submissions['commit'] = async (ready) => {
-    await log.append(ready.map(({ event }) => outgoing(LIFECYCLE, event)));
-    return ready.map(({ event, position, estimatedCompletion }) => ({
-      task_id: event.data.task_id,
-      project_id: event.projectid,
-      status: 'pending',
-      created_at: event.time,
-      estimated_completion: estimatedCompletion,
-      position,
-    }));
+    const sent = await allToHome(
+      deps,
+      ready.map(({ event }) => event),
+    );
+    await log.append(sent.map(({ record }) => record));
+    const forwarded = ready.flatMap(({ event }, i) => {
+      const { home } = sent[i]!;
+      return home === undefined ? [] : [{ task_id: event.data.task_id, project_id: event.projectid, home }];
+    });
+    await keepForwarded(deps.views, forwarded);
+    return ready.map((one, i) => ({ ...acceptedOf(one), ...(sent[i]!.home === undefined ? {} : { home: sent[i]!.home }) }));
   };
 
-  const submitAs = async (body: SubmitTask, requester: Requester, taskId: string): Promise<Accepted> => {
+  const submitAs = async (body: SubmitTask, requester: Requester, taskId: string, eventId?: string): Promise<Accepted> => {
     if (rate.limit !== undefined) await rate.take(body.project_id, 1);
-    const ready = await prepare(body, requester, taskId);
+    const ready = await prepare(body, requester, taskId, undefined, eventId);
     return (await commit([ready]))[0]!;
   };
 
@@ -173,13 +184,23 @@ export const createSubmissions = (deps: GatewayDeps & Sources, backlog: Backlog,
       const answer = (async () => {
         const earlier = await earlierAnswer(deps, { taskId, projectId: body.project_id, fingerprint, key });
         replayed = earlier !== undefined;
-        return earlier ?? submitAs(body, requester, taskId);
+        // Where its first one cannot be seen, as another node decides the project, the second is the same event.
+        return earlier ?? submitAs(body, requester, taskId, derivedId(taskId, 'created'));
       })();
       remember(taskId, { fingerprint, answer });
       return { accepted: await answer, replayed };
     },
   };
 };
+
+const acceptedOf = ({ event, position, estimatedCompletion }: Ready): Accepted => ({
+  task_id: event.data.task_id,
+  project_id: event.projectid,
+  status: 'pending',
+  created_at: event.time,
+  estimated_completion: estimatedCompletion,
+  position,
+});
 
 const reused = (key: string): Fault =>
   refuse(
@@ -218,6 +239,21 @@ const earlierAnswer = async (
     position: null,
   };
 };
+
+/** What is decided elsewhere is taken all the same: it goes there. @throws Fault `node_cordoned` */
+const refuseWhereCordoned = async (deps: GatewayDeps, projectId: string): Promise<void> => {
+  const state = deps.admission?.() ?? 'open';
+  if (state === 'open' || (await homeElsewhere(deps, projectId)) !== undefined) return;
+  const { id } = deps.config.node;
+  throw refuse(
+    'node_cordoned',
+    `node "${id}" takes no new work (it is ${state}); dats node uncordon ${id} opens it again, and dats project move brings project "${projectId}" to another node`,
+  );
+};
+
+/** The home of a project of which nothing is known here: edge nodes have no copies of what others decide. */
+const isUnknownHere = async (deps: GatewayDeps, projectId: string): Promise<string | undefined> =>
+  deps.nodes === undefined || deps.nodes.core?.id === deps.nodes.self ? undefined : homeElsewhere(deps, projectId);
 
 const missingTasks = (projectId: string, ids: readonly string[], present: ReadonlySet<string>): Misfit[] =>
   ids.flatMap((id, i) => (present.has(id) ? [] : [{ path: ['depends_on', i], message: `no task "${id}" in project "${projectId}"` }]));

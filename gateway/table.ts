@@ -17,6 +17,7 @@ export type Tag =
   | 'dead letters'
   | 'history'
   | 'configuration'
+  | 'nodes'
   | 'health'
   | 'documents';
 

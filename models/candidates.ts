@@ -61,7 +61,9 @@ export const candidatesOf = (asked: Asked, policy: ReadyPolicy, sources: Sources
       fallback,
       availability: tried.get(id) ?? line.availability(),
       features: featuresOf(line, policy, sources),
-      allowed: (asking.local_only !== true || line.local) && policy.isAllowed(id, asking.project_id),
+      allowed:
+        (asking.local_only !== true || (line.local && policy.maySeeConfidential(id, asking.project_id))) &&
+        policy.isAllowed(id, asking.project_id),
       able: isAble(line, asked),
       trial: now - line.calledAt >= TRIAL_AFTER_MS,
     });

@@ -1,6 +1,6 @@
 // The port that processors use: say what is wanted, get an answer from whichever model is chosen, accounted for.
 import type { Allowance, CallSummary, Decision, Domain, Features, ModelCall, Tier } from '../schemas/index.js';
-import type { FinishReason, GenerateRequest, RunnerHealth, ToolCall, ToolCallChunk } from './runner.js';
+import type { FinishReason, GenerateChunk, GenerateRequest, ModelRunner, RunnerHealth, ToolCall, ToolCallChunk } from './runner.js';
 
 /** What every ask says about itself, whatever it wants. */
 export interface Asking {
@@ -98,4 +98,14 @@ export interface ModelGateway {
   /** What is configured and how it is; `fresh` probes now instead of answering from the last probe. */
   status(options?: { readonly fresh?: boolean }): Promise<readonly ModelStatus[]>;
   close(): Promise<void>;
+}
+
+/** What a node does for another one: calls of its models that were chosen, and are accounted for, there. */
+export interface ModelLender {
+  /**
+   * Takes one of the model's slots.
+   * @throws Fault of the model, `model_missing` where there is none of that id, `model_overloaded` where its queue is full
+   */
+  lend(model: string, request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateChunk>;
+  lendEmbedding(model: string, texts: readonly string[], signal: AbortSignal): ReturnType<ModelRunner['embed']>;
 }

@@ -8,14 +8,17 @@ import { type Asked, candidatesOf, featuresOf, type Sources } from './candidates
 import { choose, type Terms } from './choose.js';
 import { type Clock, systemClock, wait } from './clock.js';
 import { callEmbedding, textTokens } from './embed-call.js';
-import type { Answer, Ask, Asking, EmbedAsk, Embeddings, ModelGateway, ModelStatus } from './gateway.js';
+import { modelFault } from './faults.js';
+import type { Answer, Ask, Asking, EmbedAsk, Embeddings, ModelGateway, ModelLender, ModelStatus } from './gateway.js';
 import { callModel, wantedTokens } from './model-call.js';
 import { type ModelLine, openModelLine } from './model-line.js';
 import { noModel } from './no-model.js';
 import { missingKeyOf, openRunner } from './open-runner.js';
 import { carriedOver, defaultPolicy, type ModelPolicy, NO_PRICES, openPolicy, type ReadyPolicy } from './policy.js';
+import type { Exchange } from './remote/index.js';
 import { openResidencies, type Residencies } from './residency.js';
 import { heldRules, isKeptAway, nextState, type RuleState } from './rules.js';
+import type { GenerateChunk, GenerateRequest, ModelRunner } from './runner.js';
 import type { Transport } from './transport.js';
 
 export interface GatewayLogger {
@@ -52,6 +55,8 @@ export interface ModelGatewayOptions {
   readonly random?: () => number;
   readonly transport?: Transport;
   readonly logger?: GatewayLogger;
+  /** The way to models that other nodes have; absent: this is the only node. */
+  readonly exchange?: Exchange;
   /** From a model's configuration to who answers; default: the runners of this room. */
   readonly openRunner?: typeof openRunner;
 }
@@ -95,7 +100,7 @@ interface Opened {
   readonly residencies: Residencies;
 }
 
-class OpenedGateway implements ModelGateway {
+class OpenedGateway implements ModelGateway, ModelLender {
   readonly #lines: ReadonlyMap<string, ModelLine>;
   readonly #options: ModelGatewayOptions;
   readonly #clock: Clock;
@@ -126,7 +131,7 @@ class OpenedGateway implements ModelGateway {
       hedges: () => policy().hedging,
       pause: (ms, signal) => this.#pause(ms, signal),
       record: (call, line, asking) => this.#record(call, line, asking),
-      noModel: (asking, decision) => noModel(asking, decision, { lines, isAllowed: policy().isAllowed }),
+      noModel: (asking, decision) => noModel(asking, decision, { lines, policy: policy() }),
     };
   }
 
@@ -159,6 +164,34 @@ class OpenedGateway implements ModelGateway {
         callEmbedding({ config, runner, price, clock: this.#clock, node, loaded, onCall }, ask, decision, own),
     };
     return runAsk(this.#loop, wanted, signal);
+  }
+
+  async *lend(model: string, request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateChunk> {
+    const line = await this.#taken(model, signal);
+    try {
+      yield* line.runner.generate(request, signal);
+    } finally {
+      line.slots.give();
+    }
+  }
+
+  async lendEmbedding(model: string, texts: readonly string[], signal: AbortSignal): ReturnType<ModelRunner['embed']> {
+    const line = await this.#taken(model, signal);
+    try {
+      return await line.runner.embed(texts, signal);
+    } finally {
+      line.slots.give();
+    }
+  }
+
+  /** A model that is reached from here, with one of its slots. */
+  async #taken(model: string, signal: AbortSignal): Promise<ModelLine> {
+    this.#throwIfOver(signal);
+    const line = this.#lines.get(model);
+    if (line === undefined) throw modelFault(model, 'model_missing', { detail: 'it is not configured on this node' });
+    line.called();
+    if (!(await line.slots.take(signal))) throw modelFault(model, 'model_overloaded', { detail: 'its queue is full' });
+    return line;
   }
 
   async status({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<readonly ModelStatus[]> {
@@ -246,7 +279,7 @@ const openLine = async (config: ModelConfig, options: ModelGatewayOptions, clock
  * Opens every model of servers.yaml. Nothing is asked or probed yet, except that models with `warm_up` are loaded in the background.
  * @throws Fault `bad_script`, or `bad_configuration` where two models have one id.
  */
-export const openModelGateway = async (options: ModelGatewayOptions): Promise<ModelGateway> => {
+export const openModelGateway = async (options: ModelGatewayOptions): Promise<ModelGateway & ModelLender> => {
   const { logger, prices = NO_PRICES, clock = systemClock } = options;
   const lines = new Map<string, ModelLine>();
   for (const config of options.models) {
@@ -264,6 +297,6 @@ export const openModelGateway = async (options: ModelGatewayOptions): Promise<Mo
     onProblem: (model, err, what) => logger?.warn({ model, err }, `model ${what}`),
   });
   residencies.warmUp();
-  const policy = openPolicy(options.policy, defaultPolicy(prices), subjects);
+  const policy = openPolicy(options.policy, defaultPolicy(prices), subjects, options.node);
   return new OpenedGateway({ lines, options, clock, policy, residencies });
 };

@@ -2,19 +2,21 @@
 import { type Decision, Fault, type ScoredCandidate } from '../schemas/index.js';
 import type { Asking } from './gateway.js';
 import type { ModelLine } from './model-line.js';
+import type { ReadyPolicy } from './policy.js';
 
 /** Candidates that waiting brings nothing from. */
 const OUT_OF_QUESTION: ReadonlySet<string> = new Set(['other_domain', 'other_model', 'fallback_not_needed']);
 
 export interface NoModelDeps {
   readonly lines: ReadonlyMap<string, ModelLine>;
-  /** False: the access list keeps the model from the project. */
-  readonly isAllowed: (id: string, project: string | undefined) => boolean;
+  readonly policy: Pick<ReadyPolicy, 'isAllowed' | 'maySeeConfidential'>;
 }
 
-const barOf = (ask: Asking, id: string, rules: Decision['rules'], { lines, isAllowed }: NoModelDeps): string => {
-  if (!isAllowed(id, ask.project_id)) return 'is not on the access list';
+const barOf = (ask: Asking, id: string, rules: Decision['rules'], { lines, policy }: NoModelDeps): string => {
+  if (!policy.isAllowed(id, ask.project_id)) return 'is not on the access list';
   if (ask.local_only === true && lines.get(id)?.local === false) return 'is outside, and this must stay in the building';
+  if (ask.local_only === true && !policy.maySeeConfidential(id, ask.project_id))
+    return 'is on a node that may not see what is confidential';
   return `is kept away by a strict rule (${rules?.join(', ')})`;
 };
 

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { ModelConfig } from '../schemas/index.js';
 import type { Clock } from './clock.js';
+import { type Exchange, openRemote } from './remote/index.js';
 import type { ModelRunner } from './runner.js';
 import { openScripted } from './scripted/runner.js';
 import { loadScript } from './scripted/script.js';
@@ -16,6 +17,9 @@ export interface OpenRunnerDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly transport?: Transport;
+  /** The node that this is, and the way to models that other nodes have. */
+  readonly node?: string;
+  readonly exchange?: Exchange;
 }
 
 export const providerOf = (config: ModelConfig): string => config.provider ?? config.runner;
@@ -25,9 +29,14 @@ export const missingKeyOf = (config: ModelConfig, env: OpenRunnerDeps['env']): s
   config.api_key_env !== undefined && !env[config.api_key_env]?.trim() ? config.api_key_env : undefined;
 
 /** @throws Fault `bad_script` for a script that cannot be read or is none. */
-export const openRunner = async (config: ModelConfig, { baseDir, env, clock, transport }: OpenRunnerDeps): Promise<ModelRunner> => {
+export const openRunner = async (
+  config: ModelConfig,
+  { baseDir, env, clock, transport, node, exchange }: OpenRunnerDeps,
+): Promise<ModelRunner> => {
   const { id, idle_timeout_ms, timeout_ms } = config;
   const shared = { id, idle_timeout_ms, timeout_ms, provider: providerOf(config), clock };
+  if (config.node !== undefined && config.node !== node && exchange !== undefined)
+    return openRemote({ id, node: config.node, provider: providerOf(config), exchange, clock });
   if (config.runner === 'scripted')
     return openScripted({
       ...shared,

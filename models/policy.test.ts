@@ -57,6 +57,28 @@ describe('access', () => {
   });
 });
 
+describe('what is confidential', () => {
+  const remote = { config: modelConfigSchema.parse({ id: 'lab', runner: 'scripted', tiers: ['small'], node: 'edge-1' }), provider: 'p' };
+  const seen = (access: object, project?: string) => {
+    const policy = openPolicy(() => policyOf({ access: accessConfigSchema.parse(access) }), defaultPolicy(), [...MODELS, remote], 'core')();
+    return [...MODELS, remote].map(({ config }) => config.id).filter((id) => policy.maySeeConfidential(id, project));
+  };
+
+  it('may be seen on every node where no policy names some', () => expect(seen({})).toHaveLength(4));
+
+  it('is seen on the nodes that the policy names only, a model without a node being where it is asked', () => {
+    expect(seen({ confidential_nodes: ['edge-1'] })).toEqual(['lab']);
+    expect(seen({ confidential_nodes: ['core'] })).toEqual(['ollama-small', 'ollama-large', 'openai']);
+    expect(seen({ confidential_nodes: [] })).toEqual([]);
+  });
+
+  it('of a project is seen where the project says', () => {
+    const access = { confidential_nodes: ['core'], projects: { secret: { confidential_nodes: ['edge-1'] }, other: {} } };
+    expect(seen(access, 'secret')).toEqual(['lab']);
+    expect(seen(access, 'other')).toEqual(['ollama-small', 'ollama-large', 'openai']);
+  });
+});
+
 describe('a policy', () => {
   it('is read each time and made ready once for the same parts', () => {
     let now = policyOf({});

@@ -44,6 +44,8 @@ export interface ReadyPolicy {
   /** Undefined where nobody says what the model costs. */
   priceOf(id: string): Price | undefined;
   isAllowed(id: string, project: string | undefined): boolean;
+  /** May a model that keeps it in the building see what is confidential? */
+  maySeeConfidential(id: string, project: string | undefined): boolean;
 }
 
 interface Lists {
@@ -67,9 +69,17 @@ const accessFor = (access: AccessConfig, ids: readonly string[]): ReadyPolicy['i
   };
 };
 
+const confidentialFor = (access: AccessConfig, models: readonly Subject[], self: string): ReadyPolicy['maySeeConfidential'] => {
+  const nodeOf = new Map(models.map(({ config }) => [config.id, config.node ?? self]));
+  return (id, project) => {
+    const nodes = (project === undefined ? undefined : access.projects[project]?.confidential_nodes) ?? access.confidential_nodes;
+    return nodes === undefined || nodes.includes(nodeOf.get(id)!);
+  };
+};
+
 type Parts = Omit<ModelPolicy, 'version'> & { readonly version?: string };
 
-const makeReady = ({ version, routing, access, prices, flags }: Parts, models: readonly Subject[]): ReadyPolicy => {
+const makeReady = ({ version, routing, access, prices, flags }: Parts, models: readonly Subject[], self: string): ReadyPolicy => {
   const ids = models.map(({ config }) => config.id);
   const priced = new Map(models.map(({ config, provider }) => [config.id, priceOf(config, provider, prices)]));
   return {
@@ -80,17 +90,19 @@ const makeReady = ({ version, routing, access, prices, flags }: Parts, models: r
     hedging: flags.hedging,
     priceOf: (id) => priced.get(id),
     isAllowed: accessFor(access, ids),
+    maySeeConfidential: confidentialFor(access, models, self),
   };
 };
 
-/** L1, L2. `read` undefined: `fixed` holds, and decisions name no version. */
+/** L1, L2. `self`: the node that this is. `read` undefined: `fixed` holds, and decisions name no version. */
 export const openPolicy = (
   read: (() => ModelPolicy) | undefined,
   fixed: Omit<ModelPolicy, 'version'>,
   models: readonly Subject[],
+  self = 'local',
 ): (() => ReadyPolicy) => {
   let parts: Parts = fixed;
-  let ready = makeReady(fixed, models);
+  let ready = makeReady(fixed, models, self);
   if (read === undefined) return () => ready;
   return () => {
     const now = read();
@@ -102,7 +114,7 @@ export const openPolicy = (
       now.flags === parts.flags;
     if (!same) {
       parts = now;
-      ready = makeReady(now, models);
+      ready = makeReady(now, models, self);
     }
     return ready;
   };

@@ -194,6 +194,13 @@ describe('environment variables', () => {
     expect(warnings).toHaveLength(2);
   });
 
+  it('that the file names as the place of a secret is known', () => {
+    const nodes = 'nodes:\n  - { id: core, url: "http://127.0.0.1:1" }\n  - { id: edge-1, token_env: DATS_TOKEN_EDGE_1 }\n';
+    writeFileSync(join(dir, 'servers.yaml'), `version: 1\nnode: { id: core }\n${nodes}`);
+    const { warnings } = loadConfiguration({ env: { DATS_TOKEN_EDGE_1: 'secret', DATS_TOKEN_EDGE_9: 'secret' }, cwd: dir });
+    expect(warnings.map((warning) => warning.split(' ')[2])).toEqual(['DATS_TOKEN_EDGE_9']);
+  });
+
   it("change the version as the file does, but for what is the process's own", () => {
     const version = load(text).version;
     expect(version).toMatch(/^[0-9a-f]{12}$/);

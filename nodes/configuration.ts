@@ -13,6 +13,7 @@ import { Fault, type Servers, serversSchema } from '../schemas/index.js';
 import { builtInServers } from './configuration-defaults.js';
 import { at, describeIssue, offsetOf } from './configuration-problems.js';
 import { applyOverrides, type Environment, formatPath } from './overrides.js';
+import { asNode } from './own-sections.js';
 
 export interface ConfigurationRequest {
   /** The file to read; it must be there. Default: DATS_CONFIG, then servers.yaml in the working directory, then the built-in defaults. */
@@ -102,7 +103,8 @@ export const loadConfiguration = (request: ConfigurationRequest): Configuration 
   if (document.errors.length > 0) refuse(syntaxProblems(document, file, lines));
   for (const warning of document.warnings) warnings.push(`${at(file, lines, warning.pos[0])}  ${warning.message.split('\n')[0]}`);
 
-  const data: unknown = text === undefined ? builtInServers() : (document.toJS({ maxAliasCount: 100 }) ?? {});
+  const said: unknown = text === undefined ? builtInServers() : (document.toJS({ maxAliasCount: 100 }) ?? {});
+  const data = asNode(said, request.env.DATS_NODE_ID);
   const overrides = applyOverrides(data, request.env);
   warnings.push(...overrides.warnings);
   const checked = serversSchema.safeParse(data);

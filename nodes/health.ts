@@ -2,10 +2,12 @@
 import type { DependencyHealth } from '../gateway/index.js';
 import type { ModelGateway } from '../models/index.js';
 import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
+import { BEATS, PRESENCE, type PresenceView, type StoredBeat } from '../processors/link/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
 import type { Settings } from '../processors/settings/index.js';
 import { LIFECYCLE, QUOTA, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
 import { type Analytics, type Log, type ViewStore, within } from '../streams/index.js';
+import type { Uplink } from './link/index.js';
 import type { Roles } from './roles.js';
 
 export interface HealthDeps {
@@ -15,6 +17,10 @@ export interface HealthDeps {
   readonly models: ModelGateway;
   readonly analytics: Analytics | undefined;
   readonly sandbox: Sandbox | undefined;
+  /** The line to the core, where this is an edge node. */
+  readonly uplink: Uplink | undefined;
+  /** The edge nodes, where this is the core of several. */
+  readonly edges: readonly string[];
   readonly config: Servers;
   readonly roles: Roles;
   readonly groups: Readonly<Record<'deciders' | 'views' | 'workers' | 'history' | 'traces' | 'quota', string>>;
@@ -45,9 +51,20 @@ const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: stri
   return ok ? { ok } : { ok, detail: `the schema registry answers ${status}` };
 };
 
+const edgesHealth = async (views: Pick<ViewStore, 'get'>, edges: readonly string[]): Promise<Found> => {
+  const [beats, presences] = await Promise.all([
+    Promise.all(edges.map(async (id) => views.get<StoredBeat>(BEATS, id))),
+    Promise.all(edges.map(async (id) => views.get<PresenceView>(PRESENCE, id))),
+  ]);
+  const lost = edges.filter((_, i) => presences[i]?.lost === true && beats[i]?.vitals.admission !== 'drained');
+  const came = beats.filter((beat) => beat !== undefined).length;
+  if (lost.length === 0) return { ok: true, detail: `${edges.length} edge nodes, ${edges.length - came} of them never came, none is lost` };
+  return { ok: false, detail: `not heard of: ${lost.join(', ')}; cut off they work on, and send what they did when the line is back` };
+};
+
 /** @param limitMs how long each may take; default: as long as it takes by itself */
 export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promise<readonly DependencyHealth[]> => {
-  const { log, settings, views, models, analytics, sandbox, groups, config } = deps;
+  const { log, settings, views, models, analytics, sandbox, uplink, edges, groups, config } = deps;
   const timed = timedWithin(limitMs);
   const registryUrl = config.log.kind === 'kafka' ? config.log.kafka.registry_url : undefined;
   /** Every partition has an owner somewhere, in this process or another. */
@@ -97,6 +114,16 @@ export const healthOf = (deps: HealthDeps, limitMs?: number) => async (): Promis
       if (answering.length > 0) return { ok: true, detail: 'no model server answers; the scripted runner does' };
       return { ok: false, detail: 'no model answers: see GET /api/v1/models' };
     }),
+    ...(uplink === undefined
+      ? []
+      : [
+          timed('core', false, async () => {
+            const { connected, detail } = uplink.state();
+            if (connected) return { ok: true, detail: `connected, ${(await uplink.unsent()) ?? 0} records to send` };
+            return { ok: false, detail: `cut off: ${detail}; work goes on here, and is sent when the line is back` };
+          }),
+        ]),
+    ...(edges.length === 0 ? [] : [timed('edges', false, () => edgesHealth(views, edges))]),
     ...(sandbox === undefined
       ? []
       : [

@@ -66,6 +66,16 @@ const convert = (kind: Leaf['kind'], text: string): { readonly value: unknown } 
   return text.trim() === '' || !Number.isFinite(number) ? { wrong: `"${text}" is not a number` } : { value: number };
 };
 
+/** Variables that the file names as the place of a secret: `token_env: DATS_TOKEN_EDGE_1`. */
+const secretsIn = (value: unknown, found = new Set<string>()): ReadonlySet<string> => {
+  if (typeof value !== 'object' || value === null) return found;
+  for (const [name, one] of Object.entries(value)) {
+    if (typeof one === 'string' && name.endsWith('_env')) found.add(one);
+    else secretsIn(one, found);
+  }
+  return found;
+};
+
 /** Changes `data` (what the file holds) in place. */
 export const applyOverrides = (data: unknown, env: Environment): Overrides => {
   const variables = new Map<string, string>();
@@ -78,7 +88,9 @@ export const applyOverrides = (data: unknown, env: Environment): Overrides => {
       return Array.isArray(list) ? list.length : 0;
     }).map((leaf) => [variableName(leaf.path), leaf]),
   );
+  const secrets = secretsIn(root);
   for (const [name, text] of Object.entries(env).sort(([a], [b]) => a.localeCompare(b))) {
+    if (secrets.has(name)) continue;
     if (!name.startsWith(PREFIX) || text === undefined || text === '' || OTHER_VARIABLES.includes(name) || name.startsWith(OTHERS_PREFIX))
       continue;
     const long = ALIASES[name];

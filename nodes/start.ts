@@ -4,15 +4,19 @@
 // P2. A part that dies ends the node: `failed` resolves with the error, and whoever started it exits, so that a supervisor can start it anew.
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { DependencyHealth } from '../gateway/index.js';
+import type { DependencyHealth, Nodes } from '../gateway/index.js';
 import { type ModelGateway, openModelGateway } from '../models/index.js';
 import { openArtifactFiles } from '../processors/artifact-files.js';
+import { isoOf } from '../processors/index.js';
+import { followAdmission } from '../processors/link/index.js';
 import { openSpending } from '../processors/quota/index.js';
-import type { Lane, Servers } from '../schemas/index.js';
-import type { Log } from '../streams/index.js';
+import { type Lane, LIFECYCLE, type Servers, WORK_TOPICS } from '../schemas/index.js';
+import { type Log, within } from '../streams/index.js';
 import { Slots } from '../streams/runtime/index.js';
 import { openAnalytics } from './analytics.js';
+import { watchDrain } from './drain.js';
 import { watchGpus } from './gpu-watch.js';
+import type { Uplink } from './link/index.js';
 import { silentLogger } from './logger.js';
 import { openMetrics } from './metrics/index.js';
 import { openDoor } from './open-door.js';
@@ -21,12 +25,14 @@ import { startSampler } from './sampler.js';
 import { isReadyFor, openNodeSettings } from './settings.js';
 import { openSigningKey } from './signing-key.js';
 import { startDeciders, startLedger } from './start-deciders.js';
+import { nodesOf, openingAt, startLink } from './start-link.js';
 import { startWorkers } from './start-workers.js';
-import { type AtEnd, GROUPS, priceOf, type Starting, settingsFor } from './starting.js';
+import { type AtEnd, GROUPS, priceOf, runningWork, type Starting, settingsFor } from './starting.js';
 import { openStorage } from './storage.js';
 import { openTelemetrySink } from './telemetry.js';
 import { idsOf, openTracing } from './tracing.js';
 import { VERSION } from './version.js';
+import { openVitals } from './vitals.js';
 
 export interface NodeOptions {
   readonly config: Servers;
@@ -66,11 +72,50 @@ const startSampling = ({ options, log, settings, slots, problem, atEnd }: Starti
     roles: describeRoles(roles),
     configVersion: settingsFor(settings).configVersion,
     now,
-    runningWork: () => [...slots.values()].reduce((sum, { taken }) => sum + taken, 0),
+    runningWork: () => runningWork(slots),
     onProblem: problem('sampler'),
   });
   atEnd(async () => sampler.stop());
 };
+
+/** Groups whose lag says what waits on a node. */
+const WATCHED = [
+  { group: GROUPS.deciders, topics: [LIFECYCLE] },
+  { group: GROUPS.workers, topics: WORK_TOPICS },
+] as const;
+/** A log that does not answer for so long, in milliseconds, does not hold up the start: what it says of this node holds when it is read. */
+const ADMISSION_MS = 1_000;
+
+const watchForDrain = (
+  { options, log, settings, admission, problem, atEnd }: Starting,
+  nodes: Nodes | undefined,
+  uplink: Uplink | undefined,
+): void => {
+  const { config, now } = options;
+  const over = new AbortController();
+  const isEdge = nodes !== undefined && nodes.core?.id !== nodes.self;
+  const watching = watchDrain(
+    {
+      log,
+      node: config.node.id,
+      admission,
+      groups: WATCHED,
+      unsent: isEdge ? async () => uplink?.unsent() : undefined,
+      configVersion: settingsFor(settings).configVersion,
+      time: () => isoOf(now()),
+      onProblem: problem('drain'),
+    },
+    over.signal,
+  );
+  atEnd(async () => {
+    over.abort();
+    await watching;
+  });
+};
+
+/** An edge node reaches its own models; those of other nodes only the core does. */
+const modelsHere = ({ models }: Servers, nodes: Nodes | undefined): Servers['models'] =>
+  nodes === undefined || nodes.core?.id === nodes.self ? models : models.filter(({ node }) => node === undefined || node === nodes.self);
 
 /** A node, ready when the promise resolves. @throws Fault when a store cannot be opened or the port is taken; then nothing is left open. */
 export const startNode = async (request: NodeOptions): Promise<RunningNode> => {
@@ -98,6 +143,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
   };
   const { log, views, limiter, live, close } = await openStorage({ config, env, onProblem: problem('storage') });
   atEnd(close);
+  const opening = await openingAt(log, config);
   const settings = await openNodeSettings({ log, config, digest: configVersion, logger, onProblem: problem('settings') });
   atEnd(() => settings.close());
   const artifacts = await openArtifactFiles(join(config.node.data_dir, 'artifacts'));
@@ -126,8 +172,10 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
     onProblem: problem('spending'),
   });
   atEnd(() => spending.close());
+  const nodes = await nodesOf(options, log, settings);
   const opened = await openModelGateway({
-    models: config.models,
+    models: modelsHere(config, nodes),
+    ...(nodes === undefined ? {} : { exchange: nodes.exchange }),
     prices: config.prices,
     policy: () => settings.current(),
     baseDir,
@@ -155,13 +203,43 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
     atEnd(() => membership.leave().catch(problem('leave')));
   };
   const slots = new Map<Lane, Slots>(roles.workers.map((lane) => [lane, new Slots(config.slots[lane])]));
+  const admission = followAdmission({ log, node: config.node.id, onProblem: problem('admission') });
+  atEnd(() => admission.close());
+  const vitals = openVitals({
+    log,
+    models,
+    groups: WATCHED,
+    admission: admission.state,
+    runningWork: () => runningWork(slots),
+    onProblem: problem('vitals'),
+  });
+  atEnd(async () => vitals.close());
   const stores = { log, settings, views, limiter, live, artifacts, analytics, key };
-  const starting: Starting = { options, ...stores, models, telemetry, metrics, spending, tracing, slots, problem, serve, atEnd };
-  if (roles.deciders) await startDeciders(starting);
+  const starting: Starting = {
+    options,
+    ...stores,
+    models,
+    lender: opened,
+    telemetry,
+    metrics,
+    spending,
+    tracing,
+    admission,
+    vitals,
+    slots,
+    problem,
+    serve,
+    atEnd,
+  };
+  await within(ADMISSION_MS, admission.ready);
+  if (roles.deciders) await startDeciders(starting, nodes);
   else if (roles.ledger === true) await startLedger(starting);
+  const uplink = roles.deciders ? await startLink(starting, nodes, opening) : undefined;
+  if (roles.deciders) watchForDrain(starting, nodes, uplink);
   const sandbox = roles.workers.length > 0 ? await startWorkers(starting) : undefined;
-  const needs = { log, settings, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS };
-  const { url, metricsUrl, health } = await openDoor(starting, needs);
+  const edges = nodes?.core?.id === config.node.id ? nodes.edges.map(({ id }) => id) : [];
+  const needs = { log, settings, views, models, analytics: analytics?.store, sandbox, config, roles, groups: GROUPS, uplink, edges };
+  const { url, metricsUrl, health } = await openDoor(starting, needs, nodes);
   startSampling(starting);
   logger.info({ roles: describeRoles(roles), url, metrics: metricsUrl }, 'ready');
   return { url, metricsUrl, roles, log, models, health, failed };

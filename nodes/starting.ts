@@ -1,7 +1,8 @@
 // What the parts of a node have in common while it is put together.
 import type { Logger } from 'pino';
-import type { ModelGateway } from '../models/index.js';
+import type { ModelGateway, ModelLender } from '../models/index.js';
 import { type ArtifactStore, type Policies, promptVersionsOf } from '../processors/index.js';
+import { type Admission, HOMES_GROUP } from '../processors/link/index.js';
 import { dearestPrice, LEDGER_GROUP, type Spending } from '../processors/quota/index.js';
 import type { Effective, Settings } from '../processors/settings/index.js';
 import type { Lane, PromptName, Servers } from '../schemas/index.js';
@@ -13,6 +14,7 @@ import type { Roles } from './roles.js';
 import type { NodeKey } from './signing-key.js';
 import type { TelemetrySink } from './telemetry.js';
 import type { Tracing } from './tracing.js';
+import type { Vitals } from './vitals.js';
 
 /** Group names: part of the stored offsets, never to be changed. */
 export const GROUPS = {
@@ -23,6 +25,11 @@ export const GROUPS = {
   history: 'history',
   traces: 'traces',
   audit: 'audit',
+  link: 'link',
+  homes: HOMES_GROUP,
+  nodes: 'nodes',
+  settings: 'settings',
+  uplink: 'uplink',
   quota: LEDGER_GROUP,
 } as const;
 
@@ -48,6 +55,8 @@ export interface Starting {
   readonly live: LiveText;
   readonly artifacts: ArtifactStore;
   readonly models: ModelGateway;
+  /** The same, for what other nodes ask of it. */
+  readonly lender: Pick<ModelGateway, 'status'> & ModelLender;
   readonly telemetry: TelemetrySink;
   readonly metrics: Metrics;
   /** Budgets of whoever asks models without an attempt of a task. */
@@ -56,6 +65,9 @@ export interface Starting {
   /** Signs checkpoints and attestations. */
   readonly key: NodeKey;
   readonly tracing: Tracing | undefined;
+  /** Does this node take new work? */
+  readonly admission: Admission;
+  readonly vitals: Vitals;
   /** How much of each lane of the worker role runs at a time here. */
   readonly slots: ReadonlyMap<Lane, Slots>;
   readonly problem: (where: string) => (error: unknown, record?: Recorded) => void;
@@ -63,6 +75,9 @@ export interface Starting {
   serve(...args: Parameters<Log['join']>): Promise<void>;
   readonly atEnd: AtEnd;
 }
+
+/** Work items that run in this process now. */
+export const runningWork = (slots: Starting['slots']): number => [...slots.values()].reduce((sum, { taken }) => sum + taken, 0);
 
 /** What is in force, as routing reads it. */
 export const routingOf =

@@ -18,6 +18,8 @@ export interface Decider<State = unknown> {
   evolve(state: State, event: DatsEvent, offset: number): void;
   /** Called after `evolve` took the event in. */
   decide(state: State, event: DatsEvent, offset: number): readonly Draft[];
+  /** An event that nobody of the group is to take in: not what this node decides. */
+  declines?(state: State, event: DatsEvent): boolean;
   /** When (milliseconds since the epoch) `tick` wants to be called next; undefined: never. */
   nextDue?(state: State): number | undefined;
   /** What is due at `now`. */

@@ -89,6 +89,8 @@ export const acceptedSchema = z.object({
   estimated_completion: z.string().nullable(),
   /** Open tasks of the project before this one; null when it is not known. */
   position: z.int().nullable(),
+  /** The node that decides the project, where that is another one: the task is on disk here, and goes there as soon as there is a line. */
+  home: z.string().optional(),
 });
 
 export const artifactViewSchema = z.object({

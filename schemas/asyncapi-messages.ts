@@ -8,7 +8,7 @@ import { LETTER, LETTER_MEANINGS } from './dead-letter.js';
 import { EXAMPLES } from './examples.js';
 import { envelopeSchema, eventSchemas, inDraft07 } from './json-schema.js';
 import { EVENTS, type EventType } from './registry.js';
-import { CONFIG, CONFIG_LOG_KEY, LEDGER_KEY, QUOTA, TELEMETRY } from './topics.js';
+import { CONFIG, CONFIG_LOG_KEY, LEDGER_KEY, LINK, NODES, QUOTA, TELEMETRY } from './topics.js';
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -57,17 +57,32 @@ const SUMMARIES: Readonly<Record<EventType, string>> = {
   'dats.quota.blocked': 'They are not: a budget is used up, or a rate or concurrency is reached for now',
   'dats.quota.consumed': 'What was used of a reservation in the end, which it takes the place of',
   'dats.quota.reset': 'An account begins anew',
+  'dats.node.created': 'The store of a node begins',
+  'dats.node.joined': 'A node asks the core to be taken in, and says what it can do',
+  'dats.node.registered': 'A node came, or came back, perhaps with another store',
+  'dats.node.lost': 'Nothing was heard of a node for three beats',
+  'dats.node.returned': 'A node that was lost is heard of again',
+  'dats.node.cordoned': 'A node is to take no new work',
+  'dats.node.uncordoned': 'A node takes new work again',
+  'dats.node.drained': 'Nothing runs on a node any more, and the core has everything: it can be stopped',
+  'dats.project.move.requested': 'A project is to be decided on another node',
+  'dats.project.move.started': 'The home of a project begins nothing more of it, and lets what runs end',
+  'dats.project.released': 'No cascade or rollback of a project that is to move is under way any more',
+  'dats.project.moved': 'The last word of the home of a project: from here on another node decides it',
+  'dats.project.arrived': 'The first word of the new home of a project',
+  'dats.link.batch': 'What another node sent of its log',
   'dats.work.requested': 'A piece of work for the workers of a lane',
   'dats.model.called': 'One call of a model: tokens, cost, durations, outcome',
   'dats.node.sampled': 'How a process and its machine are: CPU, memory, running work',
   'dats.ops.alert': 'Something an operator should know',
 };
 
-type KeyOf = 'project' | 'task' | 'emitter' | 'config' | 'ledger' | 'original';
+type KeyOf = 'project' | 'task' | 'emitter' | 'node' | 'config' | 'ledger' | 'original';
 const KEYS: Readonly<Record<KeyOf, string>> = {
   project: 'The project id: all events of a project are in one partition, in order.',
   task: 'The task id.',
   emitter: 'The id of the node that called the model or was sampled, or the consumer group that the alert is about.',
+  node: 'The id of the node: its own, or, of what another one sent, the sender.',
   config: `Always "${CONFIG_LOG_KEY}": all changes are in one partition, in order.`,
   ledger: `On ${QUOTA} always "${LEDGER_KEY}": one partition orders everything; on the topic of the project its id.`,
   original: 'The key of the record that failed.',
@@ -104,6 +119,7 @@ const keyOf = (type: EventType): KeyOf => {
   if (type === 'dats.work.requested') return 'task';
   if (eventTypesOn(CONFIG).includes(type)) return 'config';
   if (eventTypesOn(QUOTA).includes(type)) return 'ledger';
+  if (eventTypesOn(NODES).includes(type) || eventTypesOn(LINK).includes(type)) return 'node';
   return eventTypesOn(TELEMETRY).includes(type) ? 'emitter' : 'project';
 };
 

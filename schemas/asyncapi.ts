@@ -5,7 +5,7 @@
 import { KAFKA_BINDING_VERSION as bindingVersion, eventTrait, type Json, messageNamesOf, messagesAndSchemas } from './asyncapi-messages.js';
 import { eventTypesOn, FLOWS, type Flow, LETTERS, ROLES, type Role } from './channels.js';
 import { Fault } from './fault.js';
-import { AUDIT, CONFIG, DLQ, LIFECYCLE, QUOTA, TELEMETRY, TOPIC_RETENTION_MS, TOPICS, type Topic } from './topics.js';
+import { AUDIT, CONFIG, DLQ, LIFECYCLE, LINK, NODES, OUTBOX, QUOTA, TELEMETRY, TOPIC_RETENTION_MS, TOPICS, type Topic } from './topics.js';
 
 export interface AsyncApiOptions {
   /** Of the product. */
@@ -59,6 +59,7 @@ const ROLE_DESCRIPTIONS: Readonly<Record<Role, string>> = {
   deciders: 'Decide what happens next, from the events alone.',
   views: 'Keep the read models: tasks, artifacts, projects.',
   workers: 'Call models, run checks.',
+  link: 'Brings what happens on one node to the others. Only where servers.yaml names several.',
 };
 
 const describeTopic = (topic: Topic): { title: string; description: string } => {
@@ -83,6 +84,18 @@ const describeTopic = (topic: Topic): { title: string; description: string } => 
     return {
       title: 'Budgets',
       description: 'The ledger: what is set aside of budgets before models are asked, and what was used. One partition orders all of it.',
+    };
+  if (topic === NODES) return { title: 'Nodes', description: 'Nodes that come, go, and are taken out of work. Keyed by node.' };
+  if (topic === LINK)
+    return {
+      title: 'Link',
+      description: 'What other nodes sent, as it came. Keyed by the node that sent it: in order, and taken in once.',
+    };
+  if (topic === OUTBOX)
+    return {
+      title: 'Outbox',
+      description:
+        'What is for another node: what users asked of its projects, histories of projects that go there, settings. Keyed by that node.',
     };
   if (topic === DLQ)
     return { title: 'Dead letters', description: 'What could not be processed, as it was, with the reason; and what became of it.' };

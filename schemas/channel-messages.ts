@@ -57,7 +57,18 @@ export const WORKED = [
   'dats.replay.completed',
   'dats.replay.failed',
 ] as const satisfies readonly EventType[];
-export const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED, ...BUDGET_ANSWERS])];
+/** What is said of a project that goes from one node to another: only where there are several. */
+export const HANDED_OVER = [
+  'dats.project.move.started',
+  'dats.project.released',
+  'dats.project.moved',
+  'dats.project.arrived',
+] as const satisfies readonly EventType[];
+export const MOVES = ['dats.project.move.requested', ...HANDED_OVER] as const satisfies readonly EventType[];
+/** What is asked of a node. */
+export const NODE_COMMANDS = ['dats.node.cordoned', 'dats.node.uncordoned'] as const satisfies readonly EventType[];
+export const LIFECYCLE_TYPES = [...new Set<EventType>([...REQUESTED, ...DECIDED, ...MARKED, ...WORKED, ...BUDGET_ANSWERS, ...MOVES])];
+export const TELEMETRY_TYPES = ['dats.model.called', 'dats.ops.alert', 'dats.node.sampled'] as const satisfies readonly EventType[];
 /** What the decider of cascades and rollbacks sees of tasks: what was made from what, and how it ended. */
 export const TRACED = [
   'dats.task.created',

@@ -2,31 +2,27 @@
 //
 // C1. An event type stands on the topics that some role sends it to, and on no other. C2. `test/channels.test.ts` compares this table with what the
 // sources say and with what a running node writes, so a new event that is missing here, or here in the wrong place, fails there.
-import { DECIDED, DECIDED_WORK, LIFECYCLE_TYPES, MARKED, MARKING, REQUESTED, SPENT, TRACED, WORKED } from './channel-messages.js';
+import {
+  DECIDED,
+  DECIDED_WORK,
+  HANDED_OVER,
+  LIFECYCLE_TYPES,
+  MARKED,
+  MARKING,
+  MOVES,
+  NODE_COMMANDS,
+  REQUESTED,
+  SPENT,
+  TELEMETRY_TYPES,
+  TRACED,
+  WORKED,
+} from './channel-messages.js';
+import { type Flow, LETTERS, type Letter, type Role } from './flow.js';
+import { LINK_FLOWS } from './link-flows.js';
 import { BUDGET_ANSWERS, EVENTS, type EventType, TASK_TYPES } from './registry.js';
-import { AUDIT, CONFIG, DLQ, LIFECYCLE, QUOTA, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
+import { AUDIT, CONFIG, DLQ, LIFECYCLE, LINK, NODES, OUTBOX, QUOTA, TELEMETRY, type Topic, WORK_TOPICS, workTopic } from './topics.js';
 
-export const ROLES = ['gateway', 'deciders', 'views', 'workers'] as const;
-export type Role = (typeof ROLES)[number];
-
-/** What lies on the dead letter topic besides events: records that could not be processed, and what became of them. */
-export const LETTERS = ['dats.dead-letter', 'dats.dead-letter.resolution'] as const;
-export type Letter = (typeof LETTERS)[number];
-
-/** One thing that a role does with some topics. */
-export interface Flow {
-  readonly role: Role;
-  readonly action: 'send' | 'receive';
-  /** Tells flows of the same role, action and topic apart; camelCase, begins the operation's name after the role. */
-  readonly verb: string;
-  readonly topics: readonly Topic[];
-  readonly messages: readonly (EventType | Letter)[];
-  /** The consumer group; absent where every process reads everything for itself. */
-  readonly group?: string;
-  /** Only where the configuration asks for it. */
-  readonly optional?: true;
-  readonly summary: string;
-}
+export { type Flow, LETTERS, type Letter, ROLES, type Role } from './flow.js';
 
 export const FLOWS: readonly Flow[] = [
   { role: 'gateway', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: REQUESTED, summary: 'What users ask for' },
@@ -90,6 +86,42 @@ export const FLOWS: readonly Flow[] = [
     role: 'gateway',
     action: 'send',
     verb: 'send',
+    topics: [LINK],
+    messages: ['dats.node.joined', 'dats.link.batch'],
+    optional: true,
+    summary: 'What edge nodes send to the core, as it comes',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'move',
+    topics: [LIFECYCLE],
+    messages: ['dats.project.move.requested'],
+    optional: true,
+    summary: 'A project that is to be decided on another node',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
+    topics: [NODES],
+    messages: NODE_COMMANDS,
+    optional: true,
+    summary: 'A node that is to be taken out of work, or into it again',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
+    topics: [OUTBOX],
+    messages: [...REQUESTED, 'dats.project.move.requested', ...NODE_COMMANDS],
+    optional: true,
+    summary: 'What users ask here of another node, or of its projects',
+  },
+  {
+    role: 'gateway',
+    action: 'send',
+    verb: 'send',
     topics: [DLQ],
     messages: ['dats.dead-letter.resolution'],
     summary: 'What became of a dead letter',
@@ -131,7 +163,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'receive',
     topics: [LIFECYCLE],
-    messages: [...TASK_TYPES, ...BUDGET_ANSWERS],
+    messages: [...TASK_TYPES, ...BUDGET_ANSWERS, ...MOVES],
     group: 'core',
     summary: 'What is decided from: folded per partition, in order, exactly once',
   },
@@ -140,7 +172,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'trace',
     topics: [LIFECYCLE],
-    messages: [...TRACED, ...LIFECYCLE_TYPES.filter((type) => MARKING.test(type))],
+    messages: [...TRACED, ...HANDED_OVER, ...LIFECYCLE_TYPES.filter((type) => MARKING.test(type))],
     group: 'cascade',
     summary: 'What cascades and rollbacks are decided from: folded per partition, in order, exactly once',
   },
@@ -187,6 +219,16 @@ export const FLOWS: readonly Flow[] = [
     summary: 'What the configuration in force is folded from; every process reads everything',
   },
   { role: 'deciders', action: 'send', verb: 'send', topics: [LIFECYCLE], messages: DECIDED, summary: 'Decisions' },
+  {
+    role: 'deciders',
+    action: 'send',
+    verb: 'handOver',
+    topics: [LIFECYCLE],
+    messages: HANDED_OVER,
+    optional: true,
+    summary:
+      'What is said of a project that goes to another node: its home lets it go, and says a last word; the new home says a first one',
+  },
   {
     role: 'deciders',
     action: 'send',
@@ -260,7 +302,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'receive',
     verb: 'record',
     topics: [TELEMETRY],
-    messages: ['dats.model.called', 'dats.ops.alert', 'dats.node.sampled'],
+    messages: TELEMETRY_TYPES,
     group: 'history',
     optional: true,
     summary: 'What is brought into ClickHouse, where there is one',
@@ -296,7 +338,7 @@ export const FLOWS: readonly Flow[] = [
     action: 'send',
     verb: 'send',
     topics: [TELEMETRY],
-    messages: ['dats.model.called', 'dats.ops.alert', 'dats.node.sampled'],
+    messages: TELEMETRY_TYPES,
     summary: 'Model calls, alerts that go with dead letters, and how the process is',
   },
   {
@@ -316,6 +358,7 @@ export const FLOWS: readonly Flow[] = [
     summary: 'The answers it waits for',
   },
   { role: 'workers', action: 'send', verb: 'send', topics: [DLQ], messages: ['dats.dead-letter'], summary: 'Work that failed for good' },
+  ...LINK_FLOWS,
 ];
 
 const isEventType = (name: EventType | Letter): name is EventType => Object.hasOwn(EVENTS, name);

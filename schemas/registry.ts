@@ -11,6 +11,7 @@ import * as cascade from './cascade.js';
 import { configChanged } from './config.js';
 import { attributesSchema, type Envelope } from './envelope.js';
 import { Fault } from './fault.js';
+import * as node from './node.js';
 import * as qa from './qa.js';
 import * as quota from './quota.js';
 import * as replay from './replay.js';
@@ -63,6 +64,20 @@ export const EVENTS = {
   'dats.quota.blocked': { 1: quota.quotaBlocked },
   'dats.quota.consumed': { 1: quota.quotaConsumed },
   'dats.quota.reset': { 1: quota.quotaReset },
+  'dats.node.created': { 1: node.nodeCreated },
+  'dats.node.joined': { 1: node.nodeJoined },
+  'dats.node.registered': { 1: node.nodeRegistered },
+  'dats.node.lost': { 1: node.nodeLost },
+  'dats.node.returned': { 1: node.nodeReturned },
+  'dats.node.cordoned': { 1: node.nodeCordoned },
+  'dats.node.uncordoned': { 1: node.nodeUncordoned },
+  'dats.node.drained': { 1: node.nodeDrained },
+  'dats.project.move.requested': { 1: node.projectMoveRequested },
+  'dats.project.move.started': { 1: node.projectMoveStarted },
+  'dats.project.released': { 1: node.projectReleased },
+  'dats.project.moved': { 1: node.projectMoved },
+  'dats.project.arrived': { 1: node.projectArrived },
+  'dats.link.batch': { 1: node.linkBatch },
   'dats.work.requested': { 1: workRequestedV1, 2: workRequestedV2, 3: workRequested },
   'dats.model.called': { 1: telemetry.modelCalledV1, 2: telemetry.modelCalledV2, 3: telemetry.modelCalled },
   'dats.node.sampled': { 1: telemetry.nodeSampled },

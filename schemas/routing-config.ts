@@ -1,6 +1,7 @@
 // What a model is chosen by, as data: weights, rules, and who may use what. How it is applied: models/choose.ts.
 import { z } from 'zod';
 import { PURPOSES } from './model-choice.js';
+import { nodeIdSchema } from './node.js';
 import { DOMAINS, projectIdSchema } from './task.js';
 import { TIERS } from './topics.js';
 
@@ -95,9 +96,12 @@ const listsShape = {
   allow: z.array(patternSchema).max(1_000).default([]),
   /** Never these, whatever `allow` says. */
   block: z.array(patternSchema).max(1_000).default([]),
+  /** Nodes whose models may see what is confidential; absent: those of every node that keep it in the building. */
+  confidential_nodes: z.array(nodeIdSchema).max(256).optional(),
 };
 
-/** Which models may be used, and in which projects. A project's own lists hold beside the general ones: a model must pass both. */
+/** Which models may be used, and in which projects. A project's own lists hold beside the general ones: a model must pass both; its
+ * `confidential_nodes` take the place of the general ones. */
 export const accessConfigSchema = z.strictObject({
   ...listsShape,
   projects: z.record(projectIdSchema, z.strictObject(listsShape)).default({}),

@@ -1,5 +1,8 @@
 // The shape of servers.yaml: the only place that knows an endpoint, a model or a node. Reading the file is nodes/configuration.ts.
 import { z } from 'zod';
+import { envNameSchema, urlSchema } from './config-values.js';
+import { nodeIdSchema } from './node.js';
+import { linkConfigSchema, nodeEntrySchema, nodeProblems } from './node-config.js';
 import { quotasConfigSchema } from './quota.js';
 import { accessConfigSchema, routingConfigSchema } from './routing-config.js';
 import { DOMAINS } from './task.js';
@@ -11,12 +14,13 @@ const idSchema = z
   .min(1)
   .max(128)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]*$/, 'letters, digits and . _ : / -');
-const urlSchema = z.url({ protocol: /^https?$/ });
 
 export const modelConfigSchema = z.strictObject({
   /** Unique; what tasks and events call it. */
   id: idSchema,
   runner: z.enum(['scripted', 'ollama', 'openai']),
+  /** The node that reaches its server; the core lends it calls. Default: whichever node reads this reaches it itself. */
+  node: nodeIdSchema.optional(),
   /** Base URL: Ollama's root (`http://127.0.0.1:11434`), or an OpenAI-compatible root up to and with `/v1`. */
   base_url: urlSchema.optional(),
   /** The name that the server knows; default: the id. */
@@ -61,10 +65,6 @@ export const modelConfigSchema = z.strictObject({
   script: z.string().optional(),
 });
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
-
-const envNameSchema = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]*$/, 'the NAME of an environment variable, such as KAFKA_PASSWORD, never the secret');
 
 const kafkaConfigSchema = z.strictObject({
   /** `host:port` of some brokers; the others are found through them. */
@@ -280,6 +280,10 @@ export const serversSchema = z
         redis: redisConfigSchema.prefault({}),
       })
       .prefault({}),
+    /** All nodes, where there are several: one core, and the edge nodes around it. `node.id` says which of them this is. */
+    nodes: z.array(nodeEntrySchema).default([]),
+    /** From an edge node to the core. */
+    link: linkConfigSchema.prefault({}),
     models: z.array(modelConfigSchema).default([]),
     /** How models are chosen. The sections from here to `flags` can be changed while the system runs: `dats config set`. */
     routing: routingConfigSchema.prefault({}),
@@ -324,8 +328,15 @@ export const serversSchema = z
       .prefault({}),
   })
   .superRefine((config, ctx) => {
+    for (const problem of nodeProblems(config)) ctx.addIssue({ code: 'custom', ...problem });
     const seen = new Set<string>();
     config.models.forEach((model, i) => {
+      if (model.node !== undefined && !config.nodes.some(({ id }) => id === model.node))
+        ctx.addIssue({
+          code: 'custom',
+          path: ['models', i, 'node'],
+          message: `"${model.node}" is none of the nodes; name one of \`nodes\`, or leave it out where every node reaches the model itself`,
+        });
       if (seen.has(model.id))
         ctx.addIssue({ code: 'custom', path: ['models', i, 'id'], message: `"${model.id}" is used twice; model ids must be unique` });
       seen.add(model.id);

@@ -8,7 +8,17 @@ export const LANES = [...TIERS, 'qa', 'analysis', 'replay'] as const;
 export type Lane = (typeof LANES)[number];
 
 export type WorkTopic = `dats.work.${Lane}`;
-export type Topic = 'dats.lifecycle' | 'dats.telemetry' | 'dats.audit' | 'dats.config' | 'dats.quota' | 'dats.dlq' | WorkTopic;
+export type Topic =
+  | 'dats.lifecycle'
+  | 'dats.telemetry'
+  | 'dats.audit'
+  | 'dats.config'
+  | 'dats.quota'
+  | 'dats.nodes'
+  | 'dats.link'
+  | 'dats.outbox'
+  | 'dats.dlq'
+  | WorkTopic;
 
 export const LIFECYCLE = 'dats.lifecycle' satisfies Topic;
 export const TELEMETRY = 'dats.telemetry' satisfies Topic;
@@ -20,15 +30,22 @@ export const CONFIG_LOG_KEY = 'config';
 /** The ledger of budgets. All of it has one key, so one partition orders every reservation and settlement. */
 export const QUOTA = 'dats.quota' satisfies Topic;
 export const LEDGER_KEY = 'ledger';
+/** Nodes that come and go, keyed by node. */
+export const NODES = 'dats.nodes' satisfies Topic;
+/** What other nodes sent, as it came, keyed by the node that sent it: from here it goes where it belongs. */
+export const LINK = 'dats.link' satisfies Topic;
+/** What is for another node to decide or to have, keyed by that node. */
+export const OUTBOX = 'dats.outbox' satisfies Topic;
 export const DLQ = 'dats.dlq' satisfies Topic;
 export const workTopic = (lane: Lane): WorkTopic => `dats.work.${lane}`;
 export const WORK_TOPICS: readonly WorkTopic[] = LANES.map(workTopic);
-export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, AUDIT, CONFIG, QUOTA, DLQ, ...WORK_TOPICS];
+export const TOPICS: readonly Topic[] = [LIFECYCLE, TELEMETRY, AUDIT, CONFIG, QUOTA, NODES, LINK, OUTBOX, DLQ, ...WORK_TOPICS];
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long records are kept, in milliseconds; absent: for ever, as history is the truth. An adapter may keep more. */
 export const TOPIC_RETENTION_MS: Readonly<Partial<Record<Topic, number>>> = {
   [TELEMETRY]: 30 * DAY_MS,
+  [LINK]: 14 * DAY_MS,
   ...Object.fromEntries(WORK_TOPICS.map((topic) => [topic, 14 * DAY_MS])),
 };
 

@@ -1,5 +1,5 @@
 // From event to record and back.
-import { attributesOf, type DatsEvent, decode, isFault, type Topic } from '../schemas/index.js';
+import { attributesOf, type DatsEvent, decode, isFault, LINKED_FROM, type Topic } from '../schemas/index.js';
 import type { Outgoing, Recorded } from './log.js';
 
 /** A record made from an event. Its headers are the event's attributes, put together only when somebody asks for them as such. */
@@ -30,6 +30,10 @@ export const outgoing = (topic: Topic, event: DatsEvent, key: string = event.pro
  */
 export const eventOf = (record: Pick<Recorded, 'headers' | 'value' | 'event'>): DatsEvent =>
   record.event ?? decode(record.headers, record.value);
+
+/** Is it the copy of a record that another node said? What this process appended as an event never is. */
+export const isCopy = (record: Pick<Recorded, 'headers' | 'event'>): boolean =>
+  record.event === undefined && record.headers[LINKED_FROM] !== undefined;
 
 /** The event of a record; undefined where it holds none: such a record is a dead letter, and folds pass over it. */
 export const readableEventOf = (record: Pick<Recorded, 'headers' | 'value' | 'event'>): DatsEvent | undefined => {

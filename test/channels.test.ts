@@ -7,6 +7,7 @@ import { createClient, type DatsClient } from '../cli/client/index.js';
 import { configurationOf, type RunningNode, startNode } from '../nodes/index.js';
 import { CASCADE_TYPES } from '../processors/cascade/index.js';
 import { fixed } from '../processors/index.js';
+import { homesDecider } from '../processors/link/index.js';
 import { routingDecider } from '../processors/routing/index.js';
 import { schedulingDecider } from '../processors/scheduling/index.js';
 import { eventOf } from '../processors/testing/index.js';
@@ -22,6 +23,7 @@ import {
   LEDGER_KEY,
   LETTER,
   LIFECYCLE,
+  NODES,
   QUOTA,
   type ReplayAccepted,
   type ReplayView,
@@ -66,6 +68,13 @@ const recordsOf = async (log: Log): Promise<readonly Recorded[]> => {
 const messageOf = ({ topic, type, headers }: Recorded): string => {
   if (topic !== DLQ) return type;
   return headers[LETTER.id] === undefined ? 'dats.dead-letter.resolution' : 'dats.dead-letter';
+};
+
+/** What a node alone sends to a topic: not what it says only where there are others. */
+const sentAlone = (topic: Topic): readonly string[] => {
+  const sends = FLOWS.filter(({ action, topics, role }) => action === 'send' && role !== 'link' && topics.includes(topic));
+  const ofSeveral = new Set(sends.filter(({ optional }) => optional === true).flatMap(({ messages }) => messages));
+  return [...new Set(sends.flatMap(({ messages }) => messages))].filter((message) => !ofSeveral.has(message));
 };
 
 const GROUP_ROLES: Readonly<Record<string, Role>> = Object.fromEntries(
@@ -201,7 +210,7 @@ describe('what a node writes', () => {
     records = await eventually('every message of the table', LIMIT_MS, async () => {
       const all = await recordsOf(node.log);
       const seen = new Set(all.map((record) => `${record.topic} ${messageOf(record)}`));
-      const wanted = TOPICS.flatMap((topic) => [...sentTo(topic)].map((message) => `${topic} ${message}`));
+      const wanted = TOPICS.flatMap((topic) => sentAlone(topic).map((message) => `${topic} ${message}`));
       const missing = wanted.filter((one) => !seen.has(one));
       if (missing.length > 0) throw new Error(`the tasks of this test do not lead to ${missing.join(', ')}`);
       return all;
@@ -216,7 +225,7 @@ describe('what a node writes', () => {
     const poison = ({ topic, type }: Recorded) => topic !== DLQ && type === '';
     for (const topic of TOPICS) {
       const seen = new Set(records.filter((record) => record.topic === topic && !poison(record)).map(messageOf));
-      expect([topic, [...seen].sort()]).toEqual([topic, [...sentTo(topic)].sort()]);
+      expect([topic, [...seen].sort()]).toEqual([topic, [...sentAlone(topic)].sort()]);
     }
   });
 
@@ -256,6 +265,7 @@ describe('the table', () => {
     const consumed = new Set([
       ...routingDecider(fixed({ askModelBelow: 0, modelAvailable: false })).consumes,
       ...schedulingDecider(fixed(scheduling)).consumes,
+      ...homesDecider({ self: 'core', homeOf: () => 'core', knows: () => true }).consumes,
     ]);
     const flow = FLOWS.find(({ role, verb }) => role === 'deciders' && verb === 'receive')!;
     expect([...flow.messages].sort()).toEqual([...consumed].sort());
@@ -265,13 +275,13 @@ describe('the table', () => {
 
   it('has the deciders and the workers send what their sources say', () => {
     const root = new URL('../processors/', import.meta.url);
-    const said: Record<'deciders' | 'workers', Set<string>> = { deciders: new Set(), workers: new Set() };
+    const said = { deciders: new Set<string>(), workers: new Set<string>(), link: new Set<string>() };
     const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
       (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.includes('testing/'),
     );
     for (const name of files) {
       const makers = readFileSync(new URL(name, root), 'utf8').matchAll(/\b(?:say|sayOn|about)\([^;]*?'(dats\.[a-z.]+)'/g);
-      const role = /^(scheduling|cascade|audit)\/|\/decider\.ts$/.test(name) ? 'deciders' : 'workers';
+      const role = /^(scheduling|cascade|audit)\/|decider\.ts$/.test(name) ? 'deciders' : name.startsWith('link/') ? 'link' : 'workers';
       for (const [, type] of makers) said[role].add(type!);
     }
     const sent = (role: Role) =>
@@ -279,6 +289,9 @@ describe('the table', () => {
         TOPICS.filter((topic) => topic !== DLQ && topic !== TELEMETRY && topic !== AUDIT).flatMap((topic) => [...sentTo(topic, role)]),
       );
     for (const role of ['deciders', 'workers'] as const) expect([role, [...said[role]].sort()]).toEqual([role, [...sent(role)].sort()]);
+    expect([...said.link].filter((type) => ![...sentTo(NODES, 'link'), ...sentTo(TELEMETRY, 'link')].some((one) => one === type))).toEqual(
+      [],
+    );
   });
 
   it('gives every event type a topic', () => {

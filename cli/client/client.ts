@@ -25,6 +25,7 @@ import { type FollowOptions, follow, type Open } from './events.js';
 import { historyOf } from './history.js';
 import { type HttpOptions, openHttp } from './http.js';
 import { followText, type TextEvent } from './live-text.js';
+import { nodesOf } from './nodes.js';
 import { quotasOf } from './quotas.js';
 import { type Sleep, sleep } from './wait.js';
 
@@ -275,6 +276,8 @@ export const createClient = (options: ClientOptions) => {
     ...auditOf(http),
     ...configOf(http),
     ...quotasOf(http),
+    ...nodesOf(http, pause),
+    pause,
     health: (call: CallOptions = {}): Promise<HealthReport> => http.json({ path: '/health', signal: call.signal }),
   };
 };

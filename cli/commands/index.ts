@@ -11,6 +11,8 @@ import { demo } from './demo.js';
 import { dlq } from './dlq.js';
 import { impact } from './impact.js';
 import { migrate } from './migrate.js';
+import { node } from './node.js';
+import { nodes } from './nodes.js';
 import { project } from './project.js';
 import { lineage, provenance } from './provenance.js';
 import { cancel, get, health, list, models, status } from './queries.js';
@@ -54,6 +56,8 @@ export const COMMANDS: readonly Register[] = [
   quota,
   dlq,
   models,
+  nodes,
+  node,
   health,
   views,
   migrate,

@@ -7,6 +7,7 @@ import { LOOKING, withServer } from '../offline.js';
 import { projectStateLines } from '../render/index.js';
 import type { Action, Register } from '../session.js';
 import { placeOf } from './options.js';
+import { move, showHome } from './project-home.js';
 
 /** When the first task of a project was created; undefined where there is none. */
 const beganAt = async (client: DatsClient, project: string, signal: AbortSignal): Promise<string | undefined> => {
@@ -41,10 +42,10 @@ const show: Action = async (session, [project], options) => {
 export const project: Register = (program, run) => {
   const command = program
     .command('project')
-    .description('a project as a whole: its files and tasks, now or at any moment')
+    .description('a project as a whole: its files and tasks, now or at any moment, and which node decides it')
     .addHelpText(
       'after',
-      '\nExamples:\n  dats project show website\n  dats project show website --at 1h\n  dats project show website --at p0-17 --json | jq -r .files[].path',
+      '\nExamples:\n  dats project show website\n  dats project show website --at 1h\n  dats project show website --at p0-17 --json | jq -r .files[].path\n  dats project move website --to edge-1 --wait',
     );
   command
     .command('show <project>')
@@ -54,4 +55,16 @@ export const project: Register = (program, run) => {
       'as it was then: 30m, 24h, "1h ago", RFC 3339, a position such as p0-17 (that event included), or the id of an event',
     )
     .action(run(show));
+  command
+    .command('home <project>')
+    .description('show which node decides it, and whether it is on its way to another one')
+    .action(run(showHome));
+  command
+    .command('move <project>')
+    .description('have another node decide it: what runs of it ends first, then it goes there with its whole history')
+    .requiredOption('--to <node>', 'the node that is to decide it')
+    .option('--reason <text>', 'why; it stands in history')
+    .option('--by <name>', 'who asks')
+    .option('--wait', 'wait until it is there')
+    .action(run(move));
 };

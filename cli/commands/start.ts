@@ -1,4 +1,5 @@
 // `dats start`: a node in this process, until it is asked to end.
+import type { Command } from 'commander';
 import { EXIT } from '../exit.js';
 import type { Register, Session } from '../session.js';
 import { wholeNumber } from './options.js';
@@ -12,13 +13,19 @@ const untilEnded = (signal: AbortSignal): Promise<void> =>
 /** How often the timer fires that holds the process open, in milliseconds: it need do nothing, only be there. */
 const HOLD_MS = 60_000;
 
-const serve = async (session: Session, options: Readonly<Record<string, unknown>>): Promise<number> => {
+/** @param more variables, as if they were set */
+export const startServing = async (
+  session: Session,
+  options: Readonly<Record<string, unknown>>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<number> => {
   const { io } = session;
   const { describeRoles, loadConfiguration, parseRoles } = await import('../../nodes/index.js');
   const roles = parseRoles(String(options.roles));
   const given = { DATS_GATEWAY_PORT: options.port, DATS_GATEWAY_HOST: options.host, DATS_NODE_DATA_DIR: options.dataDir };
   const env = {
     ...io.env,
+    ...more,
     ...Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))),
   };
   const configuration = loadConfiguration({ env, cwd: io.cwd, ...(options.config === undefined ? {} : { path: String(options.config) }) });
@@ -51,18 +58,19 @@ const serve = async (session: Session, options: Readonly<Record<string, unknown>
   return EXIT.ok;
 };
 
-export const start: Register = (program, run) => {
-  program
-    .command('start')
-    .description('start a node here: gateway, deciders and workers, or some of them')
+export const startOptions = (command: Command): Command =>
+  command
     .option('--roles <list>', 'all, or gateway, deciders, workers, workers:small+qa, separated by commas', 'all')
     .option('--config <file>', 'servers.yaml to use (default: DATS_CONFIG, ./servers.yaml, built-in defaults)')
     .option('--port <number>', 'port of the gateway; 0 takes a free one', wholeNumber(0, 65_535))
     .option('--host <address>', 'address to bind to')
-    .option('--data-dir <folder>', 'where log, views and artifacts lie')
+    .option('--data-dir <folder>', 'where log, views and artifacts lie');
+
+export const start: Register = (program, run) => {
+  startOptions(program.command('start').description('start a node here: gateway, deciders and workers, or some of them'))
     .addHelpText(
       'after',
       '\nExamples:\n  dats start\n  dats start --port 9090 --data-dir /var/lib/dats\n  dats start --roles workers --config edge.yaml',
     )
-    .action(run((session, _args, options) => serve(session, options)));
+    .action(run((session, _args, options) => startServing(session, options)));
 };

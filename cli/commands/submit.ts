@@ -8,6 +8,7 @@ import { taskLines } from '../render/index.js';
 import type { Register, Session } from '../session.js';
 import { bodyOf, type SubmitFlags } from '../submission.js';
 import { saveArtifacts } from './artifacts.js';
+import { reachHome } from './at-home.js';
 import { collect, positiveNumber, wholeNumber } from './options.js';
 import { outcomeTeller, showText } from './watch.js';
 
@@ -46,6 +47,7 @@ const submitOne = async (session: Session, description: string | undefined, flag
     return EXIT.ok;
   }
   session.note(`accepted ${accepted.task_id} (project ${accepted.project_id})`);
+  if (accepted.home !== undefined && !(await reachHome(session, client, { ...accepted, home: accepted.home }))) return EXIT.failed;
   if (flags.stream === 'text') await showText(session, client, accepted.task_id);
   const view = await awaitTask(session, client, accepted.task_id, flags.stream === 'events');
   session.data(view);

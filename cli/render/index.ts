@@ -4,6 +4,7 @@ export * from './colours.js';
 export * from './config.js';
 export * from './event-line.js';
 export * from './history.js';
+export * from './nodes.js';
 export * from './progress.js';
 export * from './project.js';
 export { countsText, doneText } from './recovery-says.js';

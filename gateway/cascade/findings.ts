@@ -17,8 +17,9 @@ import {
   type securityAlertSchema,
   type TaskView,
 } from '../../schemas/index.js';
-import { eventOf, outgoing } from '../../streams/index.js';
+import { eventOf } from '../../streams/index.js';
 import { ANONYMOUS, type Requester } from '../commands.js';
+import { toHome } from '../link/index.js';
 import { refuse } from '../problem.js';
 import { taskNow } from '../reads.js';
 import type { Services } from '../services.js';
@@ -35,11 +36,12 @@ type RejectAnswer = z.infer<typeof rejectTaskAnswerSchema>;
 
 /** Appends, and waits until the cascade has begun (F1), or the wait is over. */
 const find = async ({ deps, tail, cancelWaitMs, closing }: Services, event: DatsEvent, cascadeId: string | null): Promise<void> => {
-  const [position] = await deps.log.append([outgoing(LIFECYCLE, event)]);
+  const partition = partitionOf(event.projectid, deps.log.partitions(LIFECYCLE));
+  const { end } = await deps.log.range(LIFECYCLE, partition);
+  await deps.log.append([await toHome(deps, event)]);
   if (cascadeId === null) return;
-  const { partition, offset } = position!;
   const wait = AbortSignal.any([AbortSignal.timeout(cancelWaitMs), closing]);
-  for await (const records of tail.follow({ partition, from: offset, project: event.projectid, task: cascadeId }, wait))
+  for await (const records of tail.follow({ partition, from: end, project: event.projectid, task: cascadeId }, wait))
     if (records.length > 0) return;
 };
 

@@ -10,8 +10,8 @@ import {
   type RollbackPlan,
   type RollbackTarget,
 } from '../../schemas/index.js';
-import { outgoing } from '../../streams/index.js';
 import { ANONYMOUS, type Requester } from '../commands.js';
+import { checkHere, toHome } from '../link/index.js';
 import { invalid, refuse } from '../problem.js';
 import type { Services } from '../services.js';
 import { cascadeOf, checkSubject, homeOf, projectOf, rollbackOf } from './home.js';
@@ -47,6 +47,8 @@ const aimAt = async (services: Services, projectId: string, to: string, signal: 
   const place = placeOf(to);
   if (place === undefined) throw invalid([{ path: ['to'], message: PLACE_SAYS }]);
   const project = await projectOf(services, projectId);
+  // Its home counts by its own log.
+  await checkHere(services.deps, projectId, 'a rollback to a place in its history');
   const partition = partitionOf(projectId, log.partitions(LIFECYCLE));
   const { end } = await log.range(LIFECYCLE, partition);
   const { before } = await cutAt(log, { partition, projectId, first: project.firstOffset, end }, place, signal);
@@ -105,7 +107,7 @@ const begin = async (
   const { tasks, reason, by = ANONYMOUS } = body;
   const data = { rollback_id: rollbackId, target: aim.target, tasks, reason, by };
   const saying = { projectId: aim.project.id, by, eventId: derivedId(rollbackId, 'requested'), requester };
-  await services.deps.log.append([outgoing(LIFECYCLE, saidEvent(services, 'dats.rollback.requested', rollbackId, data, saying))]);
+  await services.deps.log.append([await toHome(services.deps, saidEvent(services, 'dats.rollback.requested', rollbackId, data, saying))]);
   return { answer: { dry_run: false, rollback_id: rollbackId, plan }, replayed: false };
 };
 

@@ -13,17 +13,9 @@ import {
   pricingOf,
   selected,
 } from '../../processors/cascade/index.js';
-import {
-  type CascadeLimits,
-  derivedId,
-  LIFECYCLE,
-  type Selector,
-  selectorShape,
-  type TaintAnswer,
-  type TaintBody,
-} from '../../schemas/index.js';
-import { outgoing } from '../../streams/index.js';
+import { type CascadeLimits, derivedId, type Selector, selectorShape, type TaintAnswer, type TaintBody } from '../../schemas/index.js';
 import { ANONYMOUS, type Requester } from '../commands.js';
+import { toHome } from '../link/index.js';
 import type { Services } from '../services.js';
 import { checkSubject, homeOf, projectOf } from './home.js';
 import { requestIdOf, reused, saidEvent } from './said.js';
@@ -93,13 +85,14 @@ const taintAs = async (
   const { reason, by = ANONYMOUS } = body;
   const recall = found.length > 1 ? { recall_id: requestId } : {};
   // T1.
-  await services.deps.log.append(
+  const requests = await Promise.all(
     found.map(({ project, cascadeId }) => {
       const data = { cascade_id: cascadeId, ...recall, trigger: 'request' as const, selector, reason, by, limits };
       const saying = { projectId: project.id, by, eventId: derivedId(cascadeId, 'requested'), requester };
-      return outgoing(LIFECYCLE, saidEvent(services, 'dats.cascade.requested', cascadeId, data, saying));
+      return toHome(services.deps, saidEvent(services, 'dats.cascade.requested', cascadeId, data, saying));
     }),
   );
+  await services.deps.log.append(requests);
   return { answer, begun: true, replayed: false };
 };
 

@@ -8,11 +8,12 @@ import { Fault, LIFECYCLE, partitionOf, type ReplayAccepted, type ReplayReport, 
 import { eventOf } from '../../streams/index.js';
 import type { Requester } from '../commands.js';
 import type { GatewayDeps } from '../deps.js';
+import { checkAlwaysHere } from '../link/index.js';
 import { invalid, type Misfit, refuse } from '../problem.js';
 import { type HeldReplay, replaysOf } from './replays.js';
 import { digestOf, type ReplayBody, type ReplayRequest, recordsOf, replayIdOf, requestOf } from './request.js';
 
-type Deps = Pick<GatewayDeps, 'log' | 'artifacts' | 'config' | 'settings' | 'now'>;
+type Deps = Pick<GatewayDeps, 'log' | 'views' | 'artifacts' | 'config' | 'settings' | 'now'> & Partial<Pick<GatewayDeps, 'nodes'>>;
 
 /** Models that would have to answer, and are not configured. */
 const misfitsOf = ({ config }: Deps, { grade, changes }: ReplayBody): readonly Misfit[] => {
@@ -48,8 +49,9 @@ export interface Asked {
   readonly replayed: boolean;
 }
 
-/** @throws Fault `validation_failed`, `idempotency_key_reused`, and those of the log. */
+/** @throws Fault `decided_elsewhere`, `validation_failed`, `idempotency_key_reused`, and those of the log. */
 export const askReplay = async (deps: Deps, body: ReplayBody, requester: Requester, key: string | undefined): Promise<Asked> => {
+  await checkAlwaysHere(deps, body.project_id, 'replays');
   const misfits = misfitsOf(deps, body);
   if (misfits.length > 0) throw invalid(misfits);
   const replayId = replayIdOf(body, key);

@@ -7,10 +7,8 @@ import {
   cascadeListQuerySchema,
   cascadeListSchema,
   cascadeViewSchema,
-  LIFECYCLE,
   newId,
 } from '../../schemas/index.js';
-import { outgoing } from '../../streams/index.js';
 import {
   cascadeAnswer,
   cascadeOf,
@@ -22,6 +20,7 @@ import {
   streamAbout,
 } from '../cascade/index.js';
 import { ANONYMOUS } from '../commands.js';
+import { toHome } from '../link/index.js';
 import { STATUS } from '../problem.js';
 import { FLAG, lastEventId, RESUME, STREAM_FORMAT } from '../record-stream.js';
 import { json, route } from '../table.js';
@@ -136,7 +135,7 @@ const cancel = route({
       const { reason, by = ANONYMOUS } = call.body;
       const saying = { projectId: cascade.project, by, eventId: newId(), requester: requesterOf(call) };
       const event = saidEvent(services, 'dats.cascade.cancel.requested', cascade_id, { cascade_id, reason, by }, saying);
-      await services.deps.log.append([outgoing(LIFECYCLE, event)]);
+      await services.deps.log.append([await toHome(services.deps, event)]);
       return json(STATUS.accepted, cascadeShown((await cascadeOf(services, cascade_id)).cascade));
     }),
 });

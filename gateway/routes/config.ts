@@ -45,7 +45,14 @@ const version = z.coerce.number().int().min(0);
 const ETAG = { ETag: 'The version, as If-Match wants it.' } as const;
 const KEY_PROBLEMS = ['invalid_parameter', 'config_key_not_found', ...READ_PROBLEMS] as const;
 const IF_MATCH = { 'If-Match': 'The version that the change is made from, as ETag says it: `"3"`; or `*`, whatever is there.' } as const;
-const CHANGE_PROBLEMS = [...BODY_PROBLEMS, 'config_key_not_found', 'precondition_failed', ...READ_PROBLEMS, 'disk_full'] as const;
+const CHANGE_PROBLEMS = [
+  ...BODY_PROBLEMS,
+  'config_key_not_found',
+  'precondition_failed',
+  'settings_at_core',
+  ...READ_PROBLEMS,
+  'disk_full',
+] as const;
 
 const ENTRY: ConfigEntry = {
   key: 'scheduling',

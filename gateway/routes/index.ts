@@ -14,6 +14,8 @@ import { eventRoutes } from './events.js';
 import { healthRoutes } from './health.js';
 import { liveTextRoutes } from './live-text.js';
 import { metricsRoutes } from './metrics.js';
+import { nodeCommandRoutes } from './node-commands.js';
+import { nodeRoutes } from './nodes.js';
 import { projectStateRoutes } from './project-state.js';
 import { projectRoutes } from './projects.js';
 import { provenanceRoutes } from './provenance.js';
@@ -51,6 +53,8 @@ export const ROUTES: readonly Route[] = [
   ...quotaRoutes,
   ...agentRoutes,
   ...openAiRoutes,
+  ...nodeRoutes,
+  ...nodeCommandRoutes,
   ...configRoutes,
   ...dlqRoutes,
   ...healthRoutes,

@@ -62,6 +62,7 @@ const ask = route({
     'unsupported_media_type',
     'validation_failed',
     'idempotency_key_reused',
+    'decided_elsewhere',
     'disk_full',
     ...LOG_PROBLEMS,
   ],

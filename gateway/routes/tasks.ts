@@ -63,6 +63,7 @@ const submit = route({
     'idempotency_key_reused',
     'too_many_open_tasks',
     'rate_limited',
+    'node_cordoned',
     ...READ_PROBLEMS,
     'disk_full',
   ],

@@ -69,8 +69,18 @@ const eventOf = (services: Services, wish: Wish, replaces: number) => {
   return saidEvent(services, 'dats.config.changed', key, data, { projectId: PROJECT, by, eventId: newId(), requester });
 };
 
-/** @returns whether a version was made. @throws Fault `precondition_failed`, and those of the log */
+/** Every edge node has the settings of the core: one that changed its own would fold another registry. */
+const refuseAtEdge = ({ nodes }: Services['deps']): void => {
+  if (nodes?.core === undefined || nodes.core.id === nodes.self) return;
+  throw refuse(
+    'settings_at_core',
+    `settings are changed at the core (${nodes.core.url}); this node, "${nodes.self}", gets them from there`,
+  );
+};
+
+/** @returns whether a version was made. @throws Fault `settings_at_core`, `precondition_failed`, and those of the log */
 export const changeSetting = async (services: Services, wish: Wish, signal: AbortSignal): Promise<boolean> => {
+  refuseAtEdge(services.deps);
   const { settings, log } = services.deps;
   const { key, expected } = wish;
   for (let tries = 0; tries < TRIES; tries++) {

@@ -24,7 +24,7 @@ import {
 import { eventOf, type LiveText, type Log, outgoing, type RateLimiter, type Recorded, type ViewStore } from '../../streams/index.js';
 import { openMemoryLiveText, openMemoryLog, openMemoryRateLimiter, openMemoryViewStore } from '../../streams/memory/index.js';
 import { createApp, type GatewayApp, type GatewayOptions } from '../app.js';
-import type { DependencyHealth, GatewayDeps, Spending } from '../deps.js';
+import type { DependencyHealth, GatewayDeps, Nodes, Spending } from '../deps.js';
 
 export interface World {
   readonly app: GatewayApp;
@@ -58,11 +58,15 @@ export interface WorldOptions {
   readonly agents?: Partial<Agents>;
   readonly models?: Partial<ModelGateway>;
   readonly spending?: Spending;
+  /** Default: there is one node. */
+  readonly nodes?: Nodes;
   /** History and what belongs to it. */
   readonly history?: Pick<GatewayDeps, 'analytics' | 'analyticsAdmin' | 'stats'>;
   /** null: none. */
   readonly signer?: Signer | null;
   readonly gateway?: GatewayOptions;
+  /** Other nodes, and how this one is. */
+  readonly several?: Pick<GatewayDeps, 'nodes' | 'line' | 'unsent' | 'vitals' | 'admission'>;
   readonly now?: () => number;
 }
 
@@ -161,6 +165,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
       ...options.models,
     },
     ...(options.spending === undefined ? {} : { spending: options.spending }),
+    ...(options.nodes === undefined ? {} : { nodes: options.nodes }),
     health: async () => health,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body: '# TYPE up gauge\nup 1\n' }),
     now: options.now ?? Date.now,
@@ -169,6 +174,7 @@ export const openWorld = async (options: WorldOptions = {}): Promise<World> => {
     audit: { vkey: KEY.vkey },
     ...(options.signer === null ? {} : { signer: options.signer ?? testSigner() }),
     ...options.history,
+    ...options.several,
   };
   const app = createApp(deps, options.gateway);
   const materialiser = await inner.join('views', [LIFECYCLE], (assignment) => materialise(assignment, { log: inner, views }));

@@ -19,6 +19,8 @@ const OVERHEAD_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 const GEN_AI_S = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92] as const;
 const GEN_AI_TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864] as const;
 
+/** The edge node of a line, at both ends. */
+const EDGE = ['node'] as const;
 const CONSUMER = ['group', 'topic'] as const;
 const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const;
 
@@ -162,6 +164,42 @@ export const CATALOGUE = {
     type: 'gauge',
     labels: [],
     help: 'Records of the log that history (ClickHouse) does not have yet. Every process tells it: take the maximum.',
+  },
+  edgeConnected: {
+    name: 'dats_edge_connected',
+    type: 'gauge',
+    labels: EDGE,
+    help: 'At an edge node: 1: its line to the core is up. At the core, of each edge node: 1: heard of within three beats.',
+  },
+  edgeOpen: {
+    name: 'dats_edge_open',
+    type: 'gauge',
+    labels: EDGE,
+    help: '1: the edge node takes new work; 0: it was cordoned or drained.',
+  },
+  edgeBacklog: {
+    name: 'dats_edge_backlog_records',
+    type: 'gauge',
+    labels: EDGE,
+    help: "Records of the edge node's log that the core does not have yet: at the core as the node last said it; missing while nobody knows.",
+  },
+  edgeSeenAge: {
+    name: 'dats_edge_seen_age_seconds',
+    type: 'gauge',
+    labels: EDGE,
+    help: 'At the core: how long ago the edge node was last heard of; missing where it never came.',
+  },
+  edgeSentBytes: {
+    name: 'dats_edge_sent_bytes_total',
+    type: 'counter',
+    labels: EDGE,
+    help: 'Bytes of batches that the edge node sent, packed as they go over the line, since its process began.',
+  },
+  edgeSentBatches: {
+    name: 'dats_edge_sent_batches_total',
+    type: 'counter',
+    labels: EDGE,
+    help: 'Batches that the edge node sent and the core took, since its process began.',
   },
   overhead: {
     name: 'dats_gateway_overhead_seconds',

@@ -112,3 +112,20 @@ it('a question that still hangs is not asked again beside it, and scrapes that m
   await metrics.scrape();
   expect(asked).toBe(1);
 });
+
+it('lines of edge nodes are told as they are, and what nobody knows is missing', async () => {
+  const { metrics, value } = await open();
+  const edges = async () => [
+    { node: 'edge-1', connected: true, open: false, backlog: 7, seenAgeS: 1.5, sent: { bytes: 100, batches: 2 } },
+    { node: 'edge-2', connected: false },
+  ];
+  metrics.ask({ ...well, edges });
+  const of = (name: string, node = 'edge-1') => value(`dats_edge_${name}`, { node });
+  expect([await of('connected'), await of('open'), await of('backlog_records'), await of('seen_age_seconds')]).toEqual([1, 0, 7, 1.5]);
+  expect([await of('sent_bytes_total'), await of('sent_batches_total')]).toEqual([100, 2]);
+  expect([await of('connected', 'edge-2'), await of('backlog_records', 'edge-2'), await of('open', 'edge-2')]).toEqual([
+    0,
+    undefined,
+    undefined,
+  ]);
+});

@@ -6,6 +6,7 @@ import type { DependencyHealth } from '../../gateway/index.js';
 import type { ModelGateway, ModelStatus } from '../../models/index.js';
 import type { Topic } from '../../schemas/index.js';
 import { type GroupLag, type Log, within } from '../../streams/index.js';
+import type { EdgeFigures } from '../edge-figures.js';
 import type { Family, NumberSeries } from './instruments.js';
 
 /** How long a scrape waits for answers, milliseconds; Prometheus gives up after 10 s. */
@@ -21,6 +22,12 @@ export interface QuestionMetrics {
   readonly modelErrors: Family<NumberSeries>;
   readonly modelLoaded: Family<NumberSeries>;
   readonly modelBreaker: Family<NumberSeries>;
+  readonly edgeConnected: Family<NumberSeries>;
+  readonly edgeOpen: Family<NumberSeries>;
+  readonly edgeBacklog: Family<NumberSeries>;
+  readonly edgeSeenAge: Family<NumberSeries>;
+  readonly edgeSentBytes: Family<NumberSeries>;
+  readonly edgeSentBatches: Family<NumberSeries>;
   readonly scrapeUnanswered: Family<NumberSeries>;
 }
 
@@ -37,6 +44,8 @@ export interface Sources {
   readonly groups: readonly Group[];
   /** How many records ClickHouse does not have yet; undefined where there is none. */
   readonly history: (() => Promise<number>) | undefined;
+  /** How the lines of edge nodes are; absent where there are none. */
+  readonly edges?: (() => Promise<readonly EdgeFigures[]>) | undefined;
 }
 
 interface Question<T> {
@@ -77,12 +86,26 @@ const showModels = (metrics: QuestionMetrics, models: readonly ModelStatus[] | u
   }
 };
 
+const showEdges = (metrics: QuestionMetrics, edges: readonly EdgeFigures[] | undefined): void => {
+  for (const { node, connected, open, backlog, seenAgeS, sent } of edges ?? []) {
+    metrics.edgeConnected.of(node).set(connected ? 1 : 0);
+    if (open !== undefined) metrics.edgeOpen.of(node).set(open ? 1 : 0);
+    if (backlog !== undefined) metrics.edgeBacklog.of(node).set(backlog);
+    if (seenAgeS !== undefined) metrics.edgeSeenAge.of(node).set(seenAgeS);
+    if (sent === undefined) continue;
+    metrics.edgeSentBytes.of(node).set(sent.bytes);
+    metrics.edgeSentBatches.of(node).set(sent.batches);
+  }
+};
+
 /** Asks everything once, all at once. */
 export const openQuestions = (metrics: QuestionMetrics, sources: Sources, limitMs: number = LIMIT_MS): (() => Promise<void>) => {
-  const { log, models, health, groups, history } = sources;
+  const { log, models, health, groups, history, edges } = sources;
   const { modelUp, modelRunning, modelQueued, modelErrors, modelLoaded, modelBreaker } = metrics;
   const ofModels = [modelUp, modelRunning, modelQueued, modelErrors, modelLoaded, modelBreaker];
-  const told = [metrics.lag, metrics.ingestLag, metrics.dependencyUp, ...ofModels];
+  const { edgeConnected, edgeOpen, edgeBacklog, edgeSeenAge, edgeSentBytes, edgeSentBatches } = metrics;
+  const ofEdges = [edgeConnected, edgeOpen, edgeBacklog, edgeSeenAge, edgeSentBytes, edgeSentBatches];
+  const told = [metrics.lag, metrics.ingestLag, metrics.dependencyUp, ...ofModels, ...ofEdges];
   const question = <T>({ part, ask, show }: Question<T>) => {
     const answerWithin = asking(ask);
     const unanswered = metrics.scrapeUnanswered.of(part);
@@ -114,6 +137,7 @@ export const openQuestions = (metrics: QuestionMetrics, sources: Sources, limitM
         for (const { name, ok } of answer ?? []) metrics.dependencyUp.of(name).set(ok ? 1 : 0);
       },
     }),
+    ...(edges === undefined ? [] : [question({ part: 'edges', ask: edges, show: (answer) => showEdges(metrics, answer) })]),
     question({ part: 'models', ask: () => models.status(), show: (answer) => showModels(metrics, answer) }),
   ];
   return async () => {

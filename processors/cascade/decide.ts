@@ -6,16 +6,18 @@ import { type CascadeLimits, derivedId, type EventOf, type Selector } from '../.
 import { type Draft, say } from '../draft.js';
 import { type Cascade, selected } from './cascade.js';
 import { cascadeStep, nextCascadeStep } from './cascade-step.js';
+import type { Left } from './moves.js';
 import { beginsCascade, type CascadePolicy, limitsOf } from './policy.js';
 import type { Project } from './project.js';
+import type { Rollback } from './rollback.js';
 import { type Asked, nextRollbackStep, rollbackStep } from './rollback-step.js';
 import type { CascadeEvent } from './slim.js';
 
 /** The id of the cascade that something begins by itself. */
 export const cascadeIdOf = (causeId: string): string => derivedId(causeId, 'cascade');
 
-/** What follows from an event that `project` has just taken in. */
-export const decide = (project: Project, event: CascadeEvent, policy: CascadePolicy): readonly Draft[] => {
+/** What follows from an event that `project` has just taken in; or earlier, and nobody decided on it: then with what it used late. */
+export const decide = (project: Project, event: CascadeEvent, policy: CascadePolicy, lateUses = project.lateUses): readonly Draft[] => {
   switch (event.type) {
     case 'dats.cascade.requested':
       return onRequested(project, event);
@@ -35,7 +37,7 @@ export const decide = (project: Project, event: CascadeEvent, policy: CascadePol
     case 'dats.task.rejected':
       return onRejected(project, event, policy);
     case 'dats.task.output.created':
-      return project.lateUses.flatMap((used) => {
+      return lateUses.flatMap((used) => {
         const artifact_id = project.graph.idOf(used);
         return starting(project, {
           cascade_id: derivedId(artifact_id, event.id, 'late use'),
@@ -76,6 +78,20 @@ interface Beginning {
   readonly limits: CascadeLimits;
 }
 
+/** What follows from what was left to this node when the project came: of what is said under one id, the first. */
+export const decideLeft = (project: Project, left: readonly Left[], policy: CascadePolicy): readonly Draft[] => {
+  const said = new Set<string | undefined>();
+  return left
+    .flatMap(({ event, lateUses }) =>
+      event.type === 'dats.cascade.requested' ? starting(project, event.data) : decide(project, event, policy, lateUses),
+    )
+    .filter(({ id }) => !said.has(id) && said.add(id));
+};
+
+/** Nothing is under way that was asked for below `end`. */
+export const isQuiet = (project: Project | undefined, end: number): boolean =>
+  project === undefined || ![...project.active, ...project.rolling].some(({ firstOffset }) => firstOffset < end);
+
 /** Only the first request of an id is answered. */
 const onRequested = (project: Project, event: EventOf<'dats.cascade.requested'>): readonly Draft[] =>
   project.cascades.get(event.data.cascade_id)?.firstOffset === project.lastOffset ? starting(project, event.data) : [];
@@ -97,10 +113,22 @@ const starting = (project: Project, beginning: Beginning): readonly Draft[] => {
   return [say('dats.cascade.started', id, data, derivedId(id, 'started'))];
 };
 
-/** Goes on with what is under way in a project: all cascades, and the oldest rollback. */
-export const step = (project: Project, now: number, policy: CascadePolicy, asked: Asked): readonly Draft[] => {
+/** The oldest one that was asked for below `end`. */
+const rollingOf = ({ rolling }: Project, end: number): Rollback | undefined => {
+  const [rollback] = rolling;
+  return rollback !== undefined && rollback.firstOffset < end ? rollback : undefined;
+};
+
+/** Goes on with what is under way in a project: all cascades, and the oldest rollback. @param end what was asked for from there on is not begun */
+export const step = (
+  project: Project,
+  now: number,
+  policy: CascadePolicy,
+  asked: Asked,
+  end = Number.POSITIVE_INFINITY,
+): readonly Draft[] => {
   const taken = new Set<number>();
-  const [rollback] = project.rolling;
+  const rollback = rollingOf(project, end);
   return [
     ...[...project.active].flatMap((cascade) => cascadeStep(project, cascade, now, policy, taken)),
     ...(rollback === undefined ? [] : rollbackStep(project, rollback, now, asked)),
@@ -108,8 +136,8 @@ export const step = (project: Project, now: number, policy: CascadePolicy, asked
 };
 
 /** When `step` has something to say without a new event, milliseconds since the epoch; undefined: not before one comes. */
-export const nextStep = (project: Project, now: number, asked: Asked): number | undefined => {
-  const [rollback] = project.rolling;
+export const nextStep = (project: Project, now: number, asked: Asked, end = Number.POSITIVE_INFINITY): number | undefined => {
+  const rollback = rollingOf(project, end);
   let next = rollback === undefined ? undefined : nextRollbackStep(project, rollback, now, asked);
   for (const cascade of project.active) {
     const due = nextCascadeStep(cascade, now);

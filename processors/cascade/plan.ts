@@ -48,14 +48,20 @@ export const refusalOf = (ground: PlanGround, target: RollbackTarget): string | 
       return earlier.state === 'requested' || earlier.state === 'running' ? `rollback ${target.rollback_id} is not over yet` : undefined;
     }
     case 'offset':
-      return undefined;
+      return target.offset === ELSEWHERE
+        ? `${target.said} is a place in the log of another node, and the project is decided here by now; ask for it again`
+        : undefined;
   }
 };
+
+/** The place of a target that another node's log named. */
+export const ELSEWHERE = -1;
 
 /**
  * @param asOf offset of the request: tasks that were created after it are not concerned
  */
 export const planOf = (ground: PlanGround, target: RollbackTarget, policy: TaskPolicy, asOf: number): Plan => {
+  if (target.kind === 'offset' && target.offset === ELSEWHERE) return { steps: [], tasks: [] };
   const steps = stepsOf(ground, target).filter(({ from, to }) => from !== to);
   return { steps, tasks: tasksOf(ground, target, policy, steps, asOf) };
 };

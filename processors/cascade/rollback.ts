@@ -6,7 +6,8 @@
 import { type DatsEvent, derivedId, type EventOf, type RollbackTarget, type TaskPolicy } from '../../schemas/index.js';
 import type { Chain } from '../draft.js';
 import { millisOf } from '../iso-time.js';
-import { type PlanGround, planOf } from './plan.js';
+import { ELSEWHERE, type PlanGround, planOf } from './plan.js';
+import { NONE } from './versions.js';
 
 export type RollbackState = 'requested' | 'running' | 'completed' | 'nothing_to_do' | 'refused';
 
@@ -150,11 +151,26 @@ const begin = (rollback: Rollback, event: EventOf<'dats.rollback.started'>, grou
   }
 };
 
+/** What was planned elsewhere, by a place in that node's log, is known here by what was done. */
+const unplanned = (
+  { id, target, changed }: Rollback,
+  { type, data }: EventOf<'dats.artifact.reverted' | 'dats.artifact.restored'>,
+  graph: RollbackGround['graph'],
+): PathStep | undefined => {
+  const { path, rollback_id } = data;
+  if (rollback_id !== id || target.kind !== 'offset' || target.offset !== ELSEWHERE || changed.some((step) => step.path === path))
+    return undefined;
+  const other = (artifact: string | undefined): number => (artifact === undefined ? NONE : graph.indexOf(artifact));
+  const made = graph.indexOf(data.artifact_id);
+  if (type === 'dats.artifact.reverted') return { path, from: made, to: other('to' in data ? data.to : undefined) };
+  return { path, from: other('replaces' in data ? data.replaces : undefined), to: made };
+};
+
 const takeDeed = (rollback: Rollback, event: DatsEvent, offset: number, { graph, versions, tasks }: RollbackGround): void => {
   switch (event.type) {
     case 'dats.artifact.reverted':
     case 'dats.artifact.restored': {
-      const step = rollback.steps.get(event.data.path);
+      const step = rollback.steps.get(event.data.path) ?? unplanned(rollback, event, graph);
       if (step === undefined) return;
       rollback.steps.delete(event.data.path);
       if (event.data.rollback_id !== rollback.id) {

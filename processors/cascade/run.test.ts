@@ -277,7 +277,7 @@ describe('the world of a partition', () => {
     const { world } = await loadWorld({ log: early.log, views, partition: 0, until: 100, signal: never, writes: true });
     expect([world.next, early.from]).toEqual([100, [0]]);
     await views.put([
-      { collection: 'cascade-segment', id: '0/000000000', version: end + 1, doc: { format: 2, from: 0, to: 10, events: [] } },
+      { collection: 'cascade-segment', id: '0/000000000', version: end + 1, doc: { format: 1, from: 0, to: 10, events: [] } },
     ]);
     const other = reads(log);
     await loadWorld({ log: other.log, views, partition: 0, signal: never, writes: true });

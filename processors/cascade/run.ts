@@ -4,17 +4,17 @@
 // before has come back; after a restart, until everything is read that an earlier owner may have said. R2. Outputs and offset are one commit: an event is answered once.
 // R5. A project whose next piece cannot be made is set aside until the next start, and said to be so; the others go on.
 // R3. Without outputs the offset is committed every COMMIT_MS: reading some of it again changes nothing. R4. A commit that fails for want of room or connection is tried again, and so is the beginning.
-import { type DatsEvent, type Fault, isFault, LIFECYCLE, type Position, toFault } from '../../schemas/index.js';
+import { type DatsEvent, derivedId, type Fault, isFault, LIFECYCLE, type Position, toFault } from '../../schemas/index.js';
 import { type Assignment, type Log, type Outgoing, outgoing, type Recorded, type ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
-import type { Draft } from '../draft.js';
+import { type Draft, inChain, say } from '../draft.js';
 import { race, type Step, stamp } from '../host/index.js';
 import { isoOf } from '../iso-time.js';
-import { decide, nextStep, step } from './decide.js';
+import type { Homes } from '../link/index.js';
+import { decide, decideLeft, isQuiet, nextStep, step } from './decide.js';
 import type { CascadePolicy } from './policy.js';
 import type { Asked } from './rollback-step.js';
-import type { CascadeEvent } from './slim.js';
-import { loadWorld, type PartitionWorld } from './world.js';
+import { loadWorld, type PartitionWorld, type Snapshots } from './world.js';
 
 export const CASCADE_SOURCE = '/deciders/cascade';
 const ACTOR = 'cascade';
@@ -27,6 +27,8 @@ export interface CascadeRun {
   readonly log: Pick<Log, 'read' | 'range'>;
   readonly views: ViewStore;
   readonly policy: CascadePolicy;
+  /** Default: there is one node. Of projects of others, what their home says is taken in, and nothing is said (moves.ts). */
+  readonly homes?: Pick<Homes, 'self' | 'homeOf'>;
   readonly configVersion: () => string;
   readonly now: () => number;
   readonly onProblem: (fault: Fault) => void;
@@ -40,13 +42,14 @@ interface Beginning extends Awaited<ReturnType<typeof loadWorld>> {
 /** R4: a log that is away is waited for. Undefined: the partition is to be given up before that. */
 const begin = async (
   { partition, revoked, committed }: Assignment,
-  { log, views, onProblem }: CascadeRun,
+  { log, views, homes, onProblem }: CascadeRun,
 ): Promise<Beginning | undefined> => {
   let begun: Beginning | undefined;
   const load = async (): Promise<void> => {
     // R1. The partition is ours: nobody else says anything as this group any more.
     const { end } = await log.range(LIFECYCLE, partition);
-    begun = { ...(await loadWorld({ log, views, partition, until: committed, signal: revoked, writes: true })), end };
+    const options = { log, views, partition, until: committed, signal: revoked, writes: true, ...(homes === undefined ? {} : { homes }) };
+    begun = { ...(await loadWorld(options)), end };
   };
   await untilDone(load, { revoked, onTrouble: onProblem }).catch((error: unknown) => {
     if (!revoked.aborted) throw error;
@@ -99,8 +102,10 @@ const follow = async (
     let due = committed < next ? committedMs + COMMIT_MS : undefined;
     if (next < saidBelow) return due;
     const now = run.now();
+    if (released(world).length > 0) return now;
     for (const project of world.busy) {
-      const at = nextStep(project, now, asked);
+      if (!world.moves.isHere(project.id)) continue;
+      const at = nextStep(project, now, asked, world.moves.endOf(project.id));
       if (at !== undefined && (due === undefined || at < due)) due = at;
     }
     return due;
@@ -124,8 +129,7 @@ const follow = async (
     if (came.kind === 'end') break;
     const outputs: Outgoing[] = [];
     if (came.kind === 'records') {
-      const keep = (event: CascadeEvent, offset: number): void => snapshots.keep(event, offset);
-      for (const record of came.records) for (const answer of answersTo(world, record, run, keep)) outputs.push(answer);
+      for (const record of came.records) for (const answer of answersTo(world, record, run, snapshots)) outputs.push(answer);
       next = came.records.at(-1)!.offset + 1;
       world.passTo(next);
     }
@@ -135,26 +139,37 @@ const follow = async (
   if (committed < next) await assignment.commit({ next, outputs: [], states: new Map() });
 };
 
-const answersTo = (
-  world: PartitionWorld,
-  record: Recorded,
-  run: CascadeRun,
-  keep: (event: CascadeEvent, offset: number) => void,
-): readonly Outgoing[] => {
+const answersTo = (world: PartitionWorld, record: Recorded, run: CascadeRun, snapshots: Snapshots): readonly Outgoing[] => {
   const taken = world.take(record);
   if (taken === undefined) return [];
-  keep(taken.event, record.offset);
-  return decide(taken.project, taken.event, run.policy).map((draft) => toRecord(draft, run, run.now(), taken.event));
+  snapshots.keep(taken, record.offset);
+  const { project, event, isCopy, left } = taken;
+  const drafts = isCopy || !world.moves.answers(project.id) ? [] : decide(project, event, run.policy);
+  return [...drafts, ...decideLeft(project, left, run.policy)].map((draft) => toRecord(draft, run, run.now(), event));
 };
+
+/** Projects that are about to leave, and can as far as cascades are concerned. */
+const released = ({ moves, projects }: PartitionWorld): readonly Draft[] =>
+  [...moves.leaving].flatMap(([project_id, { at, to, id, correlationid }]) =>
+    isQuiet(projects.get(project_id), at)
+      ? [
+          inChain(
+            { projectid: project_id, correlationid },
+            say('dats.project.released', project_id, { project_id, to }, derivedId(id, 'released')),
+          ),
+        ]
+      : [],
+  );
 
 /** The next piece of what is under way, project after project, until it is enough for one commit: who had no turn is first the next time. */
 const goOn = (world: PartitionWorld, run: CascadeRun, asked: Asked): readonly Outgoing[] => {
   const now = run.now();
-  const outputs: Outgoing[] = [];
+  const outputs = released(world).map((draft) => toRecord(draft, run, now));
   for (const project of [...world.busy]) {
     if (outputs.length >= OUTPUTS_A_COMMIT) break;
+    if (!world.moves.isHere(project.id)) continue;
     try {
-      for (const draft of step(project, now, run.policy, asked)) outputs.push(toRecord(draft, run, now));
+      for (const draft of step(project, now, run.policy, asked, world.moves.endOf(project.id))) outputs.push(toRecord(draft, run, now));
       world.turnOver(project);
     } catch (error) {
       world.setAside(project);

@@ -28,6 +28,10 @@ export const CASCADE_TYPES = [
   'dats.rollback.started',
   'dats.rollback.completed',
   'dats.security.alert',
+  'dats.project.move.started',
+  'dats.project.released',
+  'dats.project.moved',
+  'dats.project.arrived',
 ] as const satisfies readonly EventType[];
 export type CascadeEvent = EventOf<(typeof CASCADE_TYPES)[number]>;
 

@@ -2,16 +2,20 @@
 //
 // W1. A snapshot is a list of segments: the slim events of a stretch of the partition, written once and never changed. They may be dropped: the log has it all.
 // W2. A segment is written after its events were read from the log, in one compare-and-set with the one before it (V4), so segments leave no gap, whoever writes.
+// W4. Offsets of other nodes' logs say nothing here: what somebody elsewhere wants to be taken back to such a place is refused where it was not begun there.
 // W3. A segment of another shape (an older or newer program's) ends the list: what follows is read from the log. FORMAT rises with every change of CASCADE_TYPES or `slim`.
-import { type DatsEvent, decodeWritten, encode, LIFECYCLE } from '../../schemas/index.js';
-import { eventOf, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
+import { type DatsEvent, decodeWritten, encode, LIFECYCLE, MOVES_KNOWN } from '../../schemas/index.js';
+import { eventOf, isCopy, type Log, type Recorded, type ViewStore } from '../../streams/index.js';
 import { millisOf } from '../iso-time.js';
+import type { Homes } from '../link/index.js';
+import { type Left, type Moves, openMoves } from './moves.js';
+import { ELSEWHERE } from './plan.js';
 import { openProject, type Project, take } from './project.js';
 import { type CascadeEvent, concernsCascades, isCascadeEvent, slim } from './slim.js';
 
 export const SNAPSHOT_VIEW = 'cascade-snapshot';
 const COLLECTION = 'cascade-segment';
-const FORMAT = 1;
+const FORMAT = 2;
 /** Of a segment: whichever comes first. */
 export const SEGMENT_EVENTS = 5_000;
 const SEGMENT_BYTES = 1024 * 1024;
@@ -20,13 +24,15 @@ const READ_AHEAD = 4;
 /** Events taken in before others get their turn. */
 const PIECE = 128;
 
+type SegmentEvent = readonly [offset: number, headers: Readonly<Record<string, string>>, value: string, isCopy?: true];
+
 interface Segment {
   readonly format: number;
   /** Offsets: from, and up to (excluding). */
   readonly from: number;
   readonly to: number;
-  /** [offset, headers, value]. */
-  readonly events: readonly (readonly [number, Readonly<Record<string, string>>, string])[];
+  /** [offset, headers, value, does it come from another node]. */
+  readonly events: readonly SegmentEvent[];
 }
 
 export interface PartitionWorld {
@@ -40,20 +46,35 @@ export interface PartitionWorld {
   setAside(project: Project): void;
   /** Everything below is taken in. */
   readonly next: number;
-  /** Takes a record in; the project and event when it was one that matters, is readable and was not taken before. */
-  take(record: Recorded): { readonly project: Project; readonly event: CascadeEvent } | undefined;
+  /** Where projects are decided. */
+  readonly moves: Moves;
+  /** Takes a record in; what it was when it was one that matters, is readable and was not taken before. */
+  take(record: Recorded): Taken | undefined;
   /** Passes over what does not matter. */
   passTo(next: number): void;
 }
 
-type Open = PartitionWorld & { fold(event: CascadeEvent, offset: number): Project };
+export interface Taken {
+  readonly project: Project;
+  readonly event: CascadeEvent;
+  /** Another node said it. */
+  readonly isCopy: boolean;
+  /** What is to be decided on now, beside it (moves.ts, M3). */
+  readonly left: readonly Left[];
+}
 
-const openPartition = (partition: number): Open => {
+type Open = PartitionWorld & { fold(event: CascadeEvent, offset: number, isCopy: boolean): Pick<Taken, 'project' | 'left'> };
+
+/** The only node. */
+export const ALONE: Pick<Homes, 'self' | 'homeOf'> = { self: '', homeOf: () => '' };
+
+const openPartition = (partition: number, homes = ALONE): Open => {
+  const moves = openMoves(homes);
   const projects = new Map<string, Project>();
   const busy = new Set<Project>();
   const aside = new Set<Project>();
   let next = 0;
-  const fold = (event: CascadeEvent, offset: number): Project => {
+  const fold = (event: CascadeEvent, offset: number, isCopy: boolean): Pick<Taken, 'project' | 'left'> => {
     let project = projects.get(event.projectid);
     if (project === undefined) {
       project = openProject(event.projectid, offset);
@@ -63,10 +84,11 @@ const openPartition = (partition: number): Open => {
     take(project, event, offset);
     if (project.active.size + project.rolling.size > 0 && !aside.has(project)) busy.add(project);
     else busy.delete(project);
-    return project;
+    return { project, left: moves.take(event, offset, project, isCopy) };
   };
   return {
     partition,
+    moves,
     projects,
     busy,
     turnOver(project) {
@@ -83,7 +105,10 @@ const openPartition = (partition: number): Open => {
     take(record) {
       if (record.offset < next || !concernsCascades(record.type)) return undefined;
       const event = readable(record);
-      return event === undefined ? undefined : { project: fold(event, record.offset), event };
+      if (event === undefined) return undefined;
+      const copied = isCopy(record);
+      const known = copied || record.headers[MOVES_KNOWN] !== undefined ? withoutPlace(event) : event;
+      return { event: known, isCopy: copied, ...fold(known, record.offset, copied) };
     },
     passTo: (to) => {
       next = Math.max(next, to);
@@ -101,11 +126,17 @@ const readable = (record: Recorded): CascadeEvent | undefined => {
   }
 };
 
+/** W4. */
+const withoutPlace = (event: CascadeEvent): CascadeEvent =>
+  (event.type === 'dats.rollback.requested' || event.type === 'dats.rollback.started') && event.data.target.kind === 'offset'
+    ? ({ ...event, data: { ...event.data, target: { ...event.data.target, offset: ELSEWHERE } } } as CascadeEvent)
+    : event;
+
 const segmentId = (partition: number, n: number): string => `${partition}/${String(n).padStart(9, '0')}`;
 
 export interface Snapshots {
   /** Keeps an event for the next segment. */
-  keep(event: CascadeEvent, offset: number): void;
+  keep(taken: Pick<Taken, 'event' | 'isCopy'>, offset: number): void;
   /** Writes a segment when there is enough for one, or, `all`, when there is anything. What cannot be written is left for a later start. Never rejects. */
   write(next: number, all?: boolean): Promise<void>;
 }
@@ -122,6 +153,8 @@ export interface WorldOptions {
   /** Reads up to here, excluding; default: to the end as it is now. */
   readonly until?: number;
   readonly signal: AbortSignal;
+  /** Default: there is one node. */
+  readonly homes?: Pick<Homes, 'self' | 'homeOf'>;
   /** Writes segments of what it reads; else it only reads them. */
   readonly writes: boolean;
   /** Called after each piece, with where it stands: everything below is taken in. What it waits for is waited for, so that others get their turn. */
@@ -129,8 +162,8 @@ export interface WorldOptions {
 }
 
 /** The partition folded up to `until`. @throws Fault of the log; a view store that does not answer is done without. */
-export const loadWorld = async ({ log, views, partition, until, signal, writes, onward }: WorldOptions): Promise<Loaded> => {
-  const world = openPartition(partition);
+export const loadWorld = async ({ log, views, partition, until, signal, homes, writes, onward }: WorldOptions): Promise<Loaded> => {
+  const world = openPartition(partition, homes);
   const { first, end } = await log.range(LIFECYCLE, partition);
   const to = until ?? end;
   const segments = await takeSegments(world, views, to, onward);
@@ -142,7 +175,7 @@ export const loadWorld = async ({ log, views, partition, until, signal, writes, 
       for (const record of records) {
         const taken = world.take(record);
         if (taken === undefined) continue;
-        snapshots.keep(taken.event, record.offset);
+        snapshots.keep(taken, record.offset);
         if (++pieces % PIECE === 0) await onward?.(world.next);
       }
       world.passTo(records.at(-1)!.offset + 1);
@@ -171,8 +204,8 @@ const takeSegments = async (
       const found = await Promise.all(ids.map((id) => views.get<Segment>(COLLECTION, id)));
       for (const segment of found) {
         if (segment === undefined || segment.format !== FORMAT || segment.from !== to || segment.to > until) return { count, to, stored };
-        for (const [i, [offset, headers, value]] of segment.events.entries()) {
-          world.fold(decodeWritten(headers, value) as CascadeEvent, offset);
+        for (const [i, [offset, headers, value, copied = false]] of segment.events.entries()) {
+          world.fold(decodeWritten(headers, value) as CascadeEvent, offset, copied);
           if (i % PIECE === PIECE - 1) await onward?.(world.next);
         }
         world.passTo(segment.to);
@@ -199,13 +232,13 @@ const openSnapshots = (
   // Somebody's segments end elsewhere: theirs stay, and nothing is added to them.
   let usable = stored === to;
   let bytes = 0;
-  let events: [number, Readonly<Record<string, string>>, string][] = [];
+  let events: SegmentEvent[] = [];
   return {
-    keep(event, offset) {
+    keep({ event, isCopy }, offset) {
       if (!usable) return;
       const { headers, value } = encode(slim(event) as DatsEvent);
       bytes += value.length + 500;
-      events.push([offset, headers, value]);
+      events.push(isCopy ? [offset, headers, value, true] : [offset, headers, value]);
     },
     async write(next, all = false) {
       if (!usable || events.length === 0 || (!all && events.length < SEGMENT_EVENTS && bytes < SEGMENT_BYTES)) return;

@@ -4,10 +4,13 @@
 // H1. An event is taken in by every decider before any decider answers it; answers are taken in at once, in the order they will have in the log.
 // H2. Answers are answered in turn until nobody has more to say ("quiet"), so a chain of decisions is one commit.
 // H3. The group's own events are not folded again when they come back from the log: they were folded when they were made, in the same commit.
+// H4. A project that comes from another node is folded from its whole history there, when its last word is taken in; until then nothing of it is.
+// H5. What was left undecided there is taken in and answered one by one, behind the last word; the answers name their cause, so a rebuild finds the order again.
 import { type DatsEvent, Fault, LIFECYCLE, type Topic } from '../../schemas/index.js';
 import type { Decider } from '../decider.js';
 import type { Draft } from '../draft.js';
 import { isoOf } from '../iso-time.js';
+import type { Arrival } from './arrival.js';
 import { type Stamp, stamp } from './stamp.js';
 
 /** More answers than this to one event is a loop between deciders. */
@@ -36,6 +39,10 @@ export interface Fold {
   take(event: DatsEvent, offset: number): readonly Said[];
   /** Takes an event in without deciding: for rebuilding. */
   replay(event: DatsEvent, offset: number): void;
+  /** Takes in what another node decided, then decides on that it left the project, and on what it left undecided (H4, H5). */
+  takeOver(arrival: Arrival): readonly Said[];
+  /** Takes in what another node decided, without what it left undecided: that is replayed where its answers stand. */
+  replayArrival(arrival: Arrival): void;
   nextDue(): number | undefined;
   tick(now: number, afteroffset: number): readonly Said[];
   /** Changed entries of all deciders since the last call, keys prefixed with `<decider>/`. */
@@ -61,6 +68,10 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
   });
 
   const folded = options.topic ?? LIFECYCLE;
+
+  const decliners = parts.filter(({ decider }) => decider.declines !== undefined);
+  const isDeclined = (event: DatsEvent): boolean =>
+    decliners.length > 0 && decliners.some(({ decider, state }) => decider.declines!(state, event));
 
   const evolve = (event: DatsEvent, offset: number): void => {
     for (const part of parts) if (part.consumes.has(event.type)) part.decider.evolve(part.state, event, offset);
@@ -94,18 +105,24 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
     }
   };
 
-  const answer = (event: DatsEvent, offset: number, time: string, said: Said[]): void => {
+  const answer = (event: DatsEvent, offset: number, time: string, said: Said[], afteroffset = offset): void => {
     for (const part of parts) {
       if (!part.consumes.has(event.type)) continue;
       const drafts = part.decider.decide(part.state, event, offset);
-      if (drafts.length > 0) say(part, drafts, { time, cause: event, afteroffset: offset }, said);
+      if (drafts.length > 0) say(part, drafts, { time, cause: event, afteroffset }, said);
     }
+  };
+
+  /** The last word first: from then on the project is this node's, and what would be declined here was declined there. */
+  const settleIn = ({ history, moved }: Arrival): void => {
+    evolve(...moved);
+    for (const [event, offset] of history) if (!isDeclined(event)) evolve(event, offset);
   };
 
   return {
     consumes: new Set(deciders.flatMap((d) => d.consumes)),
     take(event, offset) {
-      if (event.source === options.source) return [];
+      if (event.source === options.source || isDeclined(event)) return [];
       const said: Said[] = [];
       const time = isoOf(options.now());
       evolve(event, offset);
@@ -113,7 +130,26 @@ export const openFold = (deciders: readonly Decider[], saved: Iterable<readonly 
       quiet(said, 0, time, offset);
       return said;
     },
-    replay: evolve,
+    replay(event, offset) {
+      if (!isDeclined(event)) evolve(event, offset);
+    },
+    takeOver(arrival) {
+      const { undecided, moved } = arrival;
+      const time = isoOf(options.now());
+      const [last, at] = moved;
+      const answers: (readonly Said[])[] = [];
+      settleIn(arrival);
+      for (const [event, offset] of [moved, ...undecided]) {
+        if (event !== last && isDeclined(event)) continue;
+        const said: Said[] = [];
+        if (event !== last) evolve(event, offset);
+        answer(event, offset, time, said, at);
+        quiet(said, 0, time, at);
+        answers.push(said);
+      }
+      return answers.flat();
+    },
+    replayArrival: settleIn,
     nextDue() {
       let due: number | undefined;
       for (const { decider, state } of parts) {

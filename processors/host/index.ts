@@ -1,3 +1,4 @@
+export * from './arrival.js';
 export * from './fold.js';
 export * from './interrupts.js';
 export * from './next-step.js';

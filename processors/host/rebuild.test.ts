@@ -23,6 +23,8 @@ beforeEach(() => {
     consumes: new Set(['dats.task.cancel.requested', 'dats.task.cancelled']),
     replay: ({ subject }, offset) => void folded.push(`${subject}@${offset}`),
     take: () => [],
+    takeOver: () => [],
+    replayArrival: () => {},
     tick: () => [],
     nextDue: () => undefined,
     changes: () => new Map(),

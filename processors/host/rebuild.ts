@@ -6,8 +6,10 @@
 // group's dead letters known, exactly these are left out, and all others are taken without checking their data again: own events never were checked, they were folded as
 // they were made; others' were decoded in full when they were folded, or came from this process as typed values. B3. Where the dead letters are
 // not known (none asked for, or some are no longer kept), every record is decoded in full, and one that does not decode ends the rebuild.
+// B4. What another node left undecided is taken in before the first answer to it or to what was left behind it; and at the latest before what was read next.
 import { type DatsEvent, DLQ, decodeWritten, LETTER, type Position, RETRIED_FROM, type Topic } from '../../schemas/index.js';
-import { eventOf, type Log, type Recorded } from '../../streams/index.js';
+import { eventOf, isCopy, type Log, type Recorded } from '../../streams/index.js';
+import { type Arrival, type Arrivals, noArrivals, type Placed } from './arrival.js';
 import type { Fold } from './fold.js';
 
 /** Records a step of the rebuild takes. */
@@ -15,20 +17,38 @@ const MAX_BATCH = 512;
 
 export interface Rebuild {
   take(record: Recorded): void;
+  /** The last word that brought a project here, with its history: taken in where others' records are. */
+  takeArrival(record: Recorded, arrival: Arrival): void;
   /** What others appended after the group's last own event, up to (excluding) `committed`, was read as well. */
   finish(committed: number): void;
 }
 
-export const openRebuild = (fold: Pick<Fold, 'consumes' | 'replay'>, source: string, deadLetters?: ReadonlySet<number>): Rebuild => {
-  const waiting: Recorded[] = [];
+/** What a rebuild is made on; without arrivals where nothing ever comes from another node. */
+type Rebuilt = Pick<Fold, 'consumes' | 'replay'> & Partial<Pick<Fold, 'replayArrival'>>;
+
+export const openRebuild = (fold: Rebuilt, source: string, deadLetters?: ReadonlySet<number>): Rebuild => {
+  const waiting: (Recorded & { readonly arrival?: Arrival })[] = [];
   let first = 0;
+  let left: readonly Placed[] = [];
+  let leftAt = -1;
+  const replayLeft = (count = left.length): void => {
+    for (const [event, offset] of left.slice(0, count)) fold.replay(event, offset);
+    left = left.slice(count);
+  };
   const read = (record: Recorded): DatsEvent =>
     deadLetters === undefined || record.event !== undefined ? eventOf(record) : decodeWritten(record.headers, record.value);
   const readUpTo = (offset: number): void => {
     while (first < waiting.length && waiting[first]!.offset <= offset) {
       const record = waiting[first++]!;
-      fold.replay(read(record), record.offset);
+      replayLeft();
+      if (record.arrival === undefined) fold.replay(read(record), record.offset);
+      else {
+        fold.replayArrival!(record.arrival);
+        left = record.arrival.undecided;
+        leftAt = record.offset;
+      }
     }
+    if (offset > leftAt) replayLeft();
     if (first > 1024) {
       waiting.splice(0, first);
       first = 0;
@@ -36,7 +56,7 @@ export const openRebuild = (fold: Pick<Fold, 'consumes' | 'replay'>, source: str
   };
   return {
     take(record) {
-      if (!fold.consumes.has(record.type)) return;
+      if (!fold.consumes.has(record.type) || isCopy(record)) return;
       const { headers } = record;
       if (headers.source !== source) {
         if (!deadLetters?.has(record.offset)) waiting.push(record);
@@ -47,8 +67,13 @@ export const openRebuild = (fold: Pick<Fold, 'consumes' | 'replay'>, source: str
       const event = read(record);
       const after = Number(event.afteroffset);
       readUpTo(after);
+      // What a timer said has no cause, and follows all of it.
+      if (left.length > 0)
+        replayLeft(event.causationid === undefined ? undefined : left.findIndex(([cause]) => cause.id === event.causationid) + 1);
       fold.replay(event, after);
     },
+    takeArrival: ({ topic, partition, offset, key, headers, value, type, timestamp }, arrival) =>
+      void waiting.push({ topic, partition, offset, key, headers, value, type, timestamp, arrival }),
     finish: (committed) => readUpTo(committed - 1),
   };
 };
@@ -85,6 +110,8 @@ export interface Rebuilding {
   readonly committed: number;
   /** Where the partition ends. */
   readonly end: number;
+  /** Absent: this is the only node. */
+  readonly arrivals?: Arrivals;
 }
 
 /** Folds a partition from its first record on; how many records it read. */
@@ -92,14 +119,18 @@ export const rebuildPartition = async (
   log: Log,
   fold: Fold,
   { topic, partition }: Omit<Position, 'offset'>,
-  { source, deadLetters, committed, end }: Rebuilding,
+  { source, deadLetters, committed, end, arrivals = noArrivals }: Rebuilding,
   signal: AbortSignal,
 ): Promise<number> => {
   const rebuild = openRebuild(fold, source, deadLetters);
   const { first } = await log.range(topic, partition);
   let count = 0;
   for await (const records of log.read({ topic, partition, offset: first }, signal, { until: end, maxBatch: MAX_BATCH })) {
-    for (const record of records) rebuild.take(record);
+    for (const record of records) {
+      const arrival = await arrivals.of(record, signal);
+      if (arrival === undefined) rebuild.take(record);
+      else rebuild.takeArrival(record, arrival);
+    }
     count += records.length;
   }
   rebuild.finish(committed);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { type DatsEvent, dataschemaOf, Fault, LIFECYCLE, newId } from '../../schemas/index.js';
-import { eventOf, type Outgoing, outgoing } from '../../streams/index.js';
+import { type DatsEvent, dataschemaOf, Fault, formatLinkedFrom, LIFECYCLE, LINKED_FROM, newId } from '../../schemas/index.js';
+import { eventOf, type Outgoing, outgoing, type Recorded } from '../../streams/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
 import { faultyLog } from '../../streams/testing/faulty-log.js';
 import type { Decider } from '../decider.js';
@@ -146,5 +146,88 @@ it('nothing is decided before what is in force is as new as the version that the
   await done;
   await membership.leave();
   expect(order.slice(0, 3)).toEqual(['asked for d+3', 'learned', 'folded']);
+  await log.close();
+});
+
+/** As another process reads it: the copy of a word that another node said. */
+const copied = (event: DatsEvent): Outgoing => {
+  const { topic, key, headers, value } = outgoing(LIFECYCLE, event);
+  return {
+    topic,
+    key,
+    value,
+    headers: { ...headers, [LINKED_FROM]: formatLinkedFrom({ epoch: 1, partition: 0, offset: 0, node: 'edge-1' }) },
+  };
+};
+const moved = (): DatsEvent => {
+  const { data: _data, ...envelope } = created('p');
+  const data = { project_id: 'p', from: 'edge-1', to: 'core', requested_at: 0 };
+  return { ...envelope, type: 'dats.project.moved', dataschema: dataschemaOf('dats.project.moved'), data } as unknown as DatsEvent;
+};
+
+it('a project that comes is taken over in one commit, when the log gives its history; until then nothing is', async () => {
+  const log = openMemoryLog({ partitions: 1 });
+  const last = moved();
+  await log.append([copied(created('there')), copied(created('left')), copied(last)]);
+  const problems: string[] = [];
+  let tries = 0;
+  const run = {
+    group: 'core',
+    source: '/deciders/core',
+    deciders: [{ ...cancelling, consumes: [...cancelling.consumes, 'dats.project.moved'] } as Decider],
+    configVersion: () => '1',
+    now: Date.now,
+    onProblem: (fault: Fault) => void problems.push(fault.code),
+    arrivals: {
+      of: async ({ type, offset }: Recorded) => {
+        if (type !== 'dats.project.moved') return undefined;
+        if (++tries < 3) throw new Fault('retryable', 'log_away', 'it does not answer');
+        const left = [created('left'), 1] as const;
+        return { history: [[created('there'), 0] as const], undecided: [left], moved: [last, offset] as const };
+      },
+    },
+  };
+  const outputs: Outgoing[] = [];
+  let told!: () => void;
+  const all = new Promise<void>((resolve) => {
+    told = resolve;
+  });
+  const onCommitted = (_taken: readonly DatsEvent[], said: readonly Outgoing[]): void => {
+    outputs.push(...said);
+    if (outputs.length > 0) told();
+  };
+  const membership = await log.join('core', [LIFECYCLE], (assignment) => runDeciders(assignment, { ...run, onCommitted }));
+  await all;
+  await membership.leave();
+  expect(problems).toEqual(['log_away', 'log_away']);
+  expect(outputs.map((one) => [one.headers['type'], one.headers['subject'], one.headers['afteroffset']])).toEqual([
+    ['dats.task.cancelled', 'left', '2'],
+  ]);
+  await log.close();
+});
+
+it('a project that comes is not passed over by who has to give the partition up before it has read its history', async () => {
+  const log = openMemoryLog({ partitions: 1 });
+  await log.append([copied(moved())]);
+  let asked!: () => void;
+  const first = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const of = async (): Promise<never> => {
+    asked();
+    throw new Fault('retryable', 'log_away', 'it does not answer');
+  };
+  const run = {
+    group: 'core',
+    source: '/deciders/core',
+    deciders: [cancelling as Decider],
+    configVersion: () => '1',
+    now: Date.now,
+    arrivals: { of },
+  };
+  const membership = await log.join('core', [LIFECYCLE], (assignment) => runDeciders(assignment, run));
+  await first;
+  await membership.leave();
+  expect((await log.lag('core', [LIFECYCLE]))[0]!.committed).toBe(0);
   await log.close();
 });

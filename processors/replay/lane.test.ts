@@ -87,7 +87,7 @@ describe('a baseline', () => {
           expect(lane.estimates).toEqual({ outcomes: 0, unseen: 0 });
         },
       ),
-      { numRuns: RUNS },
+      { numRuns: RUNS, examples: [[17, 38, 0.3, true]] },
     );
   }, 300_000);
 });

@@ -4,6 +4,7 @@
 // C3. At most `max_running` tasks of a project hold a place (ready, running, validating). C4. Within a project priority decides, then age; a retry goes
 // before fresh tasks of its priority. C5. A task runs only when all it depends on is completed, and their artifacts are its inputs.
 // C7. With budgets (quota.ts, gates.ts) an attempt is set aside before it is begun, and settled once with its end.
+// C8. While the node is held (hold.ts) no attempt is begun; what runs goes on.
 // C6. A parent completes with the last of its subtasks; a subtask that fails or is cancelled fails its parent, and a parent's end cancels what is open of its subtasks.
 import {
   type Allowance,
@@ -26,6 +27,8 @@ import { dueTimers, nextTimer } from '../timers.js';
 import { plannedTasks } from './children.js';
 import { awaitsOutput, evolve, isAwaited } from './evolve.js';
 import { mayAsk, reopened } from './gates.js';
+import { type Hold, keptBack, letGo, NO_HOLD, nextLook } from './hold.js';
+import { lastWord, leaving, unblockedOf } from './move.js';
 import { backoffMs, escalate, maxAttempts, maxRunning, type SchedulingPolicy, timeoutMs } from './policy.js';
 import { allowanceOf, NO_QUOTAS, refusalOf, type SchedulingQuotas, stepFor, usedBy, usedFor, usedUp } from './quota.js';
 import { about, ask, giveBack, inChainOf, settle, settleOpen, untilEnds } from './said.js';
@@ -60,6 +63,10 @@ const CONSUMES = [
   'dats.task.failed',
   'dats.quota.reserved',
   'dats.quota.blocked',
+  'dats.project.move.started',
+  'dats.project.released',
+  'dats.project.moved',
+  'dats.project.arrived',
 ] as const satisfies readonly EventType[];
 
 type EndEvent = EventOf<'dats.task.completed' | 'dats.task.failed' | 'dats.task.cancelled'>;
@@ -68,14 +75,19 @@ const isEnd = (event: DatsEvent): event is EndEvent => isTerminal(event.type);
 /**
  * @param prompts the versions that work items name
  * @param budgets what tasks may use of models
+ * @param node the node that this is
+ * @param hold while it is on nothing is begun
  */
 export const schedulingDecider = (
   policies: Policies<SchedulingPolicy>,
   prompts: () => PromptVersions = () => BUILT_IN_PROMPTS,
   budgets: SchedulingQuotas = NO_QUOTAS,
+  node = 'local',
+  hold: Hold = NO_HOLD,
 ): Decider<SchedulingState> => {
   const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
     const now = millisOf(event.time);
+    if (event.type === 'dats.project.moved' || event.type === 'dats.project.arrived') return goOn(state, event.projectid, now);
     if (!('task_id' in event.data) || event.data.task_id === undefined) return [];
     const task = state.tasks.get(event.data.task_id);
     if (event.type === 'dats.quota.reserved') return onReserved(task, event, now);
@@ -117,14 +129,28 @@ export const schedulingDecider = (
   };
 
   const onCreated = (state: SchedulingState, task: OpenTask, event: EventOf<'dats.task.created'>): readonly Draft[] => {
+    const early = state.early.get(task.id);
+    if (early !== undefined) {
+      const { reason, by } = early;
+      return [about(task, 'dats.task.cancelled', { task_id: task.id, reason, by })];
+    }
     const dead = event.data.depends_on.find((id) => (state.closed.get(id)?.status ?? 'completed') !== 'completed');
     return dead === undefined || task.stage !== 'pending'
       ? []
       : [fail(task, { code: 'dependency_failed', message: `task ${dead}, which it depends on, did not complete`, retryable: false })];
   };
 
+  /** A project has come: what waited there; or it has left: who waited for its tasks. */
+  const goOn = (state: SchedulingState, project: string, now: number): readonly Draft[] => {
+    const given = new Map<string, number>();
+    const drafts = unblockedOf(state, project).flatMap((task) => schedule(state, task, now, given));
+    const others = reopened(state, project).filter((one) => one !== project);
+    return untilEnds([...drafts, ...[project, ...others].flatMap((one) => admit(state, one, now, given))]);
+  };
+
   /** Free places of a project, less what this decision has given away already. */
   const takePlace = (state: SchedulingState, project: string, given: Map<string, number>): boolean => {
+    if (state.moving.has(project) || keptBack(hold, state)) return false;
     const taken = (state.projects.get(project)?.running.size ?? 0) + (given.get(project) ?? 0);
     if (taken >= maxRunning(policies.now(), project)) return false;
     given.set(project, (given.get(project) ?? 0) + 1);
@@ -204,7 +230,7 @@ export const schedulingDecider = (
   /** Gives free places of a project to the first in line. */
   const admit = (state: SchedulingState, project: string, now: number, given: Map<string, number>): readonly Draft[] => {
     const queues = state.projects.get(project);
-    if (!queues || queueLength(queues) === 0) return [];
+    if (!queues || queueLength(queues) === 0 || state.moving.has(project) || keptBack(hold, state)) return [];
     const free = maxRunning(policies.now(), project) - queues.running.size - (given.get(project) ?? 0);
     if (free <= 0) return [];
     const may = state.gates.size === 0 ? undefined : (task: OpenTask) => mayAsk(state, task, now, given);
@@ -328,7 +354,9 @@ export const schedulingDecider = (
 
   const tick = (state: SchedulingState, now: number): readonly Draft[] => {
     const given = new Map<string, number>();
-    return untilEnds(dueTimers(state.timers, now).flatMap((id) => onDue(state, state.tasks.get(id)!, now, given)));
+    const due = dueTimers(state.timers, now).flatMap((id) => onDue(state, state.tasks.get(id)!, now, given));
+    if (letGo(hold, state)) due.push(...[...state.projects.keys()].flatMap((project) => admit(state, project, now, given)));
+    return due.length > 0 ? untilEnds(due) : leaving(state).map((move) => lastWord(move, node));
   };
 
   const onDue = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {
@@ -350,7 +378,10 @@ export const schedulingDecider = (
     initialState: newState,
     decide,
     evolve: (state, event, offset) => evolve(policies.under, state, event, offset),
-    nextDue: (state) => nextTimer(state.timers),
+    // Asked for twice: the submitter got no answer to the first, or asked at two nodes.
+    declines: ({ tasks, closed }, event) =>
+      event.type === 'dats.task.created' && (tasks.has(event.data.task_id) || closed.has(event.data.task_id)),
+    nextDue: (state) => (leaving(state).length > 0 ? 0 : nextLook(hold, state, nextTimer(state.timers))),
     tick,
     changes,
     restore,

@@ -3,9 +3,10 @@ import type { ArtifactRef, DatsEvent, EventOf } from '../../schemas/index.js';
 import { millisOf } from '../iso-time.js';
 import { profileOf } from '../qa/profile.js';
 import { asked, ended, granted, refused, released } from './gates.js';
+import { begin, forget, settleIn } from './move.js';
 import { type SchedulingPolicy, timeoutMs } from './policy.js';
 import { count, unknownUse, usedBy, usedFor } from './quota.js';
-import { addTask, closeTask, enter, handOver, type OpenTask, type SchedulingState, touch } from './state.js';
+import { addTask, arm, cancelEarly, closeTask, enter, handOver, type OpenTask, type SchedulingState, touch } from './state.js';
 
 /** @param under the policy that held where an event was said: what is kept of it must come out the same whenever it is folded */
 export const evolve = (
@@ -15,9 +16,14 @@ export const evolve = (
   offset: number,
 ): void => {
   if (event.type === 'dats.task.created') return created(under(event.configversion), state, event, offset);
+  if (event.type.startsWith('dats.project.')) return moves(state, event);
   if (!('task_id' in event.data) || event.data.task_id === undefined) return;
   const task = state.tasks.get(event.data.task_id);
-  if (!task) return;
+  if (!task) {
+    if (event.type !== 'dats.task.cancel.requested') return;
+    const { task_id, reason, by } = event.data;
+    return cancelEarly(state, task_id, { project: event.projectid, reason, by });
+  }
   switch (event.type) {
     case 'dats.task.analyzed':
       if (task.stage !== 'pending') return;
@@ -26,6 +32,11 @@ export const evolve = (
       task.estimate = event.data.estimated_tokens;
       if (event.data.calls !== undefined) count(task, usedBy(event.data.calls));
       if (task.options.decompose && task.parent === undefined) task.stage = 'decomposing';
+      // What was asked for at another node may have been on its way for longer than that.
+      if (task.dueMs !== undefined && task.dueMs <= millisOf(event.time)) {
+        task.dueMs = millisOf(event.time) + timeoutMs(under(event.configversion), task.options);
+        arm(state, task);
+      }
       return touch(state, task);
     case 'dats.task.decomposed':
       if (task.stage !== 'decomposing') return;
@@ -123,13 +134,29 @@ export const isAwaited = (task: OpenTask, reservation: string | undefined): bool
 export const awaitsOutput = (task: OpenTask, attempt: number): boolean =>
   task.attempt === attempt && (task.stage === 'ready' || task.stage === 'running');
 
+const moves = (state: SchedulingState, event: DatsEvent): void => {
+  const { projectid, correlationid } = event;
+  const move = state.moving.get(projectid);
+  switch (event.type) {
+    case 'dats.project.move.started':
+      return begin(state, projectid, { to: event.data.to, at: event.data.requested_at, correlationid });
+    case 'dats.project.released':
+      return move === undefined ? undefined : begin(state, projectid, { ...move, released: true });
+    case 'dats.project.moved':
+      return move === undefined ? undefined : forget(state, projectid);
+    case 'dats.project.arrived':
+      return settleIn(state, projectid);
+  }
+};
+
 const created = (policy: SchedulingPolicy, state: SchedulingState, event: EventOf<'dats.task.created'>, offset: number): void => {
   const { data } = event;
   if (state.tasks.has(data.task_id) || state.closed.has(data.task_id)) return;
   const parent = data.parent_id === undefined ? undefined : state.tasks.get(data.parent_id);
   const deadlineMs = data.options.deadline === undefined ? undefined : Date.parse(data.options.deadline);
   const createdMs = millisOf(event.time);
-  const inputs = data.depends_on.length === 0 ? data.inputs : [...data.inputs, ...data.depends_on.flatMap((id) => artifactsOf(state, id))];
+  const named = data.inputs.length === 0 ? data.inputs : data.inputs.map((input) => asHere(state, input));
+  const inputs = data.depends_on.length === 0 ? named : [...named, ...data.depends_on.flatMap((id) => artifactsOf(state, id))];
   const task: Filled<OpenTask> = {
     id: data.task_id,
     project: event.projectid,
@@ -161,6 +188,10 @@ const created = (policy: SchedulingPolicy, state: SchedulingState, event: EventO
 
 /** Filled field by field: spreading optional fields costs several times as much. */
 type Filled<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Who asked at another node named its place there. */
+const asHere = (state: SchedulingState, input: ArtifactRef): ArtifactRef =>
+  artifactsOf(state, input.task_id).find(({ artifact_id }) => artifact_id === input.artifact_id) ?? input;
 
 const artifactsOf = (state: SchedulingState, id: string): readonly ArtifactRef[] => state.closed.get(id)?.artifacts ?? [];
 

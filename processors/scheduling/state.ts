@@ -6,6 +6,10 @@ import type { Allowance, ArtifactRef, DataOf, Domain, Priority, QaProfile, Tier 
 import { PRIORITIES } from '../../schemas/index.js';
 import { clearTimer, newTimers, setTimer, type Timers } from '../timers.js';
 import type { Gate } from './gates.js';
+import type { Move } from './move.js';
+
+/** Cancels remembered in a partition that came before their tasks. */
+const EARLY_LIMIT = 1_000;
 
 /** Ended tasks remembered in a partition. */
 export const CLOSED_LIMIT = 20_000;
@@ -80,12 +84,19 @@ export interface OpenTask {
   askAgainMs?: number;
 }
 
+export interface EarlyCancel {
+  readonly project: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
 export interface ClosedTask {
   /** The how manyth ended task of the partition it was. */
   readonly n: number;
   readonly status: 'completed' | 'failed' | 'cancelled';
   readonly artifacts: readonly ArtifactRef[];
   readonly parent?: string;
+  readonly project?: string;
 }
 
 /** Waiting tasks of one project, one queue a priority; retries go before fresh ones of their priority. Maps keep insertion order. */
@@ -106,7 +117,13 @@ export interface SchedulingState {
   /** Closed or narrow, by `<kind>/<id>` of a quota's subject. */
   readonly gates: Map<string, Gate>;
   readonly timers: Timers;
+  /** By task: a cancel that came before it, as the two came from another node by different ways. */
+  readonly early: Map<string, EarlyCancel>;
+  /** Projects that are to be decided elsewhere, and leave when nothing of them runs any more. */
+  readonly moving: Map<string, Move>;
   readonly dirty: Set<string>;
+  /** Something may wait that nothing but a hold keeps back. Never saved: whoever begins looks. */
+  kept: boolean;
   /** Count up with every queueing and every end: what orders queues and `closed` across a restart. */
   readonly clock: { queued: number; closed: number };
 }
@@ -119,7 +136,10 @@ export const newState = (): SchedulingState => ({
   unblocked: new Set(),
   gates: new Map(),
   timers: newTimers(),
+  early: new Map(),
+  moving: new Map(),
   dirty: new Set(),
+  kept: false,
   clock: { queued: 0, closed: 0 },
 });
 
@@ -197,10 +217,23 @@ const waitFor = (state: SchedulingState, dep: string, id: string): void => {
   else state.dependants.set(dep, new Set([id]));
 };
 
+/** A cancel of a task that is not known yet. */
+export const cancelEarly = (state: SchedulingState, id: string, cancel: EarlyCancel): void => {
+  if (state.closed.has(id) || state.early.has(id)) return;
+  state.early.set(id, cancel);
+  state.dirty.add(`e/${id}`);
+  if (state.early.size > EARLY_LIMIT) dropEarly(state, state.early.keys().next().value!);
+};
+
+export const dropEarly = (state: SchedulingState, id: string): void => {
+  if (state.early.delete(id)) state.dirty.add(`e/${id}`);
+};
+
 /** Ends a task: out of the queues, into `closed`. Its dependants and parent learn of it when its end is decided on. */
 export const closeTask = (state: SchedulingState, task: OpenTask, status: ClosedTask['status']): void => {
   leave(state, task);
   clearTimer(state.timers, task.id);
+  dropEarly(state, task.id);
   for (const dep of task.deps) {
     const waiting = state.dependants.get(dep);
     if (waiting?.delete(task.id) && waiting.size === 0) state.dependants.delete(dep);
@@ -211,6 +244,7 @@ export const closeTask = (state: SchedulingState, task: OpenTask, status: Closed
     n: ++state.clock.closed,
     status,
     artifacts: status === 'completed' ? task.artifacts : [],
+    project: task.project,
     ...(task.parent === undefined ? {} : { parent: task.parent }),
   });
   state.dirty.add(`c/${task.id}`);
@@ -274,12 +308,17 @@ export const firstInLine = (queues: ProjectQueues, count: number, may?: (task: O
 
 const CLOCK = 'k/clock';
 
+const mapOf = ({ tasks, gates, closed, early, moving }: SchedulingState, key: string): ReadonlyMap<string, unknown> => {
+  const kind = key[0];
+  return kind === 't' ? tasks : kind === 'g' ? gates : kind === 'm' ? moving : kind === 'e' ? early : closed;
+};
+
 export const changes = (state: SchedulingState): ReadonlyMap<string, unknown> => {
   const entries = new Map<string, unknown>();
   if (state.dirty.size === 0) return entries;
   for (const key of state.dirty) {
     const id = key.slice(2);
-    entries.set(key, (key[0] === 't' ? state.tasks : key[0] === 'g' ? state.gates : state.closed).get(id) ?? null);
+    entries.set(key, mapOf(state, key).get(id) ?? null);
   }
   entries.set(CLOCK, { ...state.clock });
   state.dirty.clear();
@@ -288,12 +327,15 @@ export const changes = (state: SchedulingState): ReadonlyMap<string, unknown> =>
 
 export const restore = (entries: Iterable<readonly [string, unknown]>): SchedulingState => {
   const state = newState();
+  state.kept = true;
   const queued: OpenTask[] = [];
   const closed: (readonly [string, ClosedTask])[] = [];
   for (const [key, value] of entries) {
     const id = key.slice(2);
     if (key === CLOCK) Object.assign(state.clock, value);
     else if (key[0] === 'g') state.gates.set(id, value as Gate);
+    else if (key[0] === 'e') state.early.set(id, value as EarlyCancel);
+    else if (key[0] === 'm') state.moving.set(id, value as Move);
     else if (key[0] === 'c') closed.push([id, value as ClosedTask]);
     else {
       const task = value as OpenTask;

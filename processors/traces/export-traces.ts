@@ -5,7 +5,7 @@
 // nothing is read and nothing is committed: the log keeps it, and the group's lag shows it. T4. A record that cannot be folded is told and passed over:
 // the deciders make a dead letter of what is no event.
 import { type Fault, isFault, toFault } from '../../schemas/index.js';
-import { type Assignment, eventOf, pause, type Recorded } from '../../streams/index.js';
+import { type Assignment, eventOf, isCopy, pause, type Recorded } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
 import type { Delivery } from './deliver.js';
 import type { Span } from './span.js';
@@ -51,7 +51,8 @@ const load = async (assignment: Assignment, { system }: TraceExport): Promise<Sp
 const spansOf = (fold: SpanFold, records: readonly Recorded[], { onProblem }: TraceExport): Span[] => {
   const spans: Span[] = [];
   for (const record of records) {
-    if (!TRACED_TYPES.has(record.type)) continue;
+    // Its node tells the collector itself.
+    if (!TRACED_TYPES.has(record.type) || isCopy(record)) continue;
     try {
       spans.push(...fold.take(eventOf(record), record.offset));
     } catch (error) {

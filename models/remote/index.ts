@@ -1,0 +1,10 @@
+export {
+  type Exchange,
+  type ExchangeOptions,
+  openExchange,
+  type RemoteCall,
+  type RemoteModel,
+  type RemotePart,
+  type RemoteWish,
+} from './exchange.js';
+export { openRemote } from './runner.js';

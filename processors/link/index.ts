@@ -1,0 +1,12 @@
+export { type Admission, type AdmissionOptions, admissionAfter, followAdmission } from './admission.js';
+export { type ArrivalsOptions, arrivalsAt } from './arrival.js';
+export { type PackedRecord, packRecords, unpackRecords } from './batch.js';
+export { type HandSettingsOptions, handSettings } from './hand-settings.js';
+export { type HomeNow, homeNow, MOVED, type MovedProject } from './home-of.js';
+export { type Homes, homesIn, projectsOf } from './homes.js';
+export { homesDecider } from './homes-decider.js';
+export { HOMES_GROUP, type KeepHomesOptions, keepHomes } from './keep-homes.js';
+export { type KeepNodesOptions, keepNodes } from './keep-nodes.js';
+export { type Cursors, cursorName, cursorOf, isSuperseded, type Peer } from './peer.js';
+export { BEATS, PRESENCE, type PresenceView, type StoredBeat } from './presence.js';
+export { linkPartitionOf, PEERS, type PeerView, type ReceiveOptions, receiveLink } from './receive.js';

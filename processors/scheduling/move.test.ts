@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { creation } from '../testing/pipeline-world.js';
+import { openBudgetWorld } from './testing/budget-world.js';
+
+const NODE = 'local';
+const leave = (world: ReturnType<typeof openBudgetWorld>, project = 'p'): void => {
+  world.tasks.append('dats.project.move.started', { project_id: project, to: 'edge-1', requested_at: 0 }, project);
+  world.settle();
+  world.tasks.append('dats.project.released', { project_id: project, to: 'edge-1' }, project);
+  world.settle();
+};
+
+describe('a project that leaves', () => {
+  it('begins nothing more, ends what runs, and says its last word then; what waited is forgotten, also by who looks again after a crash', () => {
+    const world = openBudgetWorld({ quotas: {}, policy: { max_running_per_project: 1 } });
+    world.restarts = true;
+    for (const id of ['a', 'b']) world.submit(id, { options: { qa_profile: 'none' } });
+    world.settle();
+    leave(world);
+    expect(world.said('dats.project.moved')).toEqual([]);
+    world.answer('a');
+    world.settle();
+    expect(world.said('dats.project.moved').map(({ data }) => data)).toEqual([
+      { project_id: 'p', from: NODE, to: 'edge-1', requested_at: 0 },
+    ]);
+    expect(world.tasks.work.map(({ data }) => data.task_id)).toEqual(['a']);
+    expect([...world.tasks.saved.keys()].filter((key) => !key.endsWith('k/clock'))).toEqual([]);
+  });
+
+  it('waits for its cascades to let it go', () => {
+    const world = openBudgetWorld({ quotas: {} });
+    world.tasks.append('dats.project.move.started', { project_id: 'p', to: 'edge-1', requested_at: 0 });
+    world.settle();
+    expect(world.said('dats.project.moved')).toEqual([]);
+    world.tasks.append('dats.project.released', { project_id: 'p', to: 'edge-1' });
+    world.settle();
+    expect(world.said('dats.project.moved')).toHaveLength(1);
+  });
+
+  it('leaves nothing set aside, and nobody of another project waits for a task that is gone', () => {
+    const world = openBudgetWorld({ quotas: { users: { ada: { requests_per_minute: 1 } } } });
+    for (const [id, project] of [
+      ['a', 'p'],
+      ['b', 'p'],
+      ['c', 'q'],
+    ] as const) {
+      world.submit(id, { submitted_by: 'ada', options: { qa_profile: 'none' } }, project);
+      world.settle();
+    }
+    world.answer('a');
+    world.settle();
+    const askedFor = () => world.said('dats.quota.requested').map(({ data }) => data.task_id);
+    expect(askedFor()).toEqual(['a', 'b']);
+    leave(world);
+    expect(askedFor()).toEqual(['a', 'b', 'c']);
+    const settled = new Set(world.said('dats.quota.consumed').map(({ data }) => data.reservation_id));
+    const open = world.said('dats.quota.reserved').filter(({ data }) => data.task_id !== 'c' && !settled.has(data.reservation_id));
+    expect(open).toEqual([]);
+  });
+});
+
+describe('a task that was asked for at another node', () => {
+  it('is cancelled also when its cancel comes first, whoever looks again in between', () => {
+    const world = openBudgetWorld({ quotas: {} });
+    world.restarts = true;
+    world.tasks.append('dats.task.cancel.requested', { task_id: 'a', reason: 'r', by: 'b' });
+    world.settle();
+    world.submit('a', { options: { qa_profile: 'none' } });
+    world.settle();
+    expect(world.tasks.terminals('a')).toEqual(['dats.task.cancelled']);
+    expect([...world.tasks.saved.keys()].filter((key) => key.includes('/e/'))).toEqual([]);
+  });
+
+  it('is taken in once, however often it was asked for', () => {
+    const world = openBudgetWorld({ quotas: {} });
+    world.submit('a', { options: { qa_profile: 'none' } });
+    world.settle();
+    world.answer('a');
+    world.settle();
+    const before = world.tasks.log.length;
+    world.tasks.append('dats.task.created', creation('a'));
+    world.settle();
+    expect(world.tasks.log).toHaveLength(before + 1);
+  });
+});
