@@ -16,6 +16,8 @@ export interface LinkedNode {
   readonly api: Api;
   /** SIGKILL, and its start again; resolves when it answers. */
   crash(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
   stop(): Promise<void>;
   start(): Promise<void>;
   /** What a stopped node's log holds of the lifecycle topic, as other processes read it. */
@@ -58,6 +60,7 @@ export const openLinkedNodes = async (options: LinkedNodesOptions): Promise<read
       folder: folder.dir,
       api,
       start,
+      kill: async () => node?.kill('SIGKILL'),
       stop: async () => node?.kill('SIGTERM'),
       crash: async () => {
         await node?.kill('SIGKILL');
