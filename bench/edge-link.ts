@@ -1,8 +1,9 @@
 // EL: what the link of an edge node costs the edge, and how fast a core catches up with what happened during an outage.
 //
-// E1. Both nodes are on this machine and share its cores, which two machines would not: what the edge itself uses for a task (CPU) is judged, and its speed beside a
-// working core is told. No history is kept: the engines would have the cores. E2. Rounds with and without the link take turns, so that a machine that becomes slower becomes so for both.
+// E1. What the link costs the edge is judged beside a core that takes everything and does nothing with it, as one on another machine does to this one; its speed beside a real core
+// that works on the same cores and disk is told. No history is kept: the engines would have the cores. E2. Rounds with and without the link take turns, so that a machine that becomes slower becomes so for both.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startFarCore } from './far-core.js';
 import type { Figure } from './figure.js';
 import { type BenchTask, benchTask, driveClosed } from './load.js';
 import { watchOthers } from './machine.js';
@@ -83,38 +84,49 @@ const measure = async (edge: PipelineProcess, { tasks, seconds }: EdgeLinkSize):
   return { perSecond, cpuMs: (cpuMsOf(edge.pid) - cpu) / tasks, p50: percentile(completed, 0.5) };
 };
 
+/** What it is measured beside, and what for. */
+interface Lane {
+  readonly edge: PipelineProcess;
+  readonly rounds: Round[];
+}
+
 const overhead = async (size: EdgeLinkSize): Promise<readonly Figure[]> => {
-  const alone = await startPipeline({ history: false });
+  const far = await startFarCore();
   const pair = await startPair();
-  const without: Round[] = [];
-  const linked: Round[] = [];
-  const used = (): number => [alone, pair.edge, pair.core].reduce((sum, { pid }) => sum + cpuMsOf(pid), 0);
+  const alone: Lane = { edge: await startPipeline({ history: false }), rounds: [] };
+  const linked: Lane = { edge: await startPipeline({ link: { self: 'edge', coreUrl: far.url }, history: false }), rounds: [] };
+  const beside: Lane = { edge: pair.edge, rounds: [] };
+  const lanes = [alone, linked, beside];
+  const used = (): number => [...lanes.map(({ edge }) => edge.pid), pair.core.pid, far.pid].reduce((sum, pid) => sum + cpuMsOf(pid), 0);
   try {
-    await warmUp(alone);
-    await warmUp(pair.edge);
+    await until('the link', LOOK_MS.edge, () => leftAt(linked.edge));
+    for (const { edge } of lanes) await warmUp(edge);
     const [others, before] = [watchOthers(), used()];
-    for (let round = 0; round < size.rounds; round++) {
-      const turns = [async () => without.push(await measure(alone, size)), async () => linked.push(await measure(pair.edge, size))];
-      for (const turn of round % 2 === 0 ? turns : turns.reverse()) await turn();
-    }
+    for (let round = 0; round < size.rounds; round++)
+      for (const i of lanes.keys()) {
+        const { edge, rounds } = lanes[(i + round) % lanes.length]!;
+        rounds.push(await measure(edge, size));
+      }
     const note = `${size.rounds} rounds in turns, others used ${others(used() - before).toFixed(2)} cores`;
-    const of = (rounds: readonly Round[], what: keyof Round): number => median(rounds.map((round) => round[what]));
-    const figure = (what: string, field: keyof Round, unit: string, target?: Figure['target']): Figure => ({
+    const of = ({ rounds }: Lane, what: keyof Round): number => median(rounds.map((round) => round[what]));
+    const figure = (what: string, lane: Lane, field: keyof Round, unit: string, target?: Figure['target']): Figure => ({
       id: ID,
       what,
-      value: of(linked, field),
+      value: of(lane, field),
       unit,
-      peer: { name: 'without a link', version: '(the same node)', setting: 'in turns', value: of(without, field) },
+      peer: { name: 'without a link', version: '(the same node)', setting: 'in turns', value: of(alone, field) },
       ...(target === undefined ? {} : { target }),
       note,
     });
     return [
-      figure('CPU of an edge node, connected', 'cpuMs', 'ms/task', { at: 'most', bound: 1.05 }),
-      figure('submit to completed at 20/s at an edge node, connected, p50', 'p50', 'ms', { at: 'most', bound: 1.05 }),
-      figure(`throughput of an edge node, ${size.tasks} tasks, the core working on the same cores`, 'perSecond', 'tasks/s'),
+      figure('CPU of an edge node, connected', linked, 'cpuMs', 'ms/task', { at: 'most', bound: 1.05 }),
+      figure('submit to completed at 20/s at an edge node, connected, p50', linked, 'p50', 'ms', { at: 'most', bound: 1.05 }),
+      figure(`throughput of an edge node, ${size.tasks} tasks`, linked, 'perSecond', 'tasks/s'),
+      figure('p50 beside a core that works on the same cores and disk', beside, 'p50', 'ms'),
+      figure(`throughput of an edge node, ${size.tasks} tasks, beside that core`, beside, 'perSecond', 'tasks/s'),
     ];
   } finally {
-    await Promise.all([alone.stop(), pair.stop()]);
+    await Promise.all([alone.edge.stop(), linked.edge.stop(), pair.stop(), far.stop()]);
   }
 };
 

@@ -40,7 +40,7 @@ export const startDeciders = async (starting: Starting, nodes: Nodes | undefined
     policiesOf(settings, (effective) => effective.scheduling),
     promptVersions,
     budgets,
-    config.node.id,
+    nodes?.self,
     { isOn: () => !admission.isOpen(), lookAgainMs: () => now() + HELD_MS },
   );
   const homes = nodes === undefined ? [] : [homesDecider(nodes) as Decider];

@@ -87,7 +87,13 @@ describe('a baseline', () => {
           expect(lane.estimates).toEqual({ outcomes: 0, unseen: 0 });
         },
       ),
-      { numRuns: RUNS, examples: [[17, 38, 0.3, true]] },
+      {
+        numRuns: RUNS,
+        examples: [
+          [17, 38, 0.3, true],
+          [603_945, 3, 0.3, true],
+        ],
+      },
     );
   }, 300_000);
 });

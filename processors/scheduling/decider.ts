@@ -25,7 +25,7 @@ import type { Policies } from '../policies.js';
 import { BUILT_IN_PROMPTS, GENERATE_PROMPT, type PromptVersions } from '../prompt-versions.js';
 import { dueTimers, nextTimer } from '../timers.js';
 import { plannedTasks } from './children.js';
-import { awaitsOutput, evolve, isAwaited } from './evolve.js';
+import { awaitsOutput, evolve, isAwaited, noteEarly } from './evolve.js';
 import { mayAsk, reopened } from './gates.js';
 import { type Hold, keptBack, letGo, NO_HOLD, nextLook } from './hold.js';
 import { lastWord, leaving, unblockedOf } from './move.js';
@@ -75,14 +75,14 @@ const isEnd = (event: DatsEvent): event is EndEvent => isTerminal(event.type);
 /**
  * @param prompts the versions that work items name
  * @param budgets what tasks may use of models
- * @param node the node that this is
+ * @param node the node that this is, where there are several
  * @param hold while it is on nothing is begun
  */
 export const schedulingDecider = (
   policies: Policies<SchedulingPolicy>,
   prompts: () => PromptVersions = () => BUILT_IN_PROMPTS,
   budgets: SchedulingQuotas = NO_QUOTAS,
-  node = 'local',
+  node?: string,
   hold: Hold = NO_HOLD,
 ): Decider<SchedulingState> => {
   const decide = (state: SchedulingState, event: DatsEvent, offset: number): readonly Draft[] => {
@@ -356,7 +356,7 @@ export const schedulingDecider = (
     const given = new Map<string, number>();
     const due = dueTimers(state.timers, now).flatMap((id) => onDue(state, state.tasks.get(id)!, now, given));
     if (letGo(hold, state)) due.push(...[...state.projects.keys()].flatMap((project) => admit(state, project, now, given)));
-    return due.length > 0 ? untilEnds(due) : leaving(state).map((move) => lastWord(move, node));
+    return due.length > 0 ? untilEnds(due) : leaving(state).map((move) => lastWord(move, node!));
   };
 
   const onDue = (state: SchedulingState, task: OpenTask, now: number, given: Map<string, number>): readonly Draft[] => {
@@ -377,7 +377,10 @@ export const schedulingDecider = (
     consumes: CONSUMES,
     initialState: newState,
     decide,
-    evolve: (state, event, offset) => evolve(policies.under, state, event, offset),
+    evolve: (state, event, offset) => {
+      if (node !== undefined) noteEarly(state, event);
+      evolve(policies.under, state, event, offset);
+    },
     // Asked for twice: the submitter got no answer to the first, or asked at two nodes.
     declines: ({ tasks, closed }, event) =>
       event.type === 'dats.task.created' && (tasks.has(event.data.task_id) || closed.has(event.data.task_id)),

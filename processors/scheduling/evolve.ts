@@ -19,11 +19,7 @@ export const evolve = (
   if (event.type.startsWith('dats.project.')) return moves(state, event);
   if (!('task_id' in event.data) || event.data.task_id === undefined) return;
   const task = state.tasks.get(event.data.task_id);
-  if (!task) {
-    if (event.type !== 'dats.task.cancel.requested') return;
-    const { task_id, reason, by } = event.data;
-    return cancelEarly(state, task_id, { project: event.projectid, reason, by });
-  }
+  if (!task) return;
   switch (event.type) {
     case 'dats.task.analyzed':
       if (task.stage !== 'pending') return;
@@ -133,6 +129,13 @@ export const isAwaited = (task: OpenTask, reservation: string | undefined): bool
 
 export const awaitsOutput = (task: OpenTask, attempt: number): boolean =>
   task.attempt === attempt && (task.stage === 'ready' || task.stage === 'running');
+
+/** Where there are several nodes a cancel may come before its task: the two came by different ways. On one node nobody knows a task before it is there. */
+export const noteEarly = (state: SchedulingState, event: DatsEvent): void => {
+  if (event.type !== 'dats.task.cancel.requested' || state.tasks.has(event.data.task_id)) return;
+  const { task_id, reason, by } = event.data;
+  cancelEarly(state, task_id, { project: event.projectid, reason, by });
+};
 
 const moves = (state: SchedulingState, event: DatsEvent): void => {
   const { projectid, correlationid } = event;

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { creation } from '../testing/pipeline-world.js';
-import { openBudgetWorld } from './testing/budget-world.js';
+import { type BudgetOptions, openBudgetWorld } from './testing/budget-world.js';
 
-const NODE = 'local';
-const leave = (world: ReturnType<typeof openBudgetWorld>, project = 'p'): void => {
+const NODE = 'core';
+const openWorld = (options: BudgetOptions) => openBudgetWorld({ ...options, node: NODE });
+const leave = (world: ReturnType<typeof openWorld>, project = 'p'): void => {
   world.tasks.append('dats.project.move.started', { project_id: project, to: 'edge-1', requested_at: 0 }, project);
   world.settle();
   world.tasks.append('dats.project.released', { project_id: project, to: 'edge-1' }, project);
@@ -12,7 +13,7 @@ const leave = (world: ReturnType<typeof openBudgetWorld>, project = 'p'): void =
 
 describe('a project that leaves', () => {
   it('begins nothing more, ends what runs, and says its last word then; what waited is forgotten, also by who looks again after a crash', () => {
-    const world = openBudgetWorld({ quotas: {}, policy: { max_running_per_project: 1 } });
+    const world = openWorld({ quotas: {}, policy: { max_running_per_project: 1 } });
     world.restarts = true;
     for (const id of ['a', 'b']) world.submit(id, { options: { qa_profile: 'none' } });
     world.settle();
@@ -28,7 +29,7 @@ describe('a project that leaves', () => {
   });
 
   it('waits for its cascades to let it go', () => {
-    const world = openBudgetWorld({ quotas: {} });
+    const world = openWorld({ quotas: {} });
     world.tasks.append('dats.project.move.started', { project_id: 'p', to: 'edge-1', requested_at: 0 });
     world.settle();
     expect(world.said('dats.project.moved')).toEqual([]);
@@ -38,7 +39,7 @@ describe('a project that leaves', () => {
   });
 
   it('leaves nothing set aside, and nobody of another project waits for a task that is gone', () => {
-    const world = openBudgetWorld({ quotas: { users: { ada: { requests_per_minute: 1 } } } });
+    const world = openWorld({ quotas: { users: { ada: { requests_per_minute: 1 } } } });
     for (const [id, project] of [
       ['a', 'p'],
       ['b', 'p'],
@@ -61,7 +62,7 @@ describe('a project that leaves', () => {
 
 describe('a task that was asked for at another node', () => {
   it('is cancelled also when its cancel comes first, whoever looks again in between', () => {
-    const world = openBudgetWorld({ quotas: {} });
+    const world = openWorld({ quotas: {} });
     world.restarts = true;
     world.tasks.append('dats.task.cancel.requested', { task_id: 'a', reason: 'r', by: 'b' });
     world.settle();
@@ -72,7 +73,7 @@ describe('a task that was asked for at another node', () => {
   });
 
   it('is taken in once, however often it was asked for', () => {
-    const world = openBudgetWorld({ quotas: {} });
+    const world = openWorld({ quotas: {} });
     world.submit('a', { options: { qa_profile: 'none' } });
     world.settle();
     world.answer('a');

@@ -28,6 +28,8 @@ export interface BudgetOptions {
   readonly policy?: Partial<SchedulingPolicy>;
   /** USD a token. */
   readonly price?: number;
+  /** Where there are several. */
+  readonly node?: string;
 }
 
 export const call = (tokens: number, cost_usd?: number) => ({
@@ -42,11 +44,11 @@ export const call = (tokens: number, cost_usd?: number) => ({
 
 export const BUDGET_POLICY: SchedulingPolicy = { ...serversSchema.parse({ version: 1 }).scheduling, backoff_base_ms: 100, timeout_s: 10 };
 
-export const openBudgetWorld = ({ quotas, policy = {}, price = 0 }: BudgetOptions): BudgetWorld => {
+export const openBudgetWorld = ({ quotas, policy = {}, price = 0, node }: BudgetOptions): BudgetWorld => {
   const config: QuotasConfig = quotasConfigSchema.parse(quotas);
   const scheduling = { ...BUDGET_POLICY, ...policy };
   const tasks = openWorld(() => [
-    schedulingDecider(fixed(scheduling), undefined, { quotas: () => ledger.quotas, price: () => price }) as Decider,
+    schedulingDecider(fixed(scheduling), undefined, { quotas: () => ledger.quotas, price: () => price }, node) as Decider,
   ]);
   const ledger = openLedgerWorld(config);
   let heard = 0;
