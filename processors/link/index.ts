@@ -9,4 +9,4 @@ export { HOMES_GROUP, type KeepHomesOptions, keepHomes } from './keep-homes.js';
 export { type KeepNodesOptions, keepNodes } from './keep-nodes.js';
 export { type Cursors, cursorName, cursorOf, isSuperseded, type Peer } from './peer.js';
 export { BEATS, PRESENCE, type PresenceView, type StoredBeat } from './presence.js';
-export { linkPartitionOf, PEERS, type PeerView, type ReceiveOptions, receiveLink } from './receive.js';
+export { PEERS, type PeerView, type ReceiveOptions, receiveLink } from './receive.js';

@@ -18,7 +18,6 @@ import {
   type LinkBatch,
   NODES,
   OUTBOX,
-  partitionOf,
   TELEMETRY,
   type Topic,
   toFault,
@@ -101,7 +100,8 @@ export const receiveLink = async (assignment: Assignment, options: ReceiveOption
       revoked: assignment.revoked,
       onTrouble: (fault) => onProblem?.(fault),
     });
-    if (changed.size > 0) await show(changed.values(), next);
+    // Given up, perhaps: then nothing of it is true, and whoever has the partition next shows what is.
+    if (changed.size > 0 && !assignment.revoked.aborted) await show(changed.values(), next);
   };
 
   if (peers.size > 0) await show(peers.values(), assignment.committed);
@@ -115,6 +115,8 @@ export const receiveLink = async (assignment: Assignment, options: ReceiveOption
         });
         if (step.outputs.length < COMMIT_RECORDS) continue;
         await commit(step, record.offset + 1);
+        // What was given up must not be passed over by what comes after it.
+        if (assignment.revoked.aborted) return;
         step = { outputs: [], changed: new Map() };
       }
       await commit(step, records.at(-1)!.offset + 1);
@@ -174,6 +176,3 @@ const delivered = (
   const linkedfrom = formatLinkedFrom({ epoch, partition, offset, node: node_id });
   return [{ ...place, headers: { ...attributes, [LINKED_FROM]: linkedfrom }, value }];
 };
-
-/** Where records of a node stand on the link topic. */
-export const linkPartitionOf = (node: string, partitions: number): number => partitionOf(node, partitions);
