@@ -3,8 +3,9 @@
 // G1. Each life of a node's store gets all changes, in their order, each once: what was handed on and how far are one commit. G2. Also those that are void: whether
 // a change counts is for the fold to say, and it says the same everywhere. G3. A node that never came, or came anew, has them waiting in the outbox.
 import { CONFIG, CONFIG_LOG_KEY, isFault, LINKED_TOPIC, OUTBOX, partitionOf, toFault } from '../../schemas/index.js';
-import { type Assignment, type Log, type Outgoing, pause, type ViewStore } from '../../streams/index.js';
+import type { Assignment, Log, Outgoing, ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
+import { openBeside } from './look-beside.js';
 import { PEERS, type PeerView } from './receive.js';
 
 export interface HandSettingsOptions {
@@ -28,19 +29,14 @@ const PIECE = 500;
 /** Until the partition is revoked. @throws Fault fenced or fatal */
 export const handSettings = async (assignment: Assignment, options: HandSettingsOptions): Promise<void> => {
   const { log, views, edges, lookMs, onProblem } = options;
-  const { revoked, partition } = assignment;
+  const { partition } = assignment;
   const isTheirs = partition === partitionOf(CONFIG_LOG_KEY, log.partitions(CONFIG));
-  const over = new AbortController();
-  const until = AbortSignal.any([revoked, over.signal]);
+  const beside = openBeside(assignment);
+  const { until } = beside;
   const handed = new Map<string, Handed>();
   for await (const [node, bytes] of assignment.states()) handed.set(node, JSON.parse(Buffer.from(bytes).toString('utf8')) as Handed);
   let next = assignment.committed;
   let committed = next;
-  let last: Promise<void> = Promise.resolve();
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
-    last = last.then(work);
-    return last;
-  };
 
   const commit = async (outputs: readonly Outgoing[], node?: string, now?: Handed): Promise<void> => {
     const states = new Map(node === undefined ? [] : [[node, JSON.stringify(now)] as const]);
@@ -77,28 +73,12 @@ export const handSettings = async (assignment: Assignment, options: HandSettings
     if (next > committed) await commit([]);
   };
 
-  const follow = async (): Promise<void> => {
-    for await (const records of assignment.records({ signal: until })) {
-      await inTurn(async () => {
-        next = records.at(-1)!.offset + 1;
-        await handOn();
-      });
-    }
-  };
-  const watch = async (): Promise<void> => {
-    while (!until.aborted) {
-      await inTurn(handOn);
-      await pause(lookMs, until);
-    }
-  };
-  const parts = [follow(), watch()];
-  try {
-    await Promise.all(parts);
-  } catch (error) {
-    if (isFault(error, 'fenced') || (revoked.aborted && !isFault(error, 'fatal'))) return;
-    throw error;
-  } finally {
-    over.abort();
-    await Promise.allSettled(parts);
-  }
+  await beside.run({
+    take: async (records) => {
+      next = records.at(-1)!.offset + 1;
+      await handOn();
+    },
+    look: handOn,
+    lookMs,
+  });
 };

@@ -4,11 +4,12 @@
 // somebody listened: clocks of others, a core that was away, or a store that does not answer, make no node lost. N3. A node that never came is not lost.
 // N4. The view follows the commit.
 import { type DataOf, type EventOf, type EventType, isFault, NODES, newId, TELEMETRY, type Topic, toFault } from '../../schemas/index.js';
-import { type Assignment, type Outgoing, outgoing, pause, type Recorded, readableEventOf, type ViewStore } from '../../streams/index.js';
+import { type Assignment, type Outgoing, outgoing, type Recorded, readableEventOf, type ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
 import { sayOn } from '../draft.js';
 import { stamp } from '../host/index.js';
 import { isoOf } from '../iso-time.js';
+import { openBeside } from './look-beside.js';
 import { BEATS, PRESENCE, type PresenceView, type StoredBeat } from './presence.js';
 
 export interface KeepNodesOptions {
@@ -49,19 +50,12 @@ const RUNBOOK = 'docs/runbook.md#node-lost';
 /** Until the partition is revoked. @throws Fault fenced or fatal */
 export const keepNodes = async (assignment: Assignment, options: KeepNodesOptions): Promise<void> => {
   const { views, self, isEdge, awayMs, lookMs, now, monotonic = () => performance.now(), configVersion, onProblem } = options;
-  const { revoked } = assignment;
-  const over = new AbortController();
-  const until = AbortSignal.any([revoked, over.signal]);
+  const beside = openBeside(assignment);
+  const { until } = beside;
   const kept = new Map<string, Kept>();
   const heard = new Map<string, Heard>();
   let next = assignment.committed;
   let lookedAt = monotonic();
-  let last: Promise<void> = Promise.resolve();
-  /** Commits, one after the other. */
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
-    last = last.then(work);
-    return last;
-  };
   const trouble = { revoked: until, onTrouble: (fault: unknown) => onProblem?.(fault) };
 
   for await (const [node, bytes] of assignment.states()) kept.set(node, JSON.parse(Buffer.from(bytes).toString('utf8')) as Kept);
@@ -148,24 +142,5 @@ export const keepNodes = async (assignment: Assignment, options: KeepNodesOption
     if (outputs.length > 0) await commit(outputs, changed);
   };
 
-  const follow = async (): Promise<void> => {
-    for await (const records of assignment.records({ signal: until })) await inTurn(() => take(records));
-  };
-  const watch = async (): Promise<void> => {
-    while (!until.aborted) {
-      await inTurn(look);
-      await pause(lookMs, until);
-    }
-  };
-  const parts = [follow(), watch()];
-  try {
-    await show(kept);
-    await Promise.all(parts);
-  } catch (error) {
-    if (isFault(error, 'fenced') || (revoked.aborted && !isFault(error, 'fatal'))) return;
-    throw error;
-  } finally {
-    over.abort();
-    await Promise.allSettled(parts);
-  }
+  await beside.run({ begin: () => show(kept), take, look, lookMs });
 };
