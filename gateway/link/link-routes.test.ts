@@ -4,6 +4,7 @@ import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openExchange } from '../../models/index.js';
 import { homesIn, packRecords, receiveLink } from '../../processors/link/index.js';
+import { IDLE_VITALS } from '../../processors/link/testing/vitals.js';
 import {
   type JoinedLink,
   joinedLinkSchema,
@@ -105,19 +106,7 @@ const refused = async (answer: Response): Promise<readonly unknown[]> => {
   const body = problemSchema.parse(await answer.json());
   return [answer.status, body.type];
 };
-const VITALS: NodeVitals = {
-  admission: 'open',
-  uptime_s: 1,
-  cpu_ratio: 0,
-  load_1m: 0,
-  rss_bytes: 1,
-  memory_free_bytes: 1,
-  memory_total_bytes: 1,
-  gpus: [],
-  models: [],
-  lag: {},
-  running_work: 2,
-};
+const VITALS: NodeVitals = { ...IDLE_VITALS, running_work: 2 };
 const beat = (over: object = {}) => ({ node_id: 'edge-1', epoch: 1, cursors: {}, backlog: 3, vitals: VITALS, ...over });
 
 describe('a call of the link', () => {

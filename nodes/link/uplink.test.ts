@@ -2,16 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { receiveLink } from '../../processors/link/index.js';
-import {
-  type JoinedLink,
-  LIFECYCLE,
-  LINK as LINK_TOPIC,
-  NODES,
-  type NodeVitals,
-  TELEMETRY,
-  TOPICS,
-  type Topic,
-} from '../../schemas/index.js';
+import { IDLE_VITALS } from '../../processors/link/testing/vitals.js';
+import { type JoinedLink, LIFECYCLE, LINK as LINK_TOPIC, NODES, TELEMETRY, TOPICS, type Topic } from '../../schemas/index.js';
 import type { Log } from '../../streams/index.js';
 import { MemoryStore, openMemoryLog, openMemoryViewStore } from '../../streams/memory/index.js';
 import { type CoreStandIn, openCoreStandIn, problem } from '../testing/core-stand-in.js';
@@ -45,19 +37,6 @@ const untilNothingIsLeft = async (uplink: Uplink): Promise<void> => {
   while ((await uplink.unsent()) !== 0) await new Promise((resolve) => setTimeout(resolve, 2));
 };
 
-const VITALS: NodeVitals = {
-  admission: 'open',
-  uptime_s: 1,
-  cpu_ratio: 0,
-  load_1m: 0,
-  rss_bytes: 1,
-  memory_free_bytes: 1,
-  memory_total_bytes: 1,
-  gpus: [],
-  models: [],
-  lag: {},
-  running_work: 0,
-};
 /** Nothing of these tests is large, and no model is lent. */
 const NO_ARTIFACTS: UplinkOptions['artifacts'] = {
   put: () => Promise.reject(new Error('no contents')),
@@ -112,7 +91,7 @@ const startEdge = async (
     link: LINK,
     node: NODE,
     abilities: () => ({ version: '1', roles: 'all', models: [], slots: {}, projects: [] }),
-    vitals: async () => VITALS,
+    vitals: async () => IDLE_VITALS,
     changed: (_known, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
     beatMs: 50,
     configVersion: () => 'test',

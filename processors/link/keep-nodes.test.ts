@@ -7,6 +7,7 @@ import { type FaultyLog, faultyLog } from '../../streams/testing/faulty-log.js';
 import { sayOn } from '../draft.js';
 import { stamp } from '../host/index.js';
 import { BEATS, keepNodes, PRESENCE, type PresenceView } from './index.js';
+import { IDLE_VITALS } from './testing/vitals.js';
 
 const NODE = 'edge-1';
 const AWAY_MS = 15_000;
@@ -14,19 +15,6 @@ const LIMIT_MS = 5_000;
 /** Looks at the clock in a look at the nodes, at most. */
 const CLOCKS = 5;
 const never = new AbortController().signal;
-const VITALS: NodeBeat['vitals'] = {
-  admission: 'open',
-  uptime_s: 1,
-  cpu_ratio: 0,
-  load_1m: 0,
-  rss_bytes: 1,
-  memory_free_bytes: 1,
-  memory_total_bytes: 1,
-  gpus: [],
-  models: [],
-  lag: {},
-  running_work: 0,
-};
 const REGISTERED: DataOf<'dats.node.registered'> = {
   node_id: NODE,
   store_id: 'store-of-edge-1',
@@ -135,7 +123,12 @@ const openWorld = async (views: ViewStore = openMemoryViewStore()) => {
     beats: async (admission: NodeBeat['vitals']['admission'] = 'open') => {
       const at = ++beats;
       await views.put([
-        { collection: BEATS, id: NODE, version: at, doc: { node_id: NODE, epoch: 1, backlog: 0, vitals: { ...VITALS, admission }, at } },
+        {
+          collection: BEATS,
+          id: NODE,
+          version: at,
+          doc: { node_id: NODE, epoch: 1, backlog: 0, vitals: { ...IDLE_VITALS, admission }, at },
+        },
       ]);
       await looked();
     },
