@@ -259,7 +259,7 @@ describe('projects that move between nodes, under random histories', () => {
         expect([...attempts].filter(([, count]) => count !== 1)).toEqual([]);
         for (const node of world.nodes) expect(sorted(node.rebuilt()), node.id).toEqual(sorted(node.saved));
       }),
-      { numRuns: Number(process.env['DATS_RUNS'] ?? 120) },
+      { numRuns: Number(process.env['DATS_RUNS'] ?? 120), endOnFailure: true },
     );
     expect(arrivals).toBeGreaterThan(50);
   });
