@@ -54,7 +54,7 @@ const comparable = (node: MovingNode, entries: ReadonlyMap<string, string>, proj
       {
         ...value,
         ...Object.fromEntries(['at', 'parentAt', 'output', 'rejected'].filter((f) => f in value).map((f) => [f, name(value[f])])),
-        ...Object.fromEntries(['inputs', 'artifacts'].filter((f) => f in value).map((f) => [f, refs(value[f])])),
+        ...Object.fromEntries(['inputs', 'artifacts', 'others'].filter((f) => f in value).map((f) => [f, refs(value[f])])),
         ...('queuedAt' in value ? { queuedAt: queued.get(value.queuedAt as number) } : {}),
         ...('n' in value ? { n: closed.get(value.n as number) } : {}),
       },
@@ -236,31 +236,39 @@ const madeBy = (node: MovingNode, task_id: string): ArtifactRef[] => {
 
 const sorted = (entries: ReadonlyMap<string, string>) => [...entries].sort(([a], [b]) => (a < b ? -1 : 1));
 
+const ONCE_FAILED = [
+  [-406392368, '48'],
+  [-406392368, '62'],
+  [530002839, '249'],
+  [269619976, '1423'],
+] as const;
+
 describe('projects that move between nodes, under random histories', () => {
   it('stand at their new home as they stood, end every task once, find what they read, and are the same when they are folded again', () => {
     let arrivals = 0;
-    fc.assert(
-      fc.property(fc.array(action, { minLength: 80, maxLength: 400 }), (actions) => {
-        const played = play(actions);
-        arrivals += played.arrivals;
-        const { world, tasks } = played;
-        const ends = new Map<string, string[]>();
-        const attempts = new Map<string, number>();
-        for (const node of world.nodes)
-          for (const record of node.log) {
-            if (isCopy(record)) continue;
-            const { subject = '' } = record.headers;
-            if (isTerminal(record.type as 'dats.task.failed')) ends.set(subject, [...(ends.get(subject) ?? []), node.id]);
-            if (record.type !== 'dats.task.ready') continue;
-            const key = `${subject} ${(eventIn(record) as EventOf<'dats.task.ready'>).data.attempt}`;
-            attempts.set(key, (attempts.get(key) ?? 0) + 1);
-          }
-        for (const { id } of tasks) expect(ends.get(id), id).toHaveLength(1);
-        expect([...attempts].filter(([, count]) => count !== 1)).toEqual([]);
-        for (const node of world.nodes) expect(sorted(node.rebuilt()), node.id).toEqual(sorted(node.saved));
-      }),
-      { numRuns: Number(process.env['DATS_RUNS'] ?? 120), endOnFailure: true },
-    );
+    const history = fc.property(fc.array(action, { minLength: 80, maxLength: 400 }), (actions) => {
+      const played = play(actions);
+      arrivals += played.arrivals;
+      const { world, tasks } = played;
+      const ends = new Map<string, string[]>();
+      const attempts = new Map<string, number>();
+      for (const node of world.nodes)
+        for (const record of node.log) {
+          if (isCopy(record)) continue;
+          const { subject = '' } = record.headers;
+          if (isTerminal(record.type as 'dats.task.failed')) ends.set(subject, [...(ends.get(subject) ?? []), node.id]);
+          if (record.type !== 'dats.task.ready') continue;
+          const key = `${subject} ${(eventIn(record) as EventOf<'dats.task.ready'>).data.attempt}`;
+          attempts.set(key, (attempts.get(key) ?? 0) + 1);
+        }
+      for (const { id } of tasks) expect(ends.get(id), id).toHaveLength(1);
+      expect([...attempts].filter(([, count]) => count !== 1)).toEqual([]);
+      for (const node of world.nodes) expect(sorted(node.rebuilt()), node.id).toEqual(sorted(node.saved));
+    });
+    const holds = (options: fc.Parameters<[Action[]]>): void => fc.assert(history, { ...options, endOnFailure: true });
+    // Histories that once failed: a task that came twice around the request of a move; inputs that no task went on with, named at another node.
+    for (const [seed, path] of ONCE_FAILED) holds({ seed, path });
+    holds({ numRuns: Number(process.env['DATS_RUNS'] ?? 120) });
     expect(arrivals).toBeGreaterThan(50);
   });
 });

@@ -46,7 +46,8 @@ export const openPast = ({ self, source, consumes }: PastOptions): Past => {
   const made = new Map<string, number>();
   let home: string | undefined;
   let undecided: readonly Placed[] = [];
-  let stretch = openStretch(source, consumes);
+  const tasks = new Set<string>();
+  let stretch = openStretch(source, consumes, tasks);
   /** What was said at nodes while it is not known from where on they decided. */
   let early: Said[] = [];
 
@@ -65,7 +66,7 @@ export const openPast = ({ self, source, consumes }: PastOptions): Past => {
     for (const placed of ended.history) history.push(placed);
     undecided = ended.undecided;
     home = moved.data.to;
-    stretch = openStretch(source, consumes);
+    stretch = openStretch(source, consumes, tasks);
   };
 
   return {
@@ -109,8 +110,8 @@ interface Stretch {
   end(moved: Moved): Pick<Arrival, 'history' | 'undecided'>;
 }
 
-/** What one home decided on. */
-const openStretch = (source: string, consumes: ReadonlySet<string>): Stretch => {
+/** What one home decided on. @param tasks those that the homes have taken in so far: it adds its own when it ends */
+const openStretch = (source: string, consumes: ReadonlySet<string>, tasks: Set<string>): Stretch => {
   const history: Placed[] = [];
   /** What others said there: where it stands here. By itself, as it may have come twice; and by the offset there. */
   const places = new Map<DatsEvent, number>();
@@ -168,25 +169,32 @@ const openStretch = (source: string, consumes: ReadonlySet<string>): Stretch => 
     end({ afteroffset, data: { requested_at } }) {
       const read = Number(afteroffset);
       rebuild.finish(read + 1);
-      const undecided = leftOf(others, read, requested_at);
+      const behind = new Set(others.flatMap(({ placed: [event], at }) => (at > requested_at && isLeft(event) ? [event] : [])));
+      for (const [event] of history) if (event.type === 'dats.task.created' && !behind.has(event)) tasks.add(event.data.task_id);
+      const undecided = leftOf(others, read, requested_at, tasks);
       const left = new Set(undecided.map(([event]) => event));
       return { history: left.size === 0 ? history : history.filter(([event]) => !left.has(event)), undecided };
     },
   };
 };
 
-/** H4; moves that were asked for come last: what was asked before them is not left to the home after the next one. */
+/**
+ * H4; moves that were asked for come last: what was asked before them is not left to the home after the next one.
+ * @param known tasks that a home has taken in: one that comes once more, by another way, is none of the new ones
+ */
 const leftOf = (
   others: readonly { readonly placed: Placed; readonly at: number }[],
   read: number,
   requestedAt: number,
+  known: ReadonlySet<string>,
 ): readonly Placed[] => {
   const tasks = new Set<string>();
   const left = others.filter(({ placed: [event], at }) => {
     const task = 'task_id' in event.data ? event.data.task_id : undefined;
     if (at <= requestedAt) return false;
-    if (at <= read && !isLeft(event) && (task === undefined || !tasks.has(task))) return false;
-    if (event.type === 'dats.task.created') tasks.add(event.data.task_id);
+    const isAgain = event.type === 'dats.task.created' && known.has(event.data.task_id);
+    if (at <= read && (isAgain || !isLeft(event)) && (task === undefined || !tasks.has(task))) return false;
+    if (event.type === 'dats.task.created' && !isAgain) tasks.add(event.data.task_id);
     return event.type === 'dats.project.move.requested' || !event.type.startsWith('dats.project.');
   });
   const isMove = ([event]: Placed): boolean => event.type === 'dats.project.move.requested';

@@ -6,7 +6,7 @@ import { asked, ended, granted, refused, released } from './gates.js';
 import { begin, forget, settleIn } from './move.js';
 import { type SchedulingPolicy, timeoutMs } from './policy.js';
 import { count, unknownUse, usedBy, usedFor } from './quota.js';
-import { addTask, arm, cancelEarly, closeTask, enter, handOver, type OpenTask, type SchedulingState, touch } from './state.js';
+import { addTask, arm, cancelEarly, closeTask, enter, handOver, keepPlaces, type OpenTask, type SchedulingState, touch } from './state.js';
 
 /** @param under the policy that held where an event was said: what is kept of it must come out the same whenever it is folded */
 export const evolve = (
@@ -19,7 +19,7 @@ export const evolve = (
   if (event.type.startsWith('dats.project.')) return moves(state, event);
   if (!('task_id' in event.data) || event.data.task_id === undefined) return;
   const task = state.tasks.get(event.data.task_id);
-  if (!task) return;
+  if (!task) return event.type === 'dats.task.output.created' ? late(state, event, offset) : undefined;
   switch (event.type) {
     case 'dats.task.analyzed':
       if (task.stage !== 'pending') return;
@@ -64,13 +64,7 @@ export const evolve = (
       task.stage = 'running';
       return touch(state, task);
     case 'dats.task.output.created':
-      if (!awaitsOutput(task, event.data.attempt)) return;
-      task.output = offset;
-      task.artifacts = refsOf(event, offset);
-      count(task, usedFor(event.data));
-      released(state, task);
-      task.stage = 'validating';
-      return touch(state, task);
+      return outputCreated(state, task, event, offset);
     case 'dats.task.attempt.failed':
       if (task.attempt !== event.data.attempt) return;
       failed(state, task, event);
@@ -97,6 +91,19 @@ export const evolve = (
     case 'dats.task.cancelled':
       return close(state, task, 'cancelled');
   }
+};
+
+const outputCreated = (state: SchedulingState, task: OpenTask, event: EventOf<'dats.task.output.created'>, offset: number): void => {
+  const made = refsOf(event, offset);
+  if (!awaitsOutput(task, event.data.attempt)) return keepPlaces(task, made) ? touch(state, task) : undefined;
+  const before = task.artifacts;
+  task.output = offset;
+  task.artifacts = made;
+  keepPlaces(task, before);
+  count(task, usedFor(event.data));
+  released(state, task);
+  task.stage = 'validating';
+  touch(state, task);
 };
 
 const close = (state: SchedulingState, task: OpenTask, status: 'completed' | 'failed' | 'cancelled'): void => {
@@ -192,9 +199,17 @@ const created = (policy: SchedulingPolicy, state: SchedulingState, event: EventO
 /** Filled field by field: spreading optional fields costs several times as much. */
 type Filled<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Who asked at another node named its place there. */
-const asHere = (state: SchedulingState, input: ArtifactRef): ArtifactRef =>
-  artifactsOf(state, input.task_id).find(({ artifact_id }) => artifact_id === input.artifact_id) ?? input;
+/** Who asked at another node named its place there; it need not be what its task goes on with, or has ended with. */
+const asHere = (state: SchedulingState, input: ArtifactRef): ArtifactRef => {
+  const task = state.tasks.get(input.task_id) ?? state.closed.get(input.task_id);
+  return [...(task?.artifacts ?? []), ...(task?.others ?? [])].find(({ artifact_id }) => artifact_id === input.artifact_id) ?? input;
+};
+
+/** An output of a task that has ended: it changes nothing, but may be named. */
+const late = (state: SchedulingState, event: EventOf<'dats.task.output.created'>, offset: number): void => {
+  const task = state.closed.get(event.data.task_id);
+  if (task !== undefined && keepPlaces(task, refsOf(event, offset))) state.dirty.add(`c/${event.data.task_id}`);
+};
 
 const artifactsOf = (state: SchedulingState, id: string): readonly ArtifactRef[] => state.closed.get(id)?.artifacts ?? [];
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { creation } from '../testing/pipeline-world.js';
+import { creation, output } from '../testing/pipeline-world.js';
 import { type BudgetOptions, openBudgetWorld } from './testing/budget-world.js';
 
 const NODE = 'core';
@@ -82,5 +82,36 @@ describe('a task that was asked for at another node', () => {
     world.tasks.append('dats.task.created', creation('a'));
     world.settle();
     expect(world.tasks.log).toHaveLength(before + 1);
+  });
+
+  it('finds what it names here: of a task that is not accepted yet, that was tried again, that has failed, and what came too late', () => {
+    const world = openWorld({ quotas: {}, policy: { max_attempts: 2 } });
+    world.restarts = true;
+    const reject = (attempt: number): void => {
+      const verdict = { checks: [], score: 0, reasons: ['no'], retryable: true };
+      world.tasks.append('dats.task.rejected', { task_id: 'a', attempt, profile: 'syntax', ...verdict });
+      world.settle();
+    };
+    /** Names what attempt `attempt` of `a` made by its place at another node. */
+    const inputsOf = (id: string, attempt: number) => {
+      const { artifact_id, path, sha256 } = output({ task_id: 'a', attempt }).artifacts[0]!;
+      world.submit(id, { inputs: [{ artifact_id, task_id: 'a', path, sha256, at: 9_999 }] });
+      return world.tasks.work.find(({ data }) => data.task_id === id)!.data.context.inputs.map(({ at }) => at);
+    };
+    const placesOfOutputs = () => world.tasks.log.flatMap(({ type, offset }) => (type === 'dats.task.output.created' ? [offset] : []));
+
+    world.submit('a', { options: { qa_profile: 'syntax' } });
+    world.answer('a');
+    expect(inputsOf('open', 1)).toEqual([placesOfOutputs()[0]]);
+    reject(1);
+    world.advance(1_000);
+    world.settle();
+    world.answer('a', { attempt: 2 });
+    expect(inputsOf('tried-again', 1)).toEqual([placesOfOutputs()[0]]);
+    reject(2);
+    expect(world.tasks.terminals('a')).toEqual(['dats.task.failed']);
+    expect(inputsOf('failed', 2)).toEqual([placesOfOutputs()[1]]);
+    world.answer('a', { attempt: 3 });
+    expect(inputsOf('late', 3)).toEqual([placesOfOutputs()[2]]);
   });
 });

@@ -59,6 +59,8 @@ export interface OpenTask {
   inputs: ArtifactRef[];
   /** Of its newest output (of all children, for a parent). */
   artifacts: ArtifactRef[];
+  /** Of its other outputs: those that were replaced, and those that came too late. They may be named by who asks at another node. */
+  others?: ArtifactRef[];
   /** Open subtasks. */
   children?: string[];
   output?: number;
@@ -94,7 +96,10 @@ export interface ClosedTask {
   /** The how manyth ended task of the partition it was. */
   readonly n: number;
   readonly status: 'completed' | 'failed' | 'cancelled';
+  /** Of what it was completed with. */
   readonly artifacts: readonly ArtifactRef[];
+  /** As an open task's; and of its newest output, where it was not completed. */
+  others?: ArtifactRef[];
   readonly parent?: string;
   readonly project?: string;
 }
@@ -240,10 +245,12 @@ export const closeTask = (state: SchedulingState, task: OpenTask, status: Closed
   }
   state.tasks.delete(task.id);
   state.dirty.add(`t/${task.id}`);
+  const others = [...(task.others ?? []), ...(status === 'completed' ? [] : task.artifacts.filter((made) => made.task_id === task.id))];
   state.closed.set(task.id, {
     n: ++state.clock.closed,
     status,
     artifacts: status === 'completed' ? task.artifacts : [],
+    ...(others.length === 0 ? {} : { others }),
     project: task.project,
     ...(task.parent === undefined ? {} : { parent: task.parent }),
   });
@@ -255,6 +262,14 @@ export const closeTask = (state: SchedulingState, task: OpenTask, status: Closed
   }
   const queues = state.projects.get(task.project);
   if (queues && queues.running.size === 0 && queueLength(queues) === 0) state.projects.delete(task.project);
+};
+
+/** Remembers where artifacts stand that the task does not go on with; says whether any of them is new. */
+export const keepPlaces = (task: Pick<ClosedTask, 'artifacts' | 'others'>, made: readonly ArtifactRef[]): boolean => {
+  const { artifacts, others = [] } = task;
+  const anew = made.filter(({ artifact_id }) => ![...artifacts, ...others].some((one) => one.artifact_id === artifact_id));
+  if (anew.length > 0) task.others = [...others, ...anew];
+  return anew.length > 0;
 };
 
 /** A task it waited for is completed: its artifacts become inputs. */
