@@ -4,10 +4,10 @@
 // W2. Several processes may say it: what is said twice means the same. Only the one that has the line to the core knows that everything was sent.
 // W3. A task that waits in a queue does not run: it goes on when the node is started again and opened.
 
-import { stamp } from '../processors/host/index.js';
+import { stampAlone } from '../processors/host/index.js';
 import { sayOn } from '../processors/index.js';
 import type { Admission } from '../processors/link/index.js';
-import { NODES, newId, toFault } from '../schemas/index.js';
+import { NODES, toFault } from '../schemas/index.js';
 import { type GroupLag, type Log, outgoing, pause } from '../streams/index.js';
 
 export const LOOK_MS = 500;
@@ -43,11 +43,8 @@ const isQuiet = async ({ log, groups, unsent }: DrainOptions): Promise<boolean> 
 };
 
 const sayDrained = async ({ log, node, configVersion, time }: DrainOptions): Promise<void> => {
-  const draft = {
-    ...sayOn(NODES, node, 'dats.node.drained', node, { node_id: node }),
-    chain: { projectid: 'default', correlationid: newId() },
-  };
-  const event = stamp(draft, { source: '/link', actor: node, configversion: configVersion(), time: time() });
+  const draft = sayOn(NODES, node, 'dats.node.drained', node, { node_id: node });
+  const event = stampAlone(draft, { source: '/link', actor: node, configversion: configVersion(), time: time() });
   await log.append([outgoing(NODES, event, node)]);
 };
 

@@ -1,8 +1,8 @@
 // Model calls on their way to the log: with the outcome of the task they were made for, in the same commit; alone where there is no task.
 
-import { stamp } from '../processors/host/index.js';
+import { stampAlone } from '../processors/host/index.js';
 import { type Draft, sayOn } from '../processors/index.js';
-import { type ModelCall, newId, TELEMETRY } from '../schemas/index.js';
+import { type ModelCall, TELEMETRY } from '../schemas/index.js';
 import { type Log, type Outgoing, outgoing } from '../streams/index.js';
 
 /** Tasks whose calls are held at most; beyond, the oldest go to the log at once. */
@@ -25,7 +25,7 @@ export interface TelemetryOptions {
 /** What a node says of itself, for no task, as a record of the telemetry topic. */
 export const telemetryOf = ({ node, configVersion, now }: Omit<TelemetryOptions, 'log' | 'onProblem'>, draft: Draft): Outgoing => {
   const by = { source: `/nodes/${node}`, actor: node, configversion: configVersion(), time: new Date(now()).toISOString() };
-  return outgoing(TELEMETRY, stamp({ ...draft, chain: { projectid: 'default', correlationid: newId() } }, by), node);
+  return outgoing(TELEMETRY, stampAlone(draft, by), node);
 };
 
 export const openTelemetrySink = (options: TelemetryOptions): TelemetrySink => {

@@ -5,6 +5,9 @@
 import { z } from 'zod';
 import { TRACEPARENT } from './ids.js';
 
+/** What belongs to no project, such as settings and nodes: the envelope wants one. */
+export const NO_PROJECT = 'default';
+
 export const attributesSchema = z.object({
   specversion: z.literal('1.0'),
   id: z.string().min(1).max(64),

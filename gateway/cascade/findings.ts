@@ -22,9 +22,10 @@ import { ANONYMOUS, type Requester } from '../commands.js';
 import { toHome } from '../link/index.js';
 import { refuse } from '../problem.js';
 import { taskNow } from '../reads.js';
+import { saidEvent } from '../said.js';
 import type { Services } from '../services.js';
 import { homeOf } from './home.js';
-import { requestIdOf, reused, saidEvent } from './said.js';
+import { requestIdOf, reused } from './keyed-requests.js';
 
 export interface Finding<T> {
   readonly answer: T;

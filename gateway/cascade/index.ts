@@ -1,10 +1,10 @@
 export { type Running, streamAbout } from './about.js';
 export { alert, reject } from './findings.js';
 export { cascadeOf, homeOf, projectOf, rollbackOf } from './home.js';
+export { createTurns, type InTurn, KEY_HEADER } from './keyed-requests.js';
 export { createKnowledge, HISTORY_MS, inHistory, KNOWLEDGE_PROBLEMS, type Knowledge } from './knowledge.js';
 export { stateAt } from './past.js';
 export { cutAt, PLACE_SAYS, placeOf } from './place.js';
 export { rollBack } from './roll-back.js';
-export { createTurns, type InTurn, KEY_HEADER, saidEvent } from './said.js';
 export { cascadeAnswer, cascadeShown, rollbackShown } from './shown.js';
 export { taint } from './taint.js';

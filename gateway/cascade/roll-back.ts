@@ -13,11 +13,12 @@ import {
 import { ANONYMOUS, type Requester } from '../commands.js';
 import { checkHere, toHome } from '../link/index.js';
 import { invalid, refuse } from '../problem.js';
+import { saidEvent } from '../said.js';
 import type { Services } from '../services.js';
 import { cascadeOf, checkSubject, homeOf, projectOf, rollbackOf } from './home.js';
+import { requestIdOf, reused } from './keyed-requests.js';
 import { projectAt } from './past.js';
 import { cutAt, PLACE_SAYS, placeOf } from './place.js';
-import { requestIdOf, reused, saidEvent } from './said.js';
 import { planShown } from './shown.js';
 
 interface Aim {

@@ -16,9 +16,10 @@ import {
 import { type CascadeLimits, derivedId, type Selector, selectorShape, type TaintAnswer, type TaintBody } from '../../schemas/index.js';
 import { ANONYMOUS, type Requester } from '../commands.js';
 import { toHome } from '../link/index.js';
+import { saidEvent } from '../said.js';
 import type { Services } from '../services.js';
 import { checkSubject, homeOf, projectOf } from './home.js';
-import { requestIdOf, reused, saidEvent } from './said.js';
+import { requestIdOf, reused } from './keyed-requests.js';
 import { openPauses } from './turns.js';
 
 const FIELDS = Object.keys(selectorShape) as (keyof Selector)[];

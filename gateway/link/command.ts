@@ -1,11 +1,10 @@
 // What an operator asks of a node: to take no new work, to take it again, or to be ready to be stopped. It goes into the node's own log: here, or with the next line.
-import { isoOf } from '../../processors/index.js';
 import {
   attributesOf,
   type DataOf,
   type DatsEvent,
-  dataschemaOf,
   LINKED_TOPIC,
+  NO_PROJECT,
   NODES,
   type NodeCommand,
   type NodeCommandAnswer,
@@ -13,42 +12,24 @@ import {
   OUTBOX,
 } from '../../schemas/index.js';
 import { type Outgoing, outgoing } from '../../streams/index.js';
-import { ANONYMOUS, type Requester, SOURCE } from '../commands.js';
-import { traceparentOf } from '../middleware/correlation.js';
+import { ANONYMOUS, type Requester } from '../commands.js';
 import { refuse } from '../problem.js';
+import { saidEvent } from '../said.js';
 import type { Services } from '../services.js';
-
-const PROJECT = 'default';
 
 export type Wanted = NodeCommandAnswer['admission'];
 
 const eventOf = (
-  { deps }: Services,
+  services: Services,
   node_id: string,
   wanted: Wanted,
   { reason, by = ANONYMOUS }: NodeCommand,
-  { correlationId, traceparent }: Requester,
+  requester: Requester,
 ): DatsEvent => {
-  const id = newId();
   const type = wanted === 'open' ? 'dats.node.uncordoned' : 'dats.node.cordoned';
   const data: DataOf<'dats.node.cordoned'> = { node_id, by, ...(reason === undefined ? {} : { reason }) };
   if (wanted === 'draining') data.drain = true;
-  return {
-    specversion: '1.0',
-    id,
-    source: SOURCE,
-    type,
-    time: isoOf(deps.now()),
-    subject: node_id,
-    datacontenttype: 'application/json',
-    dataschema: dataschemaOf(type),
-    projectid: PROJECT,
-    correlationid: correlationId,
-    traceparent: traceparentOf(traceparent, id),
-    actor: by,
-    configversion: deps.settings.current().version,
-    data,
-  };
+  return saidEvent(services, type, node_id, data, { projectId: NO_PROJECT, by, eventId: newId(), requester });
 };
 
 /** For a node's own log, by way of the outbox. */

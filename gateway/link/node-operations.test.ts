@@ -1,6 +1,7 @@
 // What operators ask of nodes, what it means for who submits there, and how nodes are shown.
 import { afterEach, describe, expect, it } from 'vitest';
 import { BEATS, homesIn, PEERS, PRESENCE } from '../../processors/link/index.js';
+import { IDLE_VITALS } from '../../processors/link/testing/vitals.js';
 import {
   type AdmissionState,
   CONFIG,
@@ -28,19 +29,7 @@ const configOf = (id: string) => ({
     { id: 'edge-2', token_env: 'DATS_TOKEN_EDGE_2' },
   ],
 });
-const VITALS: NodeBeat['vitals'] = {
-  admission: 'open',
-  uptime_s: 1,
-  cpu_ratio: 0.5,
-  load_1m: 0,
-  rss_bytes: 1,
-  memory_free_bytes: 1,
-  memory_total_bytes: 2,
-  gpus: [],
-  models: [],
-  lag: { core: 0 },
-  running_work: 3,
-};
+const VITALS: NodeBeat['vitals'] = { ...IDLE_VITALS, cpu_ratio: 0.5, memory_total_bytes: 2, lag: { core: 0 }, running_work: 3 };
 
 let world: World | undefined;
 afterEach(async () => {

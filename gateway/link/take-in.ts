@@ -3,17 +3,17 @@
 // K1. The answer is the truth of the receiver's commit, read from the view it leaves: a sender that believes it neither loses nor doubles anything.
 // K2. What comes twice, or while another gateway takes in the same, is harmless: the receiver knows the offsets.
 
-import { isoOf } from '../../processors/index.js';
+import { stamp } from '../../processors/host/index.js';
+import { inChain, isoOf, sayOn } from '../../processors/index.js';
 import { cursorOf, isSuperseded, PEERS, type PeerView } from '../../processors/link/index.js';
 import {
   type DataOf,
-  dataschemaOf,
-  type EventOf,
+  type DatsEvent,
   type JoinedLink,
   type JoinLink,
   LINK,
   type LinkBatch,
-  newId,
+  NO_PROJECT,
   OUTBOX,
   partitionOf,
 } from '../../schemas/index.js';
@@ -24,26 +24,12 @@ import type { Services } from '../services.js';
 
 /** Looks at the view so often, in milliseconds: at first, and at most. */
 const LOOK_MS = { first: 1, max: 50 } as const;
-const PROJECT = 'default';
-
 type Said = 'dats.node.joined' | 'dats.link.batch';
 
-const said = <T extends Said>({ deps }: Services, type: T, node: string, correlationid: string, data: DataOf<T>): EventOf<T> =>
-  ({
-    specversion: '1.0',
-    id: newId(),
-    source: SOURCE,
-    type,
-    time: isoOf(deps.now()),
-    subject: node,
-    datacontenttype: 'application/json',
-    dataschema: dataschemaOf(type),
-    projectid: PROJECT,
-    correlationid,
-    actor: node,
-    configversion: deps.settings.current().version,
-    data,
-  }) as unknown as EventOf<T>;
+const said = <T extends Said>({ deps }: Services, type: T, node: string, correlationid: string, data: DataOf<T>): DatsEvent => {
+  const by = { source: SOURCE, actor: node, configversion: deps.settings.current().version, time: isoOf(deps.now()) };
+  return stamp(inChain({ projectid: NO_PROJECT, correlationid }, sayOn(LINK, node, type, node, data)), by);
+};
 
 export const peerOf = async ({ deps }: Services, node: string): Promise<PeerView | undefined> => deps.views.get<PeerView>(PEERS, node);
 

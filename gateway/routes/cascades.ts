@@ -9,20 +9,12 @@ import {
   cascadeViewSchema,
   newId,
 } from '../../schemas/index.js';
-import {
-  cascadeAnswer,
-  cascadeOf,
-  cascadeShown,
-  inHistory,
-  KNOWLEDGE_PROBLEMS,
-  type Running,
-  saidEvent,
-  streamAbout,
-} from '../cascade/index.js';
+import { cascadeAnswer, cascadeOf, cascadeShown, inHistory, KNOWLEDGE_PROBLEMS, type Running, streamAbout } from '../cascade/index.js';
 import { ANONYMOUS } from '../commands.js';
 import { toHome } from '../link/index.js';
 import { STATUS } from '../problem.js';
 import { FLAG, lastEventId, RESUME, STREAM_FORMAT } from '../record-stream.js';
+import { saidEvent } from '../said.js';
 import { json, route } from '../table.js';
 import { CASCADE_EXAMPLES } from './cascade-examples.js';
 import { BODY_PROBLEMS } from './taint.js';

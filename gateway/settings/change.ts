@@ -12,19 +12,18 @@ import {
   CONFIG_VALUE_LIMIT_BYTES,
   type ConfigChanged,
   type ConfigKey,
+  NO_PROJECT,
   newId,
 } from '../../schemas/index.js';
 import { outgoing } from '../../streams/index.js';
-import { saidEvent } from '../cascade/index.js';
 import type { Requester } from '../commands.js';
 import { fromZod, invalid, refuse } from '../problem.js';
+import { saidEvent } from '../said.js';
 import type { Services } from '../services.js';
 import { type Expected, etagOf } from './etag.js';
 
 /** Tries of a change that takes whatever is there, while others are faster. */
 const TRIES = 20;
-/** Settings belong to no project; the envelope wants one. */
-const PROJECT = 'default';
 
 export interface Wish {
   readonly key: ConfigKey;
@@ -66,7 +65,7 @@ const eventOf = (services: Services, wish: Wish, replaces: number) => {
   const data: ConfigChanged = { key, version: replaces + 1, replaces, value, by };
   if (reason !== undefined) data.reason = reason;
   if (rolledBackTo !== undefined) data.rolled_back_to = rolledBackTo;
-  return saidEvent(services, 'dats.config.changed', key, data, { projectId: PROJECT, by, eventId: newId(), requester });
+  return saidEvent(services, 'dats.config.changed', key, data, { projectId: NO_PROJECT, by, eventId: newId(), requester });
 };
 
 /** Every edge node has the settings of the core: one that changed its own would fold another registry. */

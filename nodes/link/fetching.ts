@@ -2,10 +2,10 @@
 //
 // F1. Where to go on is what the receiver has taken in: what was fetched and not taken in is fetched again, and known by its offset. F2. The core is a peer like any
 // other: a life of its store has an epoch here, and a core that was restored from older goes on where both are the same.
-import { stamp } from '../../processors/host/index.js';
+import { stampAlone } from '../../processors/host/index.js';
 import { sayOn } from '../../processors/index.js';
 import { cursorName, cursorOf, PEERS, type PeerView, unpackRecords } from '../../processors/link/index.js';
-import { type DataOf, Fault, type JoinedLink, LINK, type LinkBatch, type NodeAbilities, newId, OUTBOX } from '../../schemas/index.js';
+import { type DataOf, Fault, type JoinedLink, LINK, type LinkBatch, type NodeAbilities, OUTBOX } from '../../schemas/index.js';
 import { type Log, type Outgoing, outgoing, pause, type ViewStore } from '../../streams/index.js';
 import type { Contents } from './contents.js';
 import type { Line } from './line.js';
@@ -32,8 +32,8 @@ export const fetchOutbox = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const record = <T extends Said>(type: T, data: DataOf<T>): Outgoing => {
-    const draft = { ...sayOn(LINK, core, type, core, data), chain: { projectid: 'default', correlationid: newId() } };
-    return outgoing(LINK, stamp(draft, { source: '/link', actor: core, configversion: configVersion(), time: time() }), core);
+    const by = { source: '/link', actor: core, configversion: configVersion(), time: time() };
+    return outgoing(LINK, stampAlone(sayOn(LINK, core, type, core, data), by), core);
   };
   const peer = async (): Promise<PeerView | undefined> => views.get<PeerView>(PEERS, core);
   const until = async (isIt: (known: PeerView | undefined) => boolean): Promise<void> => {

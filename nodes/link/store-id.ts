@@ -1,8 +1,8 @@
 // The identity of this node's store: the id of the event with which it began, in its own log. A store that is made anew has another one; one that was copied
 // or restored has that of the original.
-import { stamp } from '../../processors/host/index.js';
+import { stampAlone } from '../../processors/host/index.js';
 import { type Draft, sayOn } from '../../processors/index.js';
-import { type DatsEvent, NODES, type NodeAbilities, newId, partitionOf } from '../../schemas/index.js';
+import { type DatsEvent, NODES, type NodeAbilities, partitionOf } from '../../schemas/index.js';
 import { type Log, type Outgoing, outgoing, readableEventOf } from '../../streams/index.js';
 
 export interface StoreIdOptions {
@@ -37,10 +37,8 @@ const findStoreId = async ({ log, node }: StoreIdOptions, signal: AbortSignal): 
   return found;
 };
 
-const said = (draft: Draft, { node, configVersion, time }: StoreIdOptions): DatsEvent => {
-  const chain = { projectid: 'default', correlationid: newId() };
-  return stamp({ ...draft, chain }, { source: '/link', actor: node, configversion: configVersion(), time: time() });
-};
+const said = (draft: Draft, { node, configVersion, time }: StoreIdOptions): DatsEvent =>
+  stampAlone(draft, { source: '/link', actor: node, configversion: configVersion(), time: time() });
 
 /** A new life of the store: its id, and the record with which it begins. */
 export const newStore = (options: StoreIdOptions): { readonly storeId: string; readonly record: Outgoing } => {

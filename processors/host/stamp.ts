@@ -1,5 +1,5 @@
 // From draft to event: what the host adds.
-import { type DatsEvent, dataschemaOf, type Envelope, newId } from '../../schemas/index.js';
+import { type DatsEvent, dataschemaOf, type Envelope, NO_PROJECT, newId } from '../../schemas/index.js';
 import type { Draft } from '../draft.js';
 
 export interface Stamp {
@@ -40,3 +40,7 @@ export const stamp = (draft: Draft, by: Stamp, id: string = draft.id ?? newId())
   if (afteroffset !== undefined) event.afteroffset = String(afteroffset);
   return event as DatsEvent;
 };
+
+/** The event of what a node says of itself or of another one: nothing led to it, and it is of no project. */
+export const stampAlone = (draft: Draft, by: Stamp): DatsEvent =>
+  stamp({ ...draft, chain: { projectid: NO_PROJECT, correlationid: newId() } }, by);

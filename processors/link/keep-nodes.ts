@@ -3,11 +3,11 @@
 // N1. What is said and that it was said are one commit: nothing is said twice or left out, whoever dies when. N2. Time is measured here, from what was heard while
 // somebody listened: clocks of others, a core that was away, or a store that does not answer, make no node lost. N3. A node that never came is not lost.
 // N4. The view follows the commit.
-import { type DataOf, type EventOf, type EventType, isFault, NODES, newId, TELEMETRY, type Topic, toFault } from '../../schemas/index.js';
+import { type DataOf, type EventOf, type EventType, isFault, NODES, TELEMETRY, type Topic, toFault } from '../../schemas/index.js';
 import { type Assignment, type Outgoing, outgoing, type Recorded, readableEventOf, type ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
 import { sayOn } from '../draft.js';
-import { stamp } from '../host/index.js';
+import { stampAlone } from '../host/index.js';
 import { isoOf } from '../iso-time.js';
 import { openBeside } from './look-beside.js';
 import { BEATS, PRESENCE, type PresenceView, type StoredBeat } from './presence.js';
@@ -81,8 +81,8 @@ export const keepNodes = async (assignment: Assignment, options: KeepNodesOption
     await show(changed);
   };
   const said = <T extends EventType>(topic: Topic, type: T, node: string, data: DataOf<T>): Outgoing => {
-    const draft = { ...sayOn(topic, node, type, node, data), chain: { projectid: 'default', correlationid: newId() } };
-    return outgoing(topic, stamp(draft, { source: SOURCE, actor: self, configversion: configVersion(), time: isoOf(now()) }), node);
+    const by = { source: SOURCE, actor: self, configversion: configVersion(), time: isoOf(now()) };
+    return outgoing(topic, stampAlone(sayOn(topic, node, type, node, data), by), node);
   };
 
   const take = async (records: readonly Recorded[]): Promise<void> => {
