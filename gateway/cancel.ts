@@ -2,7 +2,7 @@
 //
 // C1. The answer says what happened, not what was hoped: `cancelled`, `already_final`, or `requested` when it has not ended within the wait.
 // C2. When it says how the task ended, the next GET says the same.
-import { isTerminal, LIFECYCLE, newId, partitionOf, type TaskView } from '../schemas/index.js';
+import { isTerminal, LIFECYCLE, newId, partitionOf, type TaskView, timeoutSignal } from '../schemas/index.js';
 import { ANONYMOUS, cancelEvent, type Requester } from './commands.js';
 import { toHome, whereIs } from './link/index.js';
 import { type Away, isFinal, lookForTask } from './reads.js';
@@ -41,7 +41,7 @@ export const cancelTask = async (
   });
   await deps.log.append([await toHome(deps, event)]);
   if ('away' in found) return sentOn(taskId, found.away, whereIs(deps, found.away.home));
-  const wait = AbortSignal.any([AbortSignal.timeout(services.cancelWaitMs), services.closing]);
+  const wait = AbortSignal.any([timeoutSignal(services.cancelWaitMs), services.closing]);
   await ended(services, found.view, wait);
   const later = await lookForTask(deps, taskId);
   if ('away' in later) return sentOn(taskId, later.away, whereIs(deps, later.away.home));

@@ -3,7 +3,7 @@
 // Q1. A retry appends the original record and the marker in one atomic append: both or none. Q2. The fold goes on from where it was; it keeps LETTERS_LIMIT
 // letters, dropping the oldest resolved ones first, then the oldest. Q3. Callers at the same time share a pass; one that is cut short by FOLD_MS keeps what
 // it took in, and is told as `log_unavailable`.
-import { DLQ, Fault, LETTER, type Position } from '../schemas/index.js';
+import { DLQ, Fault, LETTER, type Position, timeoutSignal } from '../schemas/index.js';
 import type { Log, Outgoing, Recorded } from '../streams/index.js';
 import { revive } from '../streams/runtime/index.js';
 import { refuse } from './problem.js';
@@ -127,7 +127,7 @@ export const createDeadLetters = (log: Log, now: () => number, foldMs = FOLD_MS)
   const fold = async () => {
     const partitions = Array.from({ length: log.partitions(DLQ) }, (_, partition) => partition);
     const ranges = await Promise.all(partitions.map((partition) => log.range(DLQ, partition)));
-    const late = AbortSignal.timeout(foldMs);
+    const late = timeoutSignal(foldMs);
     for (const [partition, { first, end }] of ranges.entries()) {
       const from = Math.max(next.get(partition) ?? 0, first);
       if (from >= end) continue;

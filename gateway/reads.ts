@@ -6,7 +6,7 @@
 // too far behind (they are being rebuilt, say), what is not found, or may have changed since, is `views_behind`, never "there is none".
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ArtifactDoc, isMark, MARK_TYPES, projectTask, shownArtifact, shownTask, type TaskDoc, VIEW } from '../processors/index.js';
-import { type ArtifactView, type Fault, LIFECYCLE, partitionOf, type TaskView } from '../schemas/index.js';
+import { type ArtifactView, type Fault, LIFECYCLE, partitionOf, type TaskView, timeoutSignal } from '../schemas/index.js';
 import { readableEventOf } from '../streams/index.js';
 import type { GatewayDeps } from './deps.js';
 import { forwardedTask } from './link/forwarded.js';
@@ -149,7 +149,7 @@ const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<stri
   if (behindOf(stand) === 0) return;
   const { partition, end } = stand;
   const offset = Math.max(takenOf(stand), end - tailRecords);
-  const late = AbortSignal.timeout(foldMs);
+  const late = timeoutSignal(foldMs);
   for await (const records of sources.log.read({ topic: LIFECYCLE, partition, offset }, late, { until: end }))
     for (const record of records) {
       if (!wanted.has(record.headers['subject'] ?? '') && !MARKS.has(record.type)) continue;

@@ -3,12 +3,14 @@
 // S1. Everything that is not HTTP leaves as problem+json too. S2. `close` is orderly: no new requests, streams end, running requests are answered,
 // idle connections are closed at once, and what is left after CLOSE_WAIT_MS is cut. Twice is fine.
 import { createServer, type Server } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Logger } from 'pino';
 import { Fault, newId } from '../schemas/index.js';
 import type { GatewayApp } from './app.js';
 import { problemAnswer, respond } from './dispatch.js';
+import { alsoSpeaks } from './http-versions.js';
 import { refuse } from './problem.js';
 
 /** How long running requests may take after `close`, milliseconds. */
@@ -19,6 +21,8 @@ const CLOSE_SWEEP_MS = 20;
 const KEEP_ALIVE_MS = 65_000;
 /** From the first byte of a request to its last, milliseconds. */
 const REQUEST_MS = 120_000;
+/** A connection that has not begun a request is kept this long, milliseconds: Node's own limit for headers. */
+const SILENT_MS = 60_000;
 
 export interface ServeOptions {
   readonly host: string;
@@ -88,6 +92,10 @@ export const serveGateway = async (app: Pick<GatewayApp, 'fetch' | 'close'>, opt
     socket.once('close', () => unused.delete(socket));
   });
   server.on('request', (request) => unused.delete(request.socket));
+  const http2 = alsoSpeaks(server, createHttp2Server({}, listener), {
+    silentMs: SILENT_MS,
+    onConnection: (socket) => unused.delete(socket),
+  });
   const address = await listen(server, options);
   if (!isLoopback(host))
     logger?.warn({ host }, 'listening beyond loopback without authentication: whoever reaches this port can submit and read tasks');
@@ -96,7 +104,10 @@ export const serveGateway = async (app: Pick<GatewayApp, 'fetch' | 'close'>, opt
     url: `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`,
     close: () => {
       closed ??= new Promise((resolve) => {
-        const cut = setTimeout(() => server.closeAllConnections(), CLOSE_WAIT_MS);
+        const cut = setTimeout(() => {
+          server.closeAllConnections();
+          http2.destroy();
+        }, CLOSE_WAIT_MS);
         const sweep = setInterval(() => {
           server.closeIdleConnections();
           for (const socket of unused) socket.destroy();
@@ -107,6 +118,7 @@ export const serveGateway = async (app: Pick<GatewayApp, 'fetch' | 'close'>, opt
           resolve();
         });
         app.close();
+        http2.close();
         server.closeIdleConnections();
       });
       return closed;

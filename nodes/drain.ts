@@ -7,7 +7,7 @@
 import { stampAlone } from '../processors/host/index.js';
 import { sayOn } from '../processors/index.js';
 import type { Admission } from '../processors/link/index.js';
-import { NODES, toFault } from '../schemas/index.js';
+import { NODES, timeoutSignal, toFault } from '../schemas/index.js';
 import { type GroupLag, type Log, outgoing, pause } from '../streams/index.js';
 
 export const LOOK_MS = 500;
@@ -32,7 +32,7 @@ export interface DrainOptions {
 /** Is there a record that the group has not done? Its lag is an upper bound where offsets have gaps: on Kafka a transaction ends with one. */
 const isBehind = async (log: DrainOptions['log'], { topic, partition, committed, end, lag }: GroupLag): Promise<boolean> => {
   if (lag === 0) return false;
-  const late = AbortSignal.timeout(READ_MS);
+  const late = timeoutSignal(READ_MS);
   for await (const records of log.read({ topic, partition, offset: committed }, late, { until: end })) if (records.length > 0) return true;
   return late.aborted;
 };

@@ -5,7 +5,7 @@ import { HISTORY_TOPICS, historyBehind } from '../processors/index.js';
 import { BEATS, PRESENCE, type PresenceView, type StoredBeat } from '../processors/link/index.js';
 import type { Sandbox } from '../processors/qa/index.js';
 import type { Settings } from '../processors/settings/index.js';
-import { LIFECYCLE, QUOTA, type Servers, TELEMETRY, WORK_TOPICS } from '../schemas/index.js';
+import { LIFECYCLE, QUOTA, type Servers, TELEMETRY, timeoutSignal, WORK_TOPICS } from '../schemas/index.js';
 import { type Analytics, type Log, type ViewStore, within } from '../streams/index.js';
 import type { Uplink } from './link/index.js';
 import type { Roles } from './roles.js';
@@ -47,7 +47,7 @@ export const ANSWER_MS = 1_500;
 
 /** The registry is asked when a process starts; who runs already has what it needs of it. */
 const registryHealth = async (url: string): Promise<{ ok: boolean; detail?: string }> => {
-  const { ok, status } = await fetch(`${url.replace(/\/$/, '')}/subjects`, { signal: AbortSignal.timeout(ANSWER_MS) });
+  const { ok, status } = await fetch(`${url.replace(/\/$/, '')}/subjects`, { signal: timeoutSignal(ANSWER_MS) });
   return ok ? { ok } : { ok, detail: `the schema registry answers ${status}` };
 };
 

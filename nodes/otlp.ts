@@ -7,7 +7,7 @@ import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { SendSpans, Span } from '../processors/traces/index.js';
-import { Fault } from '../schemas/index.js';
+import { Fault, timeoutSignal } from '../schemas/index.js';
 
 /** A collector that takes longer is away, in milliseconds. */
 const ANSWER_MS = 10_000;
@@ -132,7 +132,7 @@ export const openOtlp = (options: OtlpOptions): SendSpans => {
         headers,
         body: Buffer.from(body),
         redirect: 'manual',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+        signal: AbortSignal.any([signal, timeoutSignal(ANSWER_MS)]),
       });
       answer = await response.text();
     } catch (error) {

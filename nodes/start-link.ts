@@ -4,7 +4,7 @@ import { openExchange } from '../models/index.js';
 import { isoOf } from '../processors/index.js';
 import { handSettings, homesIn, keepHomes, keepNodes, projectsOf, receiveLink } from '../processors/link/index.js';
 import type { Settings } from '../processors/settings/index.js';
-import { CONFIG, LIFECYCLE, LINK, NODES, type NodeAbilities, newId, partitionOf, type Servers } from '../schemas/index.js';
+import { CONFIG, LIFECYCLE, LINK, NODES, type NodeAbilities, newId, partitionOf, type Servers, timeoutSignal } from '../schemas/index.js';
 import type { Log } from '../streams/index.js';
 import { type Opening, openingOf, openLine, openUplink, storeIdOf, type Uplink } from './link/index.js';
 import { describeRoles } from './roles.js';
@@ -17,7 +17,7 @@ export const nodesOf = async ({ config, env, now }: StartOptions, log: Log, sett
   if (config.nodes.length === 0) return undefined;
   const store = await storeIdOf(
     { log, node: config.node.id, configVersion: settingsFor(settings).configVersion, time: () => isoOf(now()) },
-    AbortSignal.timeout(STORE_MS),
+    timeoutSignal(STORE_MS),
   );
   const tokens = new Map(config.nodes.flatMap(({ id, token_env }) => (token_env === undefined ? [] : [[id, token_env] as const])));
   return {

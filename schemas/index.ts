@@ -30,6 +30,7 @@ export * from './routing-config.js';
 export * from './servers.js';
 export * from './task.js';
 export * from './telemetry.js';
+export * from './timeout-signal.js';
 export * from './topics.js';
 export * from './verify-api.js';
 export * from './work.js';

@@ -239,6 +239,13 @@ describe('deciders', () => {
   });
 });
 
+describe('what the product is made of', () => {
+  it('has no timeouts that AbortSignal.any forgets (schemas/timeout-signal.ts)', () => {
+    const product = FILES.filter((file) => !isTest(file) && !file.startsWith('bench/'));
+    expect(product.filter((file) => code(file).includes('AbortSignal.timeout('))).toEqual([]);
+  });
+});
+
 describe('files', () => {
   it(`have at most ${LINES_LIMIT} lines`, () => {
     const long = FILES.filter((file) => !isTest(file)).map((file) => [file, sources.get(file)!.split('\n').length - 1] as const);

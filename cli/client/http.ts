@@ -1,5 +1,5 @@
 // One HTTP call: addresses, headers, time limit, errors. Knows nothing of tasks.
-import { newId } from '../../schemas/index.js';
+import { newId, timeoutSignal } from '../../schemas/index.js';
 import { faultOfAnswer, unreachable } from './problem.js';
 
 /** For one call without a body that streams, in milliseconds. */
@@ -47,7 +47,7 @@ export const openHttp = (options: HttpOptions): Http => {
   const { fetch: send = fetch, timeoutMs = CALL_TIMEOUT_MS } = options;
   const baseUrl = options.baseUrl.replace(/\/+$/, '');
   const call = async (call: Call): Promise<Response> => {
-    const limits = [...(call.signal ? [call.signal] : []), ...(call.stream ? [] : [AbortSignal.timeout(call.timeoutMs ?? timeoutMs)])];
+    const limits = [...(call.signal ? [call.signal] : []), ...(call.stream ? [] : [timeoutSignal(call.timeoutMs ?? timeoutMs)])];
     const body = call.body?.text ?? (call.json === undefined ? undefined : JSON.stringify(call.json));
     let response: Response;
     try {

@@ -1,12 +1,10 @@
 // `dats node check`: can this machine join its core? Everything is looked at, and each thing is said with what to do.
+import { toFault } from '../../schemas/index.js';
 import { EXIT } from '../exit.js';
 import type { Action } from '../session.js';
 
 /** A token that can be guessed is none. */
 const TOKEN_LENGTH = 16;
-const ANSWER_MS = 20_000;
-const UNAUTHORIZED = 401;
-const NOT_FOUND = 404;
 
 interface Finding {
   readonly ok: boolean;
@@ -23,36 +21,38 @@ const lineOf = (url: string): Finding => {
   return bad(`the core is at ${url}, and the token would go there in the clear: put it behind TLS, and give its https:// address`);
 };
 
+type OpenLine = typeof import('../../nodes/index.js')['openLine'];
+
 /** A question that only a node with the right token is answered, and that changes nothing. */
-const recognitionOf = async (send: typeof fetch, url: string, node: string, token: string, signal: AbortSignal): Promise<Finding> => {
-  let status: number;
+const recognitionOf = async (openLine: OpenLine, url: string, node: string, token: string, signal: AbortSignal): Promise<Finding> => {
+  const line = openLine({ url, node, token });
   try {
-    const answer = await send(`${url.replace(/\/$/, '')}/api/v1/link/contents/missing`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ node_id: node, sha256: [] }),
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
-    });
-    await answer.body?.cancel();
-    status = answer.status;
+    await line.missing([], signal);
+    return good(`the core knows node ${node} and its token`);
   } catch (error) {
     signal.throwIfAborted();
-    const { cause, message } = error as Error;
-    const why = (cause as { code?: string } | undefined)?.code ?? message;
-    return bad(
-      `nobody answers at ${url} (${why}); the node may be started all the same: it works cut off, and joins when the core is there`,
-    );
+    const { code, message, cause } = toFault(error);
+    if (code === 'link_down')
+      return bad(
+        `nobody answers at ${url} (${whyOf(cause)}); the node may be started all the same: it works cut off, and joins when the core is there`,
+      );
+    if (code === 'node_unauthorized')
+      return bad(`the core does not recognise node ${node}: it has no such node under \`nodes\`, or another token for it`);
+    if (code === 'no_nodes' || code === 'not_found') return bad(`what answers at ${url} is not the core of several nodes`);
+    return bad(`${message}: is it a DATS of this version, and does a proxy before it speak HTTP/2?`);
+  } finally {
+    line.hangUp();
   }
-  if (status === 200) return good(`the core knows node ${node} and its token`);
-  if (status === UNAUTHORIZED)
-    return bad(`the core does not recognise node ${node}: it has no such node under \`nodes\`, or another token for it`);
-  if (status === NOT_FOUND) return bad(`what answers at ${url} is not the core of several nodes`);
-  return bad(`${url} answers ${status}: is it a DATS of this version?`);
+};
+
+/** What is known of a connection that came to nothing, in a word. */
+const whyOf = (error: unknown): string => {
+  const { cause, code, message } = error as Error & { readonly cause?: { readonly code?: string }; readonly code?: string };
+  return cause?.code ?? code ?? message;
 };
 
 export const checkNode: Action = async (session, [id], options) => {
-  const { loadConfiguration } = await import('../../nodes/index.js');
+  const { loadConfiguration, openLine } = await import('../../nodes/index.js');
   const { io } = session;
   const env = id === undefined ? io.env : { ...io.env, DATS_NODE_ID: id };
   const found = loadConfiguration({ env, cwd: io.cwd, ...(options.config === undefined ? {} : { path: String(options.config) }) });
@@ -74,8 +74,7 @@ export const checkNode: Action = async (session, [id], options) => {
           ),
       lineOf(core.url),
     );
-    if (findings.every(({ ok }) => ok))
-      findings.push(await recognitionOf(session.deps.fetch ?? fetch, core.url, entry.id, token!, io.signal));
+    if (findings.every(({ ok }) => ok)) findings.push(await recognitionOf(openLine, core.url, entry.id, token!, io.signal));
   }
   const here = models.filter((model) => model.node === undefined || model.node === node.id);
   findings.push(good(here.length === 0 ? 'no models of its own' : `models: ${here.map((model) => model.id).join(', ')}`));

@@ -11,7 +11,16 @@ import {
   type Surroundings,
   standingsOf,
 } from '../../processors/attestation/index.js';
-import { type ArtifactView, type EventType, Fault, isFault, LIFECYCLE, partitionOf, type TaskView } from '../../schemas/index.js';
+import {
+  type ArtifactView,
+  type EventType,
+  Fault,
+  isFault,
+  LIFECYCLE,
+  partitionOf,
+  type TaskView,
+  timeoutSignal,
+} from '../../schemas/index.js';
 import { eventOf, type Recorded } from '../../streams/index.js';
 import { refuse } from '../problem.js';
 import { caughtUp, findArtifact, type Sources } from '../reads.js';
@@ -39,7 +48,7 @@ interface Stretch {
 const walk = async (sources: Sources, { partition, from, until }: Stretch, wanted: (record: Recorded) => boolean): Promise<At[]> => {
   const found: At[] = [];
   if (from >= until) return found;
-  const late = AbortSignal.timeout(WALK_MS);
+  const late = timeoutSignal(WALK_MS);
   for await (const records of sources.log.read({ topic: LIFECYCLE, partition, offset: from }, late, { until }))
     for (const record of records) {
       if (!wanted(record)) continue;

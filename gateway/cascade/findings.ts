@@ -16,6 +16,7 @@ import {
   type securityAlertAnswerSchema,
   type securityAlertSchema,
   type TaskView,
+  timeoutSignal,
 } from '../../schemas/index.js';
 import { eventOf } from '../../streams/index.js';
 import { ANONYMOUS, type Requester } from '../commands.js';
@@ -41,7 +42,7 @@ const find = async ({ deps, tail, cancelWaitMs, closing }: Services, event: Dats
   const { end } = await deps.log.range(LIFECYCLE, partition);
   await deps.log.append([await toHome(deps, event)]);
   if (cascadeId === null) return;
-  const wait = AbortSignal.any([AbortSignal.timeout(cancelWaitMs), closing]);
+  const wait = AbortSignal.any([timeoutSignal(cancelWaitMs), closing]);
   for await (const records of tail.follow({ partition, from: end, project: event.projectid, task: cascadeId }, wait))
     if (records.length > 0) return;
 };

@@ -1,6 +1,6 @@
 // What a user asks of a project goes to where the project is decided: into the log here, or into the outbox for its home.
 import { HOMES_GROUP, type HomeNow, homeNow } from '../../processors/link/index.js';
-import { type DatsEvent, LIFECYCLE, MOVES_KNOWN, OUTBOX, partitionOf } from '../../schemas/index.js';
+import { type DatsEvent, LIFECYCLE, MOVES_KNOWN, OUTBOX, partitionOf, timeoutSignal } from '../../schemas/index.js';
 import { type Outgoing, outgoing, pause } from '../../streams/index.js';
 import type { GatewayDeps } from '../deps.js';
 import { refuse } from '../problem.js';
@@ -61,7 +61,7 @@ const isAfterThose = async ({ log }: Deps, project: string, { moves }: HomeNow):
   if ((known.get(project) ?? 0) >= moves) return true;
   const partition = partitionOf(project, log.partitions(LIFECYCLE));
   const { end } = await log.range(LIFECYCLE, partition);
-  const late = AbortSignal.timeout(BEFORE_MS);
+  const late = timeoutSignal(BEFORE_MS);
   while (!late.aborted) {
     const lags = await log.lag(HOMES_GROUP, [LIFECYCLE]);
     if (lags.some((one) => one.partition === partition && one.committed >= end)) {

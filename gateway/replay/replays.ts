@@ -2,7 +2,7 @@
 //
 // F1. Of requests, and of outcomes, with one id the first counts: a run that was repeated says the same. F2. What was appended before the call is in the answer. F3. It
 // keeps REPLAYS_LIMIT replays a partition, the newest. F4. A pass that takes longer than FOLD_MS keeps what it took in, and is told as `log_unavailable`.
-import { type DatsEvent, type EventOf, LIFECYCLE, partitionOf, type ReplayRow } from '../../schemas/index.js';
+import { type DatsEvent, type EventOf, LIFECYCLE, partitionOf, type ReplayRow, timeoutSignal } from '../../schemas/index.js';
 import { type Log, type Recorded, readableEventOf } from '../../streams/index.js';
 import { refuse } from '../problem.js';
 
@@ -89,7 +89,7 @@ export const createReplays = (log: Log, foldMs = FOLD_MS): Replays => {
     const { first, end } = await log.range(LIFECYCLE, number);
     const offset = Math.max(first, partition.next);
     if (offset >= end) return;
-    const late = AbortSignal.timeout(foldMs);
+    const late = timeoutSignal(foldMs);
     for await (const records of log.read({ topic: LIFECYCLE, partition: number, offset }, late, { until: end })) {
       for (const record of records) if (isAbout(record)) take(partition, record);
       partition.next = records.at(-1)!.offset + 1;

@@ -12,6 +12,7 @@ import {
   configRollbackSchema,
   configValueSchema,
   configVersionsSchema,
+  timeoutSignal,
 } from '../../schemas/index.js';
 import { ANONYMOUS } from '../commands.js';
 import { READ_PROBLEMS, STATUS } from '../problem.js';
@@ -77,7 +78,7 @@ const VALUE: ConfigValue = { ...ENTRY, value: SCHEDULING, config_version: '5f2a9
 
 /** Nothing that was written before the question is missing in the answer, whichever gateway is asked. */
 const upToDate = async (call: Call, services: Services): Promise<AbortSignal> => {
-  const signal = AbortSignal.any([call.signal(), services.closing, AbortSignal.timeout(services.answerMs)]);
+  const signal = AbortSignal.any([call.signal(), services.closing, timeoutSignal(services.answerMs)]);
   await services.deps.settings.caughtUp(signal);
   return signal;
 };

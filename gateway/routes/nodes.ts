@@ -26,6 +26,7 @@ import {
   projectIdSchema,
   sha256Schema,
   takeCallsSchema,
+  timeoutSignal,
 } from '../../schemas/index.js';
 import {
   joinNode,
@@ -98,7 +99,7 @@ const JOINED: JoinedLink = {
 const DIGEST = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08';
 
 const signalOf = (call: Call, services: Services): AbortSignal =>
-  AbortSignal.any([call.signal(), services.closing, AbortSignal.timeout(services.answerMs / 2)]);
+  AbortSignal.any([call.signal(), services.closing, timeoutSignal(services.answerMs / 2)]);
 
 const list = route({
   method: 'GET',
@@ -195,7 +196,7 @@ const outbox = route({
   handle: async (call, services) => {
     const { node_id, after, wait_ms } = call.query;
     recognised(services, node_id, call.header('authorization'));
-    const signal = AbortSignal.any([call.signal(), services.closing, AbortSignal.timeout(wait_ms)]);
+    const signal = AbortSignal.any([call.signal(), services.closing, timeoutSignal(wait_ms)]);
     const found = await outboxOf(services, node_id, after, signal);
     return found === undefined ? { status: STATUS.noContent, headers: {}, body: null } : json(STATUS.ok, found);
   },
@@ -283,7 +284,7 @@ const calls = route({
   handle: async (call, services) => {
     const { node_id, models, wait_ms } = call.body;
     const { exchange } = recognised(services, node_id, call.header('authorization'));
-    const signal = AbortSignal.any([call.signal(), services.closing, AbortSignal.timeout(wait_ms)]);
+    const signal = AbortSignal.any([call.signal(), services.closing, timeoutSignal(wait_ms)]);
     const offered = models.map(({ id, ok, detail }) => (detail === undefined ? { id, ok } : { id, ok, detail }));
     return json(STATUS.ok, { calls: await exchange.take(node_id, offered, signal, call.signal()) });
   },

@@ -1,5 +1,6 @@
 // All checks of one model, one after the other. Knows no configuration and prints nothing.
 
+import { timeoutSignal } from '../../schemas/index.js';
 import { type Clock, systemClock } from '../clock.js';
 import type { ModelRunner } from '../runner.js';
 import { CHECK_LIMIT_MS, type Check, type CheckedModel, type CheckOutcome, type Finding } from './check.js';
@@ -43,7 +44,7 @@ const FAILING: ReadonlySet<CheckOutcome> = new Set(['missing', 'failed']);
 
 const made = async (check: Check, runner: ModelRunner, options: ConformanceOptions, signal: AbortSignal): Promise<CheckResult> => {
   const { clock = systemClock, limit_ms = CHECK_LIMIT_MS } = options;
-  const limit = AbortSignal.timeout(limit_ms);
+  const limit = timeoutSignal(limit_ms);
   let finding: Finding;
   try {
     finding = await check.run({ runner, model: options.model, clock, signal: AbortSignal.any([signal, limit]) });

@@ -1,8 +1,7 @@
-// The line to the core: HTTP calls, each with an end. Always from here to there: an edge node may sit behind any firewall.
+// The line to the core: calls on one connection (HTTP/2), each with an end. Always from here to there: an edge node may sit behind any firewall.
 //
-// L1. A connection that died in silence costs one call: when that fails, all are given up.
-import { Agent, type RequestOptions, request as requestPlain } from 'node:http';
-import { Agent as AgentTls, request as requestTls } from 'node:https';
+// L1. A connection that died in silence costs one call: when that fails, it is given up, and the next call makes another.
+import type { ClientHttp2Session } from 'node:http2';
 import type { RemoteCall, RemoteModel, RemotePart } from '../../models/index.js';
 import {
   batchTakenSchema,
@@ -16,7 +15,9 @@ import {
   linkBatchSchema,
   type NodeBeat,
   partTakenSchema,
+  timeoutSignal,
 } from '../../schemas/index.js';
+import { type Answer, call, isOtherProtocol, openConnection } from './connection.js';
 
 export interface LineOptions {
   readonly url: string;
@@ -43,63 +44,33 @@ export interface Line {
   takeCalls(models: readonly RemoteModel[], signal: AbortSignal): Promise<readonly RemoteCall[]>;
   /** @returns whether anybody waits for more */
   givePart(callId: string, part: RemotePart, signal: AbortSignal): Promise<boolean>;
-  /** Ends all connections, which may be dead without saying so: the next call makes a new one. */
+  /** Ends the connection, which may be dead without saying so: the next call makes a new one. */
   hangUp(): void;
 }
 
 const ANSWER_MS = { batch: 10_000, rest: 8_000 } as const;
-/** Of an answer, at most. */
-const ANSWER_BYTES = 64 * 1024 * 1024;
 const NO_CONTENT = 204;
 /** Problems that no second try mends. */
 const FINAL = new Set(['node_superseded', 'node_unauthorized', 'no_nodes']);
 
-interface Answer {
-  readonly status: number;
-  readonly bytes: Buffer;
-}
-
-/** No redirects, no proxies, nothing but the call. */
-/** @param body undefined for a GET */
-const call = (url: URL, body: string | undefined, options: Omit<RequestOptions, 'method'>, again = false): Promise<Answer> =>
-  new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? requestTls : requestPlain;
-    const request = send(url, { ...options, method: body === undefined ? 'GET' : 'POST' }, (response) => {
-      const pieces: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (piece: Buffer) => {
-        bytes += piece.length;
-        if (bytes > ANSWER_BYTES) response.destroy(new Error(`an answer of more than ${ANSWER_BYTES} bytes`));
-        else pieces.push(piece);
-      });
-      response.on('end', () => resolve({ status: response.statusCode!, bytes: Buffer.concat(pieces) }));
-      response.on('error', reject);
-    });
-    request.on('error', (error: NodeJS.ErrnoException) => {
-      // The core gave up an idle connection at the moment when it was taken again. Every call may be repeated.
-      const stale = request.reusedSocket && error.code === 'ECONNRESET' && !again;
-      if (stale) resolve(call(url, body, options, true));
-      else reject(error);
-    });
-    request.end(body);
-  });
-
 export const openLine = ({ url, node, token, answerMs }: LineOptions): Line => {
   const base = url.replace(/\/$/, '');
+  const { pathname } = new URL(`${base}/api/v1/link/`);
   const restMs = answerMs ?? ANSWER_MS.rest;
-  const open = (): Agent => (base.startsWith('https:') ? new AgentTls({ keepAlive: true }) : new Agent({ keepAlive: true }));
-  let agent = open();
+  let connection: ClientHttp2Session | undefined;
+  const connected = (): ClientHttp2Session => {
+    // It may have been told to end by the other side, as one that stops does.
+    if (connection === undefined || connection.closed || connection.destroyed) connection = openConnection(base);
+    return connection;
+  };
 
   const asked = async (path: string, body: string | undefined, signal: AbortSignal, withinMs: number): Promise<Answer> => {
-    const more = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     let answer: Answer;
     try {
-      answer = await call(new URL(`${base}/api/v1/link/${path}`), body, {
-        headers: { ...more, authorization: `Bearer ${token}` },
-        agent,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]),
-      });
+      const until = AbortSignal.any([signal, timeoutSignal(withinMs)]);
+      answer = await call(connected(), `${pathname}${path}`, body, token, until);
     } catch (cause) {
+      if (isOtherProtocol(cause)) throw new Fault('retryable', 'link_refused', `what answers at ${base} does not speak HTTP/2`, { cause });
       throw new Fault('retryable', 'link_down', `the core at ${base} does not answer`, { cause });
     }
     if (answer.status >= 200 && answer.status < 300) return answer;
@@ -144,8 +115,8 @@ export const openLine = ({ url, node, token, answerMs }: LineOptions): Line => {
     givePart: async (callId, part, signal) =>
       (await ask(partTakenSchema, `calls/${encodeURIComponent(callId)}/parts`, { node_id: node, ...part }, signal)).wanted,
     hangUp: () => {
-      agent.destroy();
-      agent = open();
+      connection?.destroy();
+      connection = undefined;
     },
   };
 };

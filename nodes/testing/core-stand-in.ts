@@ -1,5 +1,5 @@
-// A core for the tests of the link: a real HTTP server that takes in what a node sends as the real one does, and behaves as badly as it is told to.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+// A core for the tests of the link: a real HTTP/2 server that takes in what a node sends as the real one does, and behaves as badly as it is told to.
+import { createServer, type Http2Server, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { unpackRecords } from '../../processors/link/index.js';
@@ -98,13 +98,13 @@ export const openCoreStandIn = async (): Promise<CoreStandIn> => {
   };
 
   /** Its outbox is empty, which it says when the node has waited. */
-  const nothingYet = (request: IncomingMessage, response: ServerResponse): void => {
+  const nothingYet = (request: Http2ServerRequest, response: Http2ServerResponse): void => {
     const waitMs = Number(new URL(request.url!, 'http://core').searchParams.get('wait_ms'));
     const timer = setTimeout(() => response.writeHead(204).end(), waitMs);
     response.once('close', () => clearTimeout(timer));
   };
 
-  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const answer = async (request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> => {
     if (request.method === 'GET') return nothingYet(request, response);
     const ask = request.url!.split('/').at(-1) as Ask;
     const body = await text(request);
@@ -113,14 +113,19 @@ export const openCoreStandIn = async (): Promise<CoreStandIn> => {
     const how = conduct(ask, body.length);
     if (how === 'hang') return;
     const done = typeof how === 'object' ? how : await { join, batches: take, beats: beat }[ask](JSON.parse(body));
-    if (how === 'taken, lost' || typeof done !== 'object') return void request.socket.resetAndDestroy();
+    if (how === 'taken, lost' || typeof done !== 'object') return request.stream.session?.destroy();
     response.writeHead(done.status).end(done.body);
   };
 
-  let server: Server | undefined;
+  let server: Http2Server | undefined;
+  const sessions = new Set<ServerHttp2Session>();
   let port = 0;
   const open = async (): Promise<void> => {
-    server = createServer((request, response) => void answer(request, response).catch(() => request.socket.destroy()));
+    server = createServer((request, response) => void answer(request, response).catch(() => request.stream.session?.destroy()));
+    server.on('session', (session) => {
+      sessions.add(session);
+      session.once('close', () => sessions.delete(session));
+    });
     await new Promise<void>((resolve) => server!.listen(port, '127.0.0.1', resolve));
     port = (server.address() as AddressInfo).port;
   };
@@ -143,7 +148,7 @@ export const openCoreStandIn = async (): Promise<CoreStandIn> => {
     open,
     close: async () => {
       const closed = new Promise((resolve) => server?.close(resolve));
-      server?.closeAllConnections();
+      for (const session of sessions) session.destroy();
       await closed;
     },
   };

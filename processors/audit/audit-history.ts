@@ -5,7 +5,7 @@
 // much else to do it gives way, for GIVE_WAY_MS a batch: checkpoints come later then. A4. A record that is no event, or of a type that nobody knows, is a leaf
 // like any other.
 import { setImmediate as breath } from 'node:timers/promises';
-import { Fault, isFault } from '../../schemas/index.js';
+import { Fault, isFault, timeoutSignal } from '../../schemas/index.js';
 import type { Assignment, Log, Outgoing, Recorded } from '../../streams/index.js';
 import { backoffMs, systemTimers, type Timers } from '../../streams/runtime/index.js';
 import type { Load } from '../materialisation/index.js';
@@ -202,7 +202,7 @@ class Auditor {
     if (log !== undefined) {
       const { end } = await log.range(topic, partition);
       const reading = { until: end, maxBatch: 512 };
-      const late = AbortSignal.timeout(FINISH_MS);
+      const late = timeoutSignal(FINISH_MS);
       if (this.#next < end)
         for await (const records of log.read({ topic, partition, offset: this.#next }, late, reading)) await this.#take(records);
       for (let project = this.#books.due(Infinity); project !== undefined && !late.aborted; project = this.#books.due(Infinity)) {

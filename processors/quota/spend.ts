@@ -16,6 +16,7 @@ import {
   type QuotaBlocked,
   type QuotasConfig,
   type Tier,
+  timeoutSignal,
 } from '../../schemas/index.js';
 import { eventOf, type Log, type Outgoing, outgoing, pause } from '../../streams/index.js';
 import { backoffMs, untilDone } from '../../streams/runtime/index.js';
@@ -209,7 +210,7 @@ export const openSpending = (options: SpendingOptions): Spending => {
     const id = request.reservationId;
     const data = { reservation_id: id, tokens: Math.ceil(tokens), cost_usd: costUsd, calls };
     const record = recordOf(request, sayOn(QUOTA, LEDGER_KEY, 'dats.quota.consumed', id, data, derivedId(id, 'consumed')));
-    const revoked = AbortSignal.any([closing.signal, AbortSignal.timeout(SETTLE_MS)]);
+    const revoked = AbortSignal.any([closing.signal, timeoutSignal(SETTLE_MS)]);
     return untilDone(() => log.append([record]), { revoked, onTrouble: onProblem });
   };
 
@@ -220,7 +221,7 @@ export const openSpending = (options: SpendingOptions): Spending => {
       if (!limited.any) return { ok: true, settle: async () => {} };
       await replies.begin();
       signal.throwIfAborted();
-      const late = AbortSignal.timeout(options.answerMs ?? ANSWER_MS);
+      const late = timeoutSignal(options.answerMs ?? ANSWER_MS);
       const answer = replies.of(request.reservationId, AbortSignal.any([signal, closing.signal, late]));
       await log.append([requestOf(request)]);
       const reply = await answer;

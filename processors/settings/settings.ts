@@ -16,6 +16,7 @@ import {
   partitionOf,
   promptKey,
   promptSchema,
+  timeoutSignal,
   toFault,
 } from '../../schemas/index.js';
 import { eventOf, type Log, pause, type Recorded } from '../../streams/index.js';
@@ -153,7 +154,7 @@ class OpenSettings implements Settings {
   }
 
   async #learn(changes: number, signal: AbortSignal | undefined): Promise<void> {
-    const late = AbortSignal.timeout(KNOWN_WITHIN_MS);
+    const late = timeoutSignal(KNOWN_WITHIN_MS);
     await this.#until(() => this.#fold.changes.length >= changes, signal === undefined ? late : AbortSignal.any([late, signal]));
     if (late.aborted && this.#fold.changes.length < changes) this.#unheardOf = Math.max(this.#unheardOf, changes);
   }

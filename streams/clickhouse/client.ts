@@ -1,7 +1,9 @@
 // The analytics store on ClickHouse: a server, or the embedded engine behind its socket. The only file that knows the client.
+
 import { Agent } from 'node:http';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
+import { timeoutSignal } from '../../schemas/index.js';
 import type { Analytics, Answer, AskLimits, Cell, Parameters, Row } from '../analytics.js';
 import { EmbeddedEngine, type EmbeddedOptions } from './embedded.js';
 import { analyticsFault, askFault, isMissing } from './faults.js';
@@ -139,7 +141,7 @@ class Clickhouse implements Analytics {
   async health(): Promise<{ ok: boolean; detail?: string }> {
     try {
       await this.#engine?.up();
-      const { success, ...rest } = await this.#client.ping({ select: true, abort_signal: AbortSignal.timeout(PING_MS) });
+      const { success, ...rest } = await this.#client.ping({ select: true, abort_signal: timeoutSignal(PING_MS) });
       if (success) return { ok: true, detail: this.#engine === undefined ? 'a ClickHouse server' : 'the embedded engine' };
       throw (rest as { error?: unknown }).error;
     } catch (error) {

@@ -4,7 +4,7 @@
 // client that consumers decode with: it compiles the schema first, so none is published that they could not use. That client has no call for
 // compatibility, and reports a server that is away as status 400: the other questions are plain HTTP, and a failure to register is looked into by asking
 // whether the schema is there. C3. Addresses in messages never show credentials. C4. Nothing is loaded or opened before the first question.
-import { Fault, isFault } from '../../schemas/index.js';
+import { Fault, isFault, timeoutSignal } from '../../schemas/index.js';
 
 export interface RegistryAddress {
   /** Of the Confluent-compatible API: `http://127.0.0.1:8081`, or with a path such as `/apis/ccompat/v7`. May hold user and password. */
@@ -159,7 +159,7 @@ const registerWith = async ({ base, auth }: Place, signal: AbortSignal, subject:
 export const registryClient = (where: RegistryAddress, signal: AbortSignal): RegistryClient => {
   const place = placeOf(where);
   const { base, address } = place;
-  const limited = () => AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+  const limited = () => AbortSignal.any([signal, timeoutSignal(ANSWER_MS)]);
 
   const ask = async (method: string, path: string, body?: object): Promise<Answer> => {
     try {

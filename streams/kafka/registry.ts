@@ -4,7 +4,7 @@
 // written again: any number of processes may start at once, and a user who may only read is enough once all is published. R3. A subject demands
 // BACKWARD_TRANSITIVE (or more) before anything is registered under it. R4. A version that was published is never replaced: other content under the same
 // `$id` is refused even where the registry would take it. R5. Each call ends within its limit.
-import { Fault } from '../../schemas/index.js';
+import { Fault, timeoutSignal } from '../../schemas/index.js';
 import type { SchemaIds } from './codec.js';
 import { type Registered, type RegistryAddress, type RegistryClient, registryClient } from './registry-client.js';
 import { type RegistrySchema, registrySchemas } from './registry-schemas.js';
@@ -68,7 +68,7 @@ type Step<T> = (client: RegistryClient, subject: string, schema: RegistrySchema)
 const eachSchema = async <T>(options: RegistryOptions, step: Step<T>): Promise<readonly T[]> => {
   const { subjectPrefix = '', timeoutMs = TIMEOUT_MS, schemas = registrySchemas() } = options;
   const failed = new AbortController();
-  const client = registryClient(options, AbortSignal.any([failed.signal, AbortSignal.timeout(timeoutMs)]));
+  const client = registryClient(options, AbortSignal.any([failed.signal, timeoutSignal(timeoutMs)]));
   const outcomes: T[] = new Array(schemas.length);
   const waiting = bySubject(schemas);
   const work = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 // Which rung: the best one that really runs something here. It is tried once, at the start, with a real run.
 import { existsSync, readFileSync } from 'node:fs';
-import { Fault, isFault } from '../../../schemas/index.js';
+import { Fault, isFault, timeoutSignal } from '../../../schemas/index.js';
 import { bubblewrapRung } from './bubblewrap.js';
 import { launch, type Rung, removeLeftovers } from './launch.js';
 import { type Layout, planLayout } from './layout.js';
@@ -50,7 +50,7 @@ function advice(): readonly string[] {
 
 async function tryRung(rung: Rung, toolchain: Toolchain, layout: Layout): Promise<string | undefined> {
   try {
-    const result = await launch(rung, toolchain, layout, PROBE, AbortSignal.timeout(30_000));
+    const result = await launch(rung, toolchain, layout, PROBE, timeoutSignal(30_000));
     return result.code === 0 && result.stdout.trim() === process.version
       ? undefined
       : result.stderr.trim().split('\n').at(-1) || `exit ${result.code}`;

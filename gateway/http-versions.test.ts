@@ -1,0 +1,95 @@
+// One port for HTTP/1.1 and HTTP/2: each client is answered in what it speaks, and closing leaves nobody behind.
+import { createServer } from 'node:http';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
+import { type AddressInfo, createConnection, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { alsoSpeaks } from './http-versions.js';
+import { type ServedGateway, serveGateway } from './server.js';
+import { openWorld, type World } from './testing/world.js';
+
+let world: World;
+let server: ServedGateway;
+beforeEach(async () => {
+  world = await openWorld();
+  server = await serveGateway(world.app, { host: '127.0.0.1', port: 0 });
+});
+afterEach(async () => {
+  await server.close();
+  await world.close();
+});
+
+const opened = (): Socket => createConnection(Number(new URL(server.url).port), '127.0.0.1');
+
+/** Says it piece by piece, and gives what is answered until the other side ends. */
+const said = async (pieces: readonly string[]): Promise<string> => {
+  const socket = opened();
+  socket.setNoDelay(true);
+  for (const piece of pieces) {
+    await new Promise((resolve) => socket.write(piece, resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return text(socket);
+};
+
+const asked = async (session: ReturnType<typeof connectHttp2>, path: string, body?: string) => {
+  const stream = session.request({ ':path': path, ':method': body === undefined ? 'GET' : 'POST', 'content-type': 'application/json' });
+  const headers = new Promise<{ readonly ':status'?: number; readonly 'content-type'?: string }>((resolve) =>
+    stream.once('response', resolve),
+  );
+  stream.end(body);
+  return { status: (await headers)[':status'], type: (await headers)['content-type'], body: await text(stream) };
+};
+
+describe('one port', () => {
+  it('answers many calls on one connection to whoever speaks HTTP/2', async () => {
+    const session = connectHttp2(server.url);
+    const answers = await Promise.all([
+      asked(session, '/health/live'),
+      asked(session, '/api/v1/tasks', '{"description":"x"}'),
+      asked(session, '/api/v1/nothing'),
+      asked(session, '/api/v1/tasks', '{'),
+    ]);
+    session.destroy();
+    expect(answers.map(({ status }) => status)).toEqual([200, 202, 404, 400]);
+    expect(answers[2]).toMatchObject({ type: 'application/problem+json' });
+  });
+
+  it('refuses a body that is too large there too, with its length said before or not', async () => {
+    const session = connectHttp2(server.url);
+    const large = JSON.stringify({ description: 'x', files: [{ path: 'a', content: 'x'.repeat(17 * 1024 * 1024) }] });
+    expect((await asked(session, '/api/v1/tasks', large)).status).toBe(413);
+    expect((await asked(session, '/health/live')).status).toBe(200);
+    session.destroy();
+  });
+
+  it('answers HTTP/1.1 however it is cut into pieces, also where it begins like the other', async () => {
+    const rest = 'RI/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+    expect(await said(['G', 'ET /health/live HTTP/1.1\r\nHo', 'st: a\r\nConnection: close\r\n\r\n'])).toMatch(/^HTTP\/1.1 200/);
+    expect(await said(['P', rest])).toMatch(/^HTTP\/1.1 400[\s\S]*application\/problem\+json/);
+    const put = 'UT /health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+    expect(await said(['P', put])).toMatch(/^HTTP\/1.1 405/);
+  });
+
+  it('ends streams, and connections with nothing on them, when it closes', async () => {
+    const [silent, session] = [opened(), connectHttp2(server.url)];
+    await new Promise((resolve) => silent.once('connect', resolve));
+    const stream = session.request({ ':path': '/api/v1/projects/p/events' });
+    await new Promise((resolve) => stream.once('response', resolve));
+    const ended = [silent, session].map((one) => new Promise((resolve) => one.once('close', resolve)));
+    stream.resume();
+    silent.resume();
+    await server.close();
+    await Promise.all(ended);
+  });
+
+  it('cuts off who never says which it speaks', async () => {
+    const http1 = createServer((_request, response) => response.end());
+    alsoSpeaks(http1, createHttp2Server(), { silentMs: 30 });
+    await new Promise<void>((resolve) => http1.listen(0, '127.0.0.1', resolve));
+    const { port } = http1.address() as AddressInfo;
+    const [silent, brief] = [createConnection(port, '127.0.0.1'), createConnection(port, '127.0.0.1', () => brief.write('PR'))];
+    expect(await Promise.all([text(silent), text(brief)])).toEqual(['', '']);
+    await new Promise((resolve) => http1.close(resolve));
+  });
+});
