@@ -165,20 +165,26 @@ describe("an edge node's store", () => {
     ]);
   });
 
-  it('that is gone begins anew, and what the core has of the old one stays', async () => {
+  it('that is gone begins anew; what the core has of the old one stays and is not done again, what it has no end of is', async () => {
     const world = await open({ edges: ['edge-1'] });
     const { core } = world;
     const [edge] = world.edges as [EdgeNode];
-    const lost = await work(edge, 5);
+    const askAtCore = (count: number) =>
+      core.api.submittedAll(Array.from({ length: count }, () => ({ project_id: edge.id, description: '[script:slow] do it' })));
+    const asked = await askAtCore(3);
+    const lost = [...(await work(edge, 5)), ...asked];
+    await shownAt(core, lost);
     await nothingLeft(edge);
     await edge.end('SIGKILL');
     const before = await recordsIn(edge.dataDir);
+    const waiting = await askAtCore(2);
     edge.wipe();
     edge.start();
     await edge.ready();
     const anew = await work(edge, 5);
-    await shownAt(core, [...lost, ...anew]);
-    expect((await edge.api.ask('GET', `/api/v1/tasks/${lost[0]}`)).status).toBe(404);
+    await shownAt(core, [...lost, ...waiting, ...anew]);
+    for (const id of lost) expect((await edge.api.ask('GET', `/api/v1/tasks/${id}`)).status).toBe(404);
+    for (const id of waiting) expect((await edge.api.ask('GET', `/api/v1/tasks/${id}`)).status).toBe(200);
     expect(await world.nodeView(edge.id)).toMatchObject({ epoch: 2, state: 'connected' });
     expect(edge.errors()).toContain(MISSING);
     await judge(world, edge, (now) => [

@@ -92,10 +92,14 @@ beforeAll(async () => {
     const letters = await Promise.all([0, 1, 2, 3].map((partition) => node.log.range('dats.dlq', partition)));
     return letters.reduce((sum, { end }) => sum + end, 0) === 2;
   });
-  const response = await scrape(node.metricsUrl!);
-  expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
-  text = await response.text();
-  metrics = parseExposition(text);
+  // All of this may take less time than a look at the event loop.
+  await eventually('a look at the event loop', 5_000, async () => {
+    const response = await scrape(node.metricsUrl!);
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+    text = await response.text();
+    metrics = parseExposition(text);
+    return value('dats_event_loop_delay_seconds') !== undefined;
+  });
 });
 afterAll(async () => {
   await node?.stop();

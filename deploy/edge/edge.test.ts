@@ -1,7 +1,8 @@
 // What can be said of this folder without Docker, systemd or a GPU: that its files are whole, agree with each other and are understood by DATS, and what the scripts do.
 import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer as createHttp1Server, type Server } from 'node:http';
+import { createServer, type Http2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -105,7 +106,9 @@ describe('the service', () => {
 
 describe('the scripts', () => {
   let dir: string;
-  let server: Server;
+  let server: Http2Server;
+  /** What speaks HTTP/1.1 alone. */
+  let old: Server;
   let status: number;
   let authorization: string | undefined;
   const dats = `${process.execPath} ${new URL('../../dist/cli/main.js', import.meta.url).pathname}`;
@@ -115,13 +118,15 @@ describe('the scripts', () => {
     status = 200;
     server = createServer((request, response) => {
       authorization = request.headers.authorization;
-      response.writeHead(status, { 'content-type': 'application/json' }).end('{"missing": []}');
+      const problem = { 401: 'node-unauthorized', 404: 'not-found' }[status];
+      response.writeHead(status, { 'content-type': 'application/json' }).end(`{"missing": [], "type": "/problems/${problem}"}`);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    old = createHttp1Server((_request, response) => response.end('{}'));
+    await new Promise<void>((resolve) => old.listen(0, '127.0.0.1', resolve));
   });
   afterEach(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    await Promise.all([server, old].map((one) => new Promise((resolve) => one.close(resolve))));
     rmSync(dir, { recursive: true, force: true });
   });
 
@@ -161,6 +166,11 @@ describe('the scripts', () => {
       ['a token that is too short', () => configure(undefined, 'short'), 'shorter than 16 characters'],
       ['a line in the clear', () => configure('http://dats.example.org'), 'put it behind TLS'],
       ['a core that is not there', () => configure('http://127.0.0.1:9'), 'nobody answers'],
+      [
+        'a proxy that speaks no HTTP/2',
+        () => configure(`http://127.0.0.1:${(old.address() as AddressInfo).port}`),
+        'does not speak HTTP/2',
+      ],
       [
         'another token at the core',
         () => {

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openExchange } from '../../models/index.js';
-import { homesIn, packRecords, receiveLink } from '../../processors/link/index.js';
+import { homesIn, packRecords, receiveLink, unpackRecords } from '../../processors/link/index.js';
 import { IDLE_VITALS } from '../../processors/link/testing/vitals.js';
 import {
   type JoinedLink,
@@ -11,6 +11,7 @@ import {
   LIFECYCLE,
   LINK,
   type LinkBatch,
+  linkBatchSchema,
   linkedFromOf,
   type NodeVitals,
   newId,
@@ -19,7 +20,7 @@ import {
 } from '../../schemas/index.js';
 import { createApp, type GatewayApp } from '../app.js';
 import { openAwayLog } from '../testing/outages.js';
-import { openWorld, recordsOf, type WorldOptions } from '../testing/world.js';
+import { openWorld, recordsOf, type World, type WorldOptions } from '../testing/world.js';
 
 const TOKEN = 'token-of-edge-1';
 const STORE = 'store-of-edge-1';
@@ -37,6 +38,7 @@ afterEach(async () => {
 
 interface Core {
   readonly app: GatewayApp;
+  readonly views: World['views'];
   readonly ask: (path: string, body: unknown, token?: string | null) => Promise<Response>;
   readonly join: (store?: string) => Promise<JoinedLink>;
   readonly batch: (first: number, next: number, over?: Partial<LinkBatch>) => Promise<LinkBatch>;
@@ -82,6 +84,7 @@ const openCore = async (
     });
   return {
     app,
+    views: world.views,
     ask,
     join: async (store_id = STORE) => {
       const answer = await ask('join', { ...ABILITIES, node_id: 'edge-1', store_id });
@@ -221,6 +224,34 @@ describe('a store that another one took the place of', () => {
     ] as const)
       expect([path, ...(await refused(await core.ask(path, body)))]).toEqual([path, 409, '/problems/node-superseded']);
     expect(await core.copied()).toEqual([0, 1]);
+  });
+});
+
+describe('what lies there for a node', () => {
+  test('is handed out from where it asks, without tasks whose end the core knows: a store that was made anew does not do them again', async () => {
+    const core = await openCore();
+    const ids: string[] = [];
+    for (const description of ['a', 'b', 'c']) {
+      const body = JSON.stringify({ project_id: 'edge-1', description });
+      const answer = await core.app.request('/api/v1/tasks', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+      expect(answer.status, await answer.clone().text()).toBe(202);
+      ids.push(((await answer.json()) as { task_id: string }).task_id);
+    }
+    const handedOut = async (after: number) => {
+      const answer = await core.app.request(`/api/v1/link/outbox?node_id=edge-1&after=${after}&wait_ms=50`, {
+        headers: { authorization: `Bearer ${TOKEN}` },
+      });
+      if (answer.status === 204) return undefined;
+      const batch = linkBatchSchema.parse(await answer.json());
+      return { next: batch.next, tasks: (await unpackRecords(batch)).map(({ headers }) => headers.subject) };
+    };
+    expect(await handedOut(0)).toEqual({ next: 3, tasks: ids });
+    expect(await handedOut(2)).toEqual({ next: 3, tasks: [ids[2]] });
+    const doc = { task_id: ids[1], project_id: 'edge-1', status: 'completed', state: 'completed' };
+    await core.views.put([{ collection: 'task', id: ids[1]!, version: 1, doc }]);
+    expect(await handedOut(0)).toEqual({ next: 3, tasks: [ids[0], ids[2]] });
+    expect(await handedOut(1)).toEqual({ next: 3, tasks: [ids[2]] });
+    expect(await handedOut(3)).toBeUndefined();
   });
 });
 
