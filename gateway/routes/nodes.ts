@@ -304,7 +304,7 @@ const parts = route({
   handle: async (call, services) => {
     const { node_id, ...part } = call.body;
     const { exchange } = recognised(services, node_id, call.header('authorization'));
-    return json(STATUS.ok, { wanted: exchange.give(node_id, call.params.call_id, part as RemotePart) });
+    return json(STATUS.ok, { wanted: await exchange.give(node_id, call.params.call_id, part as RemotePart) });
   },
 });
 

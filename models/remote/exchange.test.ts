@@ -29,11 +29,11 @@ describe('a call of a model that another node has', () => {
     const answer = all(runner.generate(ASKED, never));
     const [call] = await exchange.take('edge-1', OFFERED, never);
     expect(call).toEqual({ call_id: 'call-1', model: 'lab', wish: { kind: 'generate', request: ASKED } });
-    expect(exchange.give('edge-1', 'call-1', { chunks: [{ kind: 'text', text: 'Hel' }] })).toBe(true);
-    expect(exchange.give('edge-1', 'call-1', {})).toBe(true);
-    expect(exchange.give('edge-1', 'call-1', { chunks: [{ kind: 'text', text: 'lo' }, DONE] })).toBe(true);
+    expect(await exchange.give('edge-1', 'call-1', { chunks: [{ kind: 'text', text: 'Hel' }] })).toBe(true);
+    expect(await exchange.give('edge-1', 'call-1', {})).toBe(true);
+    expect(await exchange.give('edge-1', 'call-1', { chunks: [{ kind: 'text', text: 'lo' }, DONE] })).toBe(true);
     expect(await answer).toEqual([{ kind: 'text', text: 'Hel' }, { kind: 'text', text: 'lo' }, DONE]);
-    expect(exchange.give('edge-1', 'call-1', {})).toBe(false);
+    expect(await exchange.give('edge-1', 'call-1', {})).toBe(false);
   });
 
   it('wakes a node that waits for it', async () => {
@@ -41,7 +41,7 @@ describe('a call of a model that another node has', () => {
     const taken = exchange.take('edge-1', OFFERED, never);
     const answer = all(runner.generate(ASKED, never));
     expect(await taken).toHaveLength(1);
-    exchange.give('edge-1', 'call-1', { chunks: [DONE] });
+    await exchange.give('edge-1', 'call-1', { chunks: [DONE] });
     expect(await answer).toEqual([DONE]);
   });
 
@@ -52,8 +52,8 @@ describe('a call of a model that another node has', () => {
     expect(await exchange.take('edge-2', [], ended)).toEqual([]);
     expect(await exchange.take('edge-1', OFFERED, never)).toHaveLength(1);
     expect(await exchange.take('edge-1', OFFERED, ended)).toEqual([]);
-    expect(exchange.give('edge-2', 'call-1', { chunks: [DONE] })).toBe(false);
-    exchange.give('edge-1', 'call-1', { chunks: [DONE] });
+    expect(await exchange.give('edge-2', 'call-1', { chunks: [DONE] })).toBe(false);
+    await exchange.give('edge-1', 'call-1', { chunks: [DONE] });
     expect(await answer).toEqual([DONE]);
   });
 
@@ -62,14 +62,14 @@ describe('a call of a model that another node has', () => {
     const answer = all(runner.generate(ASKED, never)).catch((error: unknown) => error);
     await exchange.take('edge-1', OFFERED, never);
     time.ms = 15;
-    expect(exchange.give('edge-1', 'call-1', {})).toBe(true);
+    expect(await exchange.give('edge-1', 'call-1', {})).toBe(true);
     time.ms = 30;
-    expect(exchange.give('edge-1', 'call-1', {})).toBe(true);
+    expect(await exchange.give('edge-1', 'call-1', {})).toBe(true);
     time.ms = 51;
     const error = await answer;
     expect(isFault(error, 'retryable') && error.code).toBe('model_unreachable');
     expect(String(error)).toContain('edge-1');
-    expect(exchange.give('edge-1', 'call-1', { chunks: [DONE] })).toBe(false);
+    expect(await exchange.give('edge-1', 'call-1', { chunks: [DONE] })).toBe(false);
   });
 
   it('ends at once when the connection of the node that has it ends; one that it has not taken waits for its return', async () => {
@@ -85,7 +85,7 @@ describe('a call of a model that another node has', () => {
     expect((await runner.health(never)).ok).toBe(false);
     const waiting = all(runner.generate(ASKED, never));
     expect(await exchange.take('edge-1', OFFERED, never)).toMatchObject([{ call_id: 'call-2' }]);
-    exchange.give('edge-1', 'call-2', { chunks: [DONE] });
+    await exchange.give('edge-1', 'call-2', { chunks: [DONE] });
     expect(await waiting).toEqual([DONE]);
     expect((await runner.health(never)).ok).toBe(true);
   });
@@ -102,7 +102,7 @@ describe('a call of a model that another node has', () => {
     staleOver.abort();
     await stale;
     expect((await runner.health(never)).ok).toBe(true);
-    exchange.give('edge-1', 'call-1', { chunks: [DONE] });
+    await exchange.give('edge-1', 'call-1', { chunks: [DONE] });
     expect(await answer).toEqual([DONE]);
     newOver.abort();
     await fresh;
@@ -115,7 +115,7 @@ describe('a call of a model that another node has', () => {
     await exchange.take('edge-1', OFFERED, never);
     stop.abort(new Error('cancelled'));
     expect(String(await answer)).toContain('cancelled');
-    expect(exchange.give('edge-1', 'call-1', {})).toBe(false);
+    expect(await exchange.give('edge-1', 'call-1', {})).toBe(false);
   });
 
   it('fails as it failed there: by its code, an unknown one as an error of the server', async () => {
@@ -127,7 +127,7 @@ describe('a call of a model that another node has', () => {
     ] as const) {
       const answer = all(runner.generate(ASKED, never)).catch((error: unknown) => error);
       const [call] = await exchange.take('edge-1', OFFERED, never);
-      exchange.give('edge-1', call!.call_id, { fault: { code: said, retry_after_ms: 700 } });
+      await exchange.give('edge-1', call!.call_id, { fault: { code: said, retry_after_ms: 700 } });
       expect(await answer).toMatchObject({ code, retryAfterMs: 700 });
     }
   });
@@ -137,7 +137,7 @@ describe('a call of a model that another node has', () => {
     const answer = runner.embed(['a', 'b'], never);
     const [call] = await exchange.take('edge-1', OFFERED, never);
     expect(call!.wish).toEqual({ kind: 'embed', texts: ['a', 'b'] });
-    exchange.give('edge-1', call!.call_id, { embedded: { vectors: [[1], [2]], input_tokens: 2 } });
+    await exchange.give('edge-1', call!.call_id, { embedded: { vectors: [[1], [2]], input_tokens: 2 } });
     expect(await answer).toEqual({ vectors: [[1], [2]], input_tokens: 2 });
   });
 });

@@ -3,8 +3,10 @@
 // E1. A call is lent, not given: the node says something of it at least every LEASE_MS, text or only that it goes on, else the call ends here as one whose connection was
 // lost, and another model is asked. E2. What a node says of a call that nobody waits for any more is answered with "not wanted": it stops there. E3. A node that
 // has not come for its calls for AWAY_MS, or whose connection ended while it waited, is away: its models are down, and what it was lent ends. E4. Nothing is kept: whoever waits here dies with its process, and its work is done anew.
+// E5. The node may come to any process of this installation, to another one each time: they tell each other (words.ts). What is lost between them costs a lease.
 import { modelFault } from '../faults.js';
 import { type GenerateChunk, type GenerateRequest, MODEL_FAULTS, type ModelFaultCode } from '../runner.js';
+import { openTelling, type Words } from './words.js';
 
 export const LEASE_MS = 15_000;
 export const AWAY_MS = 15_000;
@@ -58,18 +60,29 @@ export interface Exchange {
    */
   take(node: string, models: readonly RemoteModel[], signal: AbortSignal, gone?: AbortSignal): Promise<readonly RemoteCall[]>;
   /** @returns whether anybody still waits for the call (E2) */
-  give(node: string, callId: string, part: RemotePart): boolean;
+  give(node: string, callId: string, part: RemotePart): Promise<boolean>;
+  /** Hears nothing of other processes any more. */
+  close(): void;
 }
 
+/** Nobody has come for it yet. */
 interface Waiting extends RemoteCall {
+  readonly since: number;
+}
+
+/** Somebody in this process waits for what comes of it. */
+interface Open {
   readonly parts: RemotePart[];
+  taken: boolean;
   heardAt: number;
   wake: () => void;
 }
 
 interface NodeCalls {
-  readonly waiting: Waiting[];
-  readonly open: Map<string, Waiting>;
+  /** Of all processes. */
+  waiting: Waiting[];
+  /** By id. */
+  readonly open: Map<string, Open>;
   models: ReadonlyMap<string, RemoteModel>;
   seenAt: number;
   /** Counts how often it came. */
@@ -81,11 +94,13 @@ export interface ExchangeOptions {
   readonly now?: () => number;
   readonly newId: () => string;
   readonly leaseMs?: number;
+  /** To the other processes of this installation; none: there are none. */
+  readonly words?: Words;
 }
 
 const nobody = (): void => {};
 
-export const openExchange = ({ newId, now = () => performance.now(), leaseMs = LEASE_MS }: ExchangeOptions): Exchange => {
+export const openExchange = ({ newId, now = () => performance.now(), leaseMs = LEASE_MS, words }: ExchangeOptions): Exchange => {
   const nodes = new Map<string, NodeCalls>();
   const of = (node: string): NodeCalls => {
     let calls = nodes.get(node);
@@ -95,40 +110,87 @@ export const openExchange = ({ newId, now = () => performance.now(), leaseMs = L
     }
     return calls;
   };
+  const isLending = (): boolean => [...nodes.values()].some(({ open }) => open.size > 0);
+  const wait = (calls: NodeCalls, { call_id, model, wish }: RemoteCall): void => {
+    calls.waiting.push({ call_id, model, wish, since: now() });
+    calls.wake();
+  };
+  const drop = (calls: NodeCalls, callId: string): void => {
+    calls.waiting = calls.waiting.filter(({ call_id }) => call_id !== callId);
+  };
+  const come = (calls: NodeCalls, models: readonly RemoteModel[]): void => {
+    calls.turn += 1;
+    calls.models = new Map(models.map((model) => [model.id, model]));
+    calls.seenAt = now();
+  };
+  /** It has come for it. */
+  const take = (calls: NodeCalls, callId: string): void => {
+    drop(calls, callId);
+    const call = calls.open.get(callId);
+    if (call === undefined) return;
+    call.taken = true;
+    call.heardAt = now();
+  };
   /** What it has taken ends; what it has not is for when it comes back. */
   const leave = (calls: NodeCalls): void => {
     calls.seenAt = Number.NEGATIVE_INFINITY;
     for (const call of calls.open.values()) {
-      if (calls.waiting.includes(call)) continue;
+      if (!call.taken) continue;
       call.heardAt = Number.NEGATIVE_INFINITY;
       call.wake();
     }
   };
+  const hear = (calls: NodeCalls, callId: string, part: RemotePart): boolean => {
+    calls.seenAt = now();
+    const call = calls.open.get(callId);
+    if (call === undefined) return false;
+    call.heardAt = now();
+    if (part.chunks !== undefined || part.embedded !== undefined || part.fault !== undefined) call.parts.push(part);
+    call.wake();
+    return true;
+  };
+  // E5.
+  const others = openTelling({
+    words,
+    newId,
+    now,
+    leaseMs,
+    isLending,
+    heard: {
+      waits: (node, call) => wait(of(node), call),
+      taken: (node, callId) => take(of(node), callId),
+      over: (node, callId) => drop(of(node), callId),
+      here: (node, models) => come(of(node), models),
+      gone: (node) => leave(of(node)),
+      part: (node, callId, part) => void hear(of(node), callId, part),
+    },
+  });
   const lost = (node: string, model: string) =>
     modelFault(model, 'model_unreachable', { detail: `node ${node} says nothing of the call any more` });
 
   return {
     lend: (node, { model, wish }) => {
       const calls = of(node);
-      const call: Waiting = { call_id: newId(), model, wish, parts: [], heardAt: now(), wake: nobody };
-      calls.open.set(call.call_id, call);
-      calls.waiting.push(call);
-      calls.wake();
+      const call: RemoteCall = { call_id: others.idOf(newId()), model, wish };
+      const open: Open = { parts: [], taken: false, heardAt: now(), wake: nobody };
+      calls.open.set(call.call_id, open);
+      wait(calls, call);
+      others.tell({ say: 'waits', node, call });
       return {
         next: async (signal) => {
           for (;;) {
             signal.throwIfAborted();
-            const part = call.parts.shift();
+            const part = open.parts.shift();
             if (part !== undefined) return part;
-            const left = call.heardAt + leaseMs - now();
+            const left = open.heardAt + leaseMs - now();
             if (left <= 0) throw lost(node, model);
-            await woken(call, left, signal);
+            await woken(open, left, signal);
           }
         },
         close: () => {
           calls.open.delete(call.call_id);
-          const at = calls.waiting.indexOf(call);
-          if (at >= 0) calls.waiting.splice(at, 1);
+          drop(calls, call.call_id);
+          others.tell({ say: 'over', node, call_id: call.call_id });
         },
       };
     },
@@ -141,31 +203,29 @@ export const openExchange = ({ newId, now = () => performance.now(), leaseMs = L
     },
     take: async (node, models, signal, gone) => {
       const calls = of(node);
-      const turn = ++calls.turn;
-      calls.models = new Map(models.map((model) => [model.id, model]));
-      calls.seenAt = now();
+      come(calls, models);
+      const { turn } = calls;
+      others.tell({ say: 'here', node, models });
       if (calls.waiting.length === 0) await woken(calls, AWAY_MS, signal);
       if (gone?.aborted) {
         // Unless it is back already, by another connection.
-        if (turn === calls.turn) leave(calls);
+        if (turn !== calls.turn) return [];
+        leave(calls);
+        others.tell({ say: 'gone', node });
         return [];
       }
       calls.seenAt = now();
       if (signal.aborted) return [];
-      const taken = calls.waiting.splice(0, MOST_CALLS);
-      for (const call of taken) call.heardAt = now();
+      // Whoever left the others died with its process.
+      const taken = calls.waiting.filter(({ since }) => now() - since <= leaseMs).slice(0, MOST_CALLS);
+      for (const { call_id } of taken) {
+        take(calls, call_id);
+        others.tell({ say: 'taken', node, call_id });
+      }
       return taken.map(({ call_id, model, wish }) => ({ call_id, model, wish }));
     },
-    give: (node, callId, part) => {
-      const calls = of(node);
-      calls.seenAt = now();
-      const call = calls.open.get(callId);
-      if (call === undefined) return false;
-      call.heardAt = now();
-      if (part.chunks !== undefined || part.embedded !== undefined || part.fault !== undefined) call.parts.push(part);
-      call.wake();
-      return true;
-    },
+    give: async (node, callId, part) => hear(of(node), callId, part) || others.give(node, callId, part),
+    close: () => others.close(),
   };
 };
 

@@ -8,3 +8,4 @@ export {
   type RemoteWish,
 } from './exchange.js';
 export { openRemote } from './runner.js';
+export type { Words } from './words.js';

@@ -23,7 +23,7 @@ export interface LendingOptions {
 /** Until the signal aborts. @throws Fault of the line */
 export const lendModels = async ({ line, models, lent, onProblem }: LendingOptions, signal: AbortSignal): Promise<void> => {
   if (lent.size === 0) return;
-  const running = new Set<Promise<void>>();
+  const running = new Map<string, Promise<void>>();
   while (!signal.aborted) {
     const offered = (await models.status())
       .filter(({ id }) => lent.has(id))
@@ -33,12 +33,14 @@ export const lendModels = async ({ line, models, lent, onProblem }: LendingOptio
         ...(detail === undefined ? {} : { detail: detail.slice(0, 500) }),
       }));
     for (const call of await line.takeCalls(offered, signal)) {
+      // Two processes of the core may hand out the same one.
+      if (running.has(call.call_id)) continue;
       const made = make(call, line, models, signal).catch(onProblem);
-      running.add(made);
-      void made.finally(() => running.delete(made));
+      running.set(call.call_id, made);
+      void made.finally(() => running.delete(call.call_id));
     }
   }
-  await Promise.all(running);
+  await Promise.all(running.values());
 };
 
 /** Makes one call, and says what comes of it. Rejects where the line is down. */
