@@ -85,11 +85,29 @@ describe('one port', () => {
 
   it('cuts off who never says which it speaks', async () => {
     const http1 = createServer((_request, response) => response.end());
-    alsoSpeaks(http1, createHttp2Server(), { silentMs: 30 });
+    alsoSpeaks(http1, createHttp2Server(), { silentMs: 30, idleMs: 1_000 });
     await new Promise<void>((resolve) => http1.listen(0, '127.0.0.1', resolve));
     const { port } = http1.address() as AddressInfo;
     const [silent, brief] = [createConnection(port, '127.0.0.1'), createConnection(port, '127.0.0.1', () => brief.write('PR'))];
     expect(await Promise.all([text(silent), text(brief)])).toEqual(['', '']);
+    await new Promise((resolve) => http1.close(resolve));
+  });
+
+  it('cuts off a connection on which nothing goes any more, and none on which something does', async () => {
+    const http1 = createServer();
+    const http2 = createHttp2Server((_request, response) => response.end());
+    alsoSpeaks(http1, http2, { silentMs: 1_000, idleMs: 60 });
+    await new Promise<void>((resolve) => http1.listen(0, '127.0.0.1', resolve));
+    const session = connectHttp2(`http://127.0.0.1:${(http1.address() as AddressInfo).port}`);
+    const closed = new Promise((resolve) => session.once('close', resolve));
+    const until = performance.now() + 300;
+    while (performance.now() < until) {
+      const stream = session.request({ ':path': '/' });
+      await new Promise((resolve) => stream.once('response', resolve));
+      stream.close();
+    }
+    expect(session.destroyed).toBe(false);
+    await closed;
     await new Promise((resolve) => http1.close(resolve));
   });
 });

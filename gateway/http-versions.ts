@@ -1,7 +1,8 @@
 // HTTP/1.1 and HTTP/2 in the clear, on one port: a client that speaks HTTP/2 says so with its first bytes (RFC 9113, section 3.4). The line of an edge node does, and so
 // has one connection for all its calls.
 //
-// V1. Each connection belongs to one server, which sees all its bytes. V2. Whoever says nothing, or too little to tell, is cut off after `silentMs`.
+// V1. Each connection belongs to one server, which sees all its bytes. V2. Whoever says nothing, or too little to tell, is cut off after `silentMs`. V3. So is a connection of HTTP/2
+// on which nothing went either way for `idleMs`: the other end may be gone without a word, as behind a NAT that forgot it.
 import type { Server } from 'node:http';
 import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -43,11 +44,13 @@ export interface Http2Side {
 export interface Http2Options {
   /** V2. Milliseconds. */
   readonly silentMs: number;
+  /** V3. Milliseconds. */
+  readonly idleMs: number;
   readonly onConnection?: (socket: Socket) => void;
 }
 
 /** Connections of `server` that speak HTTP/2 go to `http2`, which listens nowhere itself. To be called before `server` listens. */
-export const alsoSpeaks = (server: Server, http2: Http2Server, { silentMs, onConnection }: Http2Options): Http2Side => {
+export const alsoSpeaks = (server: Server, http2: Http2Server, { silentMs, idleMs, onConnection }: Http2Options): Http2Side => {
   const [speakHttp1] = server.listeners('connection') as ((this: Server, socket: Socket) => void)[];
   server.off('connection', speakHttp1!);
   server.on('connection', (socket: Socket) =>
@@ -59,7 +62,9 @@ export const alsoSpeaks = (server: Server, http2: Http2Server, { silentMs, onCon
   );
   const sessions = new Set<ServerHttp2Session>();
   http2.on('session', (session) => {
+    if (session.destroyed) return;
     session.setLocalWindowSize(WINDOW_BYTES);
+    session.setTimeout(idleMs, () => session.destroy());
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });

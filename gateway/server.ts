@@ -94,6 +94,7 @@ export const serveGateway = async (app: Pick<GatewayApp, 'fetch' | 'close'>, opt
   server.on('request', (request) => unused.delete(request.socket));
   const http2 = alsoSpeaks(server, createHttp2Server({}, listener), {
     silentMs: SILENT_MS,
+    idleMs: KEEP_ALIVE_MS,
     onConnection: (socket) => unused.delete(socket),
   });
   const address = await listen(server, options);

@@ -27,7 +27,10 @@ export const isOtherProtocol = (error: unknown): boolean => {
 /** It connects by itself; calls that are made before wait for it. */
 export const openConnection = (url: string): ClientHttp2Session => {
   const session = connect(url, { maxSessionMemory: SESSION_MB, settings: { initialWindowSize: WINDOW_BYTES, enablePush: false } });
-  session.once('connect', () => session.setLocalWindowSize(WINDOW_BYTES));
+  session.once('connect', () => {
+    // It may have been given up meanwhile.
+    if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
+  });
   // The calls on it say what happened.
   session.on('error', () => {});
   return session;
