@@ -103,8 +103,7 @@ describe('one port', () => {
     const until = performance.now() + 1_500;
     while (performance.now() < until) {
       const stream = session.request({ ':path': '/' });
-      await Promise.race([closed, new Promise((resolve) => stream.once('response', resolve))]);
-      stream.close();
+      await Promise.race([closed, text(stream)]);
     }
     expect(session.destroyed).toBe(false);
     await closed;
