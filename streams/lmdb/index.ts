@@ -1,3 +1,4 @@
+export { type LmdbBroadcastOptions, openLmdbBroadcast } from './broadcast.js';
 export { HEARTBEAT_MS, kernelLiveness, LEASE_MS, type Liveness } from './groups.js';
 export { type LmdbLiveTextOptions, openLmdbLiveText } from './live-text.js';
 export { LmdbLog } from './log.js';

@@ -1,3 +1,4 @@
+export { type BroadcastHub, createBroadcastHub, openMemoryBroadcast } from './broadcast.js';
 export { type MemoryLiveTextOptions, openMemoryLiveText } from './live-text.js';
 export { type MemoryLogOptions, openMemoryLog } from './log.js';
 export { type MemoryRateLimiterOptions, openMemoryRateLimiter } from './rate-limiter.js';

@@ -1,3 +1,4 @@
+export { openRedisBroadcast, type RedisBroadcastOptions } from './broadcast.js';
 export type { RedisOptions } from './connection.js';
 export { openRedisLiveText, type RedisLiveTextOptions } from './live-text.js';
 export { openRedisRateLimiter } from './rate-limiter.js';
