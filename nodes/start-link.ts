@@ -8,21 +8,34 @@ import { CONFIG, LIFECYCLE, LINK, NODES, type NodeAbilities, newId, partitionOf,
 import type { Log } from '../streams/index.js';
 import { type Opening, openingOf, openLine, openUplink, storeIdOf, type Uplink } from './link/index.js';
 import { describeRoles } from './roles.js';
-import { GROUPS, type Starting, type StartOptions, settingsFor } from './starting.js';
-import { secretOf } from './storage.js';
+import { type AtEnd, GROUPS, type Starting, type StartOptions, settingsFor } from './starting.js';
+import { openBroadcast, secretOf } from './storage.js';
 import { VERSION } from './version.js';
 
 /** The other nodes, as the gateway knows them; undefined: there are none. */
-export const nodesOf = async ({ config, env, now }: StartOptions, log: Log, settings: Settings): Promise<Nodes | undefined> => {
+export const nodesOf = async (
+  { config, env, now }: StartOptions,
+  log: Log,
+  settings: Settings,
+  atEnd: AtEnd,
+): Promise<Nodes | undefined> => {
   if (config.nodes.length === 0) return undefined;
   const store = await storeIdOf(
     { log, node: config.node.id, configVersion: settingsFor(settings).configVersion, time: () => isoOf(now()) },
     timeoutSignal(STORE_MS),
   );
   const tokens = new Map(config.nodes.flatMap(({ id, token_env }) => (token_env === undefined ? [] : [[id, token_env] as const])));
+  const homes = homesIn(config);
+  // Edge nodes come to any gateway of the core for what any of its processes asks of their models.
+  const words = homes.core?.id === homes.self ? await openBroadcast({ config, env }) : undefined;
+  const exchange = openExchange({ newId, ...(words === undefined ? {} : { words }) });
+  atEnd(async () => {
+    exchange.close();
+    await words?.close();
+  });
   return {
-    ...homesIn(config),
-    exchange: openExchange({ newId }),
+    ...homes,
+    exchange,
     store,
     tokenOf: (node) => {
       const name = tokens.get(node);

@@ -172,7 +172,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
     onProblem: problem('spending'),
   });
   atEnd(() => spending.close());
-  const nodes = await nodesOf(options, log, settings);
+  const nodes = await nodesOf(options, log, settings, atEnd);
   const opened = await openModelGateway({
     models: modelsHere(config, nodes),
     ...(nodes === undefined ? {} : { exchange: nodes.exchange }),

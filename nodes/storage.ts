@@ -6,11 +6,17 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, type Servers } from '../schemas/index.js';
-import type { LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
+import type { Broadcast, LiveText, Log, RateLimiter, ViewStore } from '../streams/index.js';
 import { openKafkaLog, registerSchemas } from '../streams/kafka/index.js';
-import { openLmdbLiveText, openLmdbStorage, openLmdbViewStore } from '../streams/lmdb/index.js';
-import { openMemoryLiveText, openMemoryLog, openMemoryRateLimiter, openMemoryViewStore } from '../streams/memory/index.js';
-import { openRedisLiveText, openRedisRateLimiter, openRedisViewStore } from '../streams/redis/index.js';
+import { openLmdbBroadcast, openLmdbLiveText, openLmdbStorage, openLmdbViewStore } from '../streams/lmdb/index.js';
+import {
+  openMemoryBroadcast,
+  openMemoryLiveText,
+  openMemoryLog,
+  openMemoryRateLimiter,
+  openMemoryViewStore,
+} from '../streams/memory/index.js';
+import { openRedisBroadcast, openRedisLiveText, openRedisRateLimiter, openRedisViewStore } from '../streams/redis/index.js';
 
 export interface Storage {
   readonly log: Log;
@@ -74,7 +80,7 @@ const openShared = async ({ config, env }: StorageOptions, views: ReturnType<typ
     const live = config.log.kind === 'memory' ? openMemoryLiveText() : await openLmdbLiveText({ dir: await logDir(config) });
     return { views: undefined, limiter: openMemoryRateLimiter(), live };
   }
-  const redis = { url: redisUrl(config, env), prefix: config.views.redis.prefix };
+  const redis = redisOf(config, env);
   const [store, limiter, live] = await Promise.all([openRedisViewStore(redis), openRedisRateLimiter(redis), openRedisLiveText(redis)]);
   return { views: store, limiter, live };
 };
@@ -108,6 +114,14 @@ const saslOf = ({ config, env }: StorageOptions) => {
   const username = secretOf(env, sasl.username_env, 'the user name for Kafka');
   const password = secretOf(env, sasl.password_env, 'the password for Kafka');
   return { sasl: { mechanism: sasl.mechanism, username, password } };
+};
+
+const redisOf = (config: Servers, env: Environment) => ({ url: redisUrl(config, env), prefix: config.views.redis.prefix });
+
+/** Words between the processes of this node, which go where live text goes (D3). */
+export const openBroadcast = async ({ config, env }: Pick<StorageOptions, 'config' | 'env'>): Promise<Broadcast> => {
+  if (viewsKind(config) === 'redis') return openRedisBroadcast(redisOf(config, env));
+  return config.log.kind === 'memory' ? openMemoryBroadcast() : openLmdbBroadcast({ dir: await logDir(config) });
 };
 
 const redisUrl = ({ views }: Servers, env: Environment): string => {
