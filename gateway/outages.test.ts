@@ -1,6 +1,7 @@
 // Servers behind the gateway that are away, silent, or being refilled: what is answered, and what goes on.
 import { afterEach, describe, expect, test } from 'vitest';
 import { VIEW } from '../processors/index.js';
+import { creation, output } from '../processors/testing/pipeline-world.js';
 import { DLQ, LETTER, LIFECYCLE, type Problem, partitionOf, problemSchema } from '../schemas/index.js';
 import type { Log, Outgoing } from '../streams/index.js';
 import { openMemoryLog } from '../streams/memory/index.js';
@@ -226,6 +227,37 @@ describe('views that are being rebuilt', () => {
     expect([behind.status, behind.headers.get('dats-views-behind')]).toEqual([200, '61']);
     views.back();
     expect((await world.app.request('/api/v1/tasks?project_id=p')).headers.get('dats-views-behind')).toBeNull();
+  });
+
+  test('a task shows what its subtasks made as ever', async () => {
+    const { world, views } = await open();
+    const project_id = 'p';
+    const parent = await world.submit({ description: 'two files', project_id });
+    const children = ['left', 'right'];
+    const { say } = world;
+    await say({ task_id: parent, project_id }, 'dats.task.decomposed', {
+      planner: { name: 'test', version: '1' },
+      children: children.map((task_id) => ({ task_id, title: task_id, description: creation(task_id).description, depends_on: [] })),
+    });
+    for (const task_id of children) {
+      const task = { task_id, project_id };
+      await say(task, 'dats.task.created', { ...creation(task_id), parent_id: parent });
+      await say(task, 'dats.task.ready', {
+        attempt: 1,
+        tier: 'small',
+        domain: 'code',
+        prompt_version: 'p@1',
+        context: { created: 0, inputs: [] },
+        due: '2026-01-01T00:00:00.000Z',
+      });
+      await say(task, 'dats.task.output.created', output({ task_id, attempt: 1 }));
+      await say(task, 'dats.task.completed', { attempt: 1, provenance_id: 'v', execution_time_ms: 5 });
+    }
+    await say({ task_id: parent, project_id }, 'dats.task.completed', { attempt: 0, provenance_id: 'v', execution_time_ms: 5 });
+    const shown = await world.task(parent);
+    expect(shown.artifacts).toHaveLength(2);
+    views.empty();
+    expect(await world.task(parent)).toEqual(shown);
   });
 
   test('a store that is emptied between two questions is not believed', async () => {

@@ -1,11 +1,20 @@
 // Reading what is true now: the view, and what stands in the log after it.
 //
 // Q1. A task that was acknowledged is found by the next read, in every process: the views may be some milliseconds behind, so what they have not taken
-// in yet is folded here, on the fly. Q2. So a submission writes the log only. Q3. Lists and counts wait for the views instead, but not for long, and say how
+// in yet is folded here, on the fly, with what its subtasks made. Q2. So a submission writes the log only. Q3. Lists and counts wait for the views instead, but not for long, and say how
 // far behind they are, and so does what is found out about an ended task later: how it stands is as new as the views. Q4. A partition is asked once a request, and all of them at once. Q5. What cannot be told is not guessed: while the views are
 // too far behind (they are being rebuilt, say), what is not found, or may have changed since, is `views_behind`, never "there is none".
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ArtifactDoc, isMark, MARK_TYPES, projectTask, shownArtifact, shownTask, type TaskDoc, VIEW } from '../processors/index.js';
+import {
+  type ArtifactDoc,
+  type FamilyFold,
+  MARK_TYPES,
+  openFamilyFold,
+  shownArtifact,
+  shownTask,
+  type TaskDoc,
+  VIEW,
+} from '../processors/index.js';
 import { type ArtifactView, type Fault, LIFECYCLE, partitionOf, type TaskView, timeoutSignal } from '../schemas/index.js';
 import { readableEventOf } from '../streams/index.js';
 import type { GatewayDeps } from './deps.js';
@@ -113,8 +122,10 @@ const findDocs = async (sources: Sources, ids: readonly string[], projectId?: st
   const changed = (view: TaskView | undefined): boolean =>
     view !== undefined && !isFinal(view) && far.some(({ partition }) => partition === partitionOf(view.project_id, count));
   if (open.some((id) => changed(found.get(id)))) throw viewsBehind(mostBehind(far));
-  const wanted = new Set(open);
-  await Promise.all(stands.map((stand) => foldTail(sources, stand, wanted, found)));
+  const family = await withSubtasks(sources, found, open);
+  const fold = openFamilyFold(family, new Set(open));
+  await Promise.all(stands.map((stand) => foldTail(sources, stand, fold)));
+  for (const id of open) if (family.has(id)) found.set(id, family.get(id)!);
   if (!open.every((id) => found.has(id))) await checkMiss(sources, stands, tailRecords);
   return found;
 };
@@ -143,8 +154,24 @@ const partitionsFor = (
     : [...new Set(projects.flatMap((project) => partitionsOf(sources, project)))];
 };
 
-/** Takes what the views do not have of these tasks into `found`. */
-const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<string>, found: Map<string, TaskDoc>): Promise<void> => {
+/** Those tasks and, where they are not over, their subtasks of all depths, as the views have them. */
+const withSubtasks = async (
+  sources: Sources,
+  found: ReadonlyMap<string, TaskDoc>,
+  ids: readonly string[],
+): Promise<Map<string, TaskDoc>> => {
+  const family = new Map(ids.flatMap((id) => (found.has(id) ? [[id, found.get(id)!] as const] : [])));
+  for (let level: readonly TaskDoc[] = [...family.values()]; level.length > 0; ) {
+    const below = level.filter((view) => !isFinal(view)).flatMap(({ children }) => children.filter((child) => !family.has(child)));
+    const next = await storedIn<TaskDoc>(sources, 'task', below);
+    for (const [id, view] of next) family.set(id, view);
+    level = [...next.values()];
+  }
+  return family;
+};
+
+/** Takes in what the views do not have. */
+const foldTail = async (sources: Sources, stand: Stand, fold: FamilyFold): Promise<void> => {
   const { tailRecords, foldMs } = { ...LIMITS, ...sources.limits };
   if (behindOf(stand) === 0) return;
   const { partition, end } = stand;
@@ -152,12 +179,9 @@ const foldTail = async (sources: Sources, stand: Stand, wanted: ReadonlySet<stri
   const late = timeoutSignal(foldMs);
   for await (const records of sources.log.read({ topic: LIFECYCLE, partition, offset }, late, { until: end }))
     for (const record of records) {
-      if (!wanted.has(record.headers['subject'] ?? '') && !MARKS.has(record.type)) continue;
+      if (!fold.has(record.headers['subject'] ?? '') && !MARKS.has(record.type)) continue;
       const event = readableEventOf(record);
-      if (event === undefined) continue;
-      const id = isMark(event) ? event.data.task_id : event.subject;
-      const view = wanted.has(id) ? projectTask(found.get(id), event, record.offset) : undefined;
-      if (view !== undefined) found.set(id, view);
+      if (event !== undefined) fold.take(event, record.offset);
     }
   if (late.aborted) throw refuse('log_unavailable', `reading the end of the log took longer than ${foldMs} ms; try again`);
 };

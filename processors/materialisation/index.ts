@@ -1,3 +1,4 @@
+export * from './family-fold.js';
 export * from './history/index.js';
 export * from './marks.js';
 export * from './materialise.js';
