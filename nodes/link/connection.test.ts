@@ -1,5 +1,5 @@
 import { createServer, type Http2Server } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { call, openConnection } from './connection.js';
 
@@ -8,6 +8,7 @@ let server: Http2Server;
 let url: string;
 beforeEach(async () => {
   server = createServer();
+  server.on('sessionError', () => undefined);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
@@ -37,5 +38,28 @@ describe('a connection', () => {
     });
     const session = openConnection(url);
     await expect(call(session, '/', undefined, 'token', never)).rejects.toThrow();
+  });
+
+  it('that dies without a word ends with its calls when a ping is not answered, and stays while pings are', async () => {
+    let isDead = false;
+    const between = createTcpServer((near) => {
+      const far = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      for (const [from, to] of [[near, far] as const, [far, near] as const])
+        from
+          .on('data', (bytes) => !isDead && to.write(bytes))
+          .on('close', () => to.destroy())
+          .on('error', () => to.destroy());
+    });
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+    const session = openConnection(`http://127.0.0.1:${(between.address() as AddressInfo).port}`, 300);
+    const answer = call(session, '/', undefined, 'token', never).catch((error: unknown) => String(error));
+    const began = performance.now();
+    while (performance.now() - began < 1_000) {
+      expect(session.destroyed).toBe(false);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    isDead = true;
+    expect(await answer).toContain('not even the answer to a ping');
+    await new Promise((resolve) => between.close(resolve));
   });
 });

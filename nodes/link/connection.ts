@@ -1,6 +1,7 @@
 // One HTTP/2 connection to the core, and a call on it.
 //
-// C1. Over TLS and in the clear alike: whatever answers there has to speak HTTP/2, a proxy too. C2. No redirects, nothing but the call.
+// C1. Over TLS and in the clear alike: whatever answers there has to speak HTTP/2, a proxy too. C2. No redirects, nothing but the call. C3. A connection that died without
+// a word is known by a ping that is not answered, long before a call would be given up: a core that is slow to answer calls answers pings all the same.
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 
 export interface Answer {
@@ -15,6 +16,9 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 /** Of what waits to be sent, above which Node refuses further calls; in MB. */
 const SESSION_MB = 256;
 
+/** A ping that is not answered until the next one ends the connection; milliseconds. It also keeps what lies between (a NAT) from forgetting it. */
+const PING_MS = 3_000;
+
 /** Of a connection to something else than HTTP/2. */
 const OTHER_PROTOCOL = /^ERR_HTTP2_ERROR$|NO_APPLICATION_PROTOCOL$/;
 
@@ -24,13 +28,28 @@ export const isOtherProtocol = (error: unknown): boolean => {
   return [code, cause?.code].some((one) => one !== undefined && OTHER_PROTOCOL.test(one));
 };
 
+/** C3. */
+const watch = (session: ClientHttp2Session, pingMs: number): void => {
+  let isAnswered = true;
+  const timer = setInterval(() => {
+    if (!isAnswered) return session.destroy(new Error(`nothing came for ${pingMs} ms, not even the answer to a ping`));
+    isAnswered = false;
+    session.ping(() => {
+      isAnswered = true;
+    });
+  }, pingMs);
+  timer.unref();
+  session.once('close', () => clearInterval(timer));
+};
+
 /** It connects by itself; calls that are made before wait for it. */
-export const openConnection = (url: string): ClientHttp2Session => {
+export const openConnection = (url: string, pingMs = PING_MS): ClientHttp2Session => {
   const session = connect(url, { maxSessionMemory: SESSION_MB, settings: { initialWindowSize: WINDOW_BYTES, enablePush: false } });
   session.once('connect', () => {
     // It may have been given up meanwhile.
     if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
   });
+  watch(session, pingMs);
   // The calls on it say what happened.
   session.on('error', () => {});
   return session;
