@@ -11,8 +11,8 @@ const answer = (text: string) => `\`\`\`markdown path=answer.md\n${text}\n\`\`\`
 const SCRIPT = JSON.stringify({
   version: 1,
   rules: [
-    // Some ten seconds.
-    { match: { task: 'long' }, answers: [{ text: answer('word '.repeat(500)), chunk_chars: 10, chunk_latency_ms: 40 }] },
+    // Some four seconds.
+    { match: { task: 'long' }, answers: [{ text: answer('word '.repeat(200)), chunk_chars: 10, chunk_latency_ms: 40 }] },
     { match: {}, answers: [{ text: answer('short') }] },
   ],
 });
@@ -35,8 +35,9 @@ type Output = EventOf<'dats.task.output.created'>;
 
 afterEach(cleanUp);
 
-const started = async (): Promise<readonly [core: LinkedNode, edge: LinkedNode]> => {
-  const [core, edge] = await openLinkedNodes({ edges: ['edge-1'], config: CONFIG, script: SCRIPT, partitions: 1 });
+const started = async (coreRoles?: readonly string[]): Promise<readonly [core: LinkedNode, edge: LinkedNode]> => {
+  const shared = { edges: ['edge-1'], config: CONFIG, script: SCRIPT, partitions: 1 };
+  const [core, edge] = await openLinkedNodes(coreRoles === undefined ? shared : { ...shared, coreRoles });
   await Promise.all([core!.start(), edge!.start()]);
   return [core!, edge!];
 };
@@ -79,6 +80,16 @@ describe('a model that an edge node lends', () => {
     await edge.stop();
     // The work was the core's: nothing of it stands in the log of the edge node.
     expect((await edge.lifecycle()).filter(({ topic, key }) => topic === LIFECYCLE && key === 'web')).toEqual([]);
+  }, 180_000);
+
+  it('answers for a worker in another process of the core than the one that it comes to; killed in the middle, another model does', async () => {
+    const [core, edge] = await started(['gateway,deciders', 'workers']);
+    await lent(core);
+    expect(await done(core, await submit(core, 'quick'))).toMatchObject({ state: 'completed', model: 'lab' });
+    const long = await submit(core, 'long');
+    await eventually('the call at the edge node', LIMIT_MS, async () => (await lab(edge)).running === 1);
+    await edge.kill();
+    expect(await done(core, long)).toMatchObject({ state: 'completed', model: 'backup' });
   }, 180_000);
 
   it('is not asked for what is confidential, where a policy names other nodes', async () => {

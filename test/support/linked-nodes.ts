@@ -32,13 +32,15 @@ export interface LinkedNodesOptions {
   readonly partitions: number;
   /** Where edge nodes find the core; default: where it is. */
   readonly coreUrl?: (port: number) => string;
+  /** What each process of the core does; default: one does all. */
+  readonly coreRoles?: readonly string[];
 }
 
 const tokenEnv = (id: string): string => `DATS_TOKEN_${id.toUpperCase().replaceAll('-', '_')}`;
 
 /** Started, and not awaited: see `start` of each. */
 export const openLinkedNodes = async (options: LinkedNodesOptions): Promise<readonly LinkedNode[]> => {
-  const { edges, config, script, partitions, coreUrl = (port) => `http://127.0.0.1:${port}` } = options;
+  const { edges, config, script, partitions, coreUrl = (port) => `http://127.0.0.1:${port}`, coreRoles = ['all'] } = options;
   const ids = [CORE, ...edges];
   const ports = await Promise.all(ids.map(() => freePort()));
   const nodes = ids.map((id, i) => ({
@@ -50,20 +52,24 @@ export const openLinkedNodes = async (options: LinkedNodesOptions): Promise<read
   const tokens = Object.fromEntries(edges.map((id) => [tokenEnv(id), `token of ${id}`]));
   return ids.map((id, i): LinkedNode => {
     const api = apiOf(`http://127.0.0.1:${ports[i]!}`);
-    let node: NodeProcess | undefined;
+    let processes: readonly NodeProcess[] = [];
     const start = async (): Promise<void> => {
-      node = startProcess(folder.config, [], { DATS_NODE_ID: id, ...tokens });
-      await ready(api.url, node);
+      const roles = id === CORE ? coreRoles : ['all'];
+      processes = roles.map((role) => startProcess(folder.config, ['--roles', role], { DATS_NODE_ID: id, ...tokens }));
+      await ready(api.url, processes[0]!);
+    };
+    const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+      await Promise.all(processes.map((process) => process.kill(signal)));
     };
     return {
       id,
       folder: folder.dir,
       api,
       start,
-      kill: async () => node?.kill('SIGKILL'),
-      stop: async () => node?.kill('SIGTERM'),
+      kill: () => end('SIGKILL'),
+      stop: () => end('SIGTERM'),
       crash: async () => {
-        await node?.kill('SIGKILL');
+        await end('SIGKILL');
         await start();
       },
       lifecycle: async () => {
