@@ -83,6 +83,26 @@ describe('one port', () => {
     await Promise.all(ended);
   });
 
+  it('knows at once that a client is gone, whatever that waits for', async () => {
+    const http1 = createServer();
+    const gone = new Promise((resolve) => {
+      const http2 = createHttp2Server((request) => request.once('aborted', resolve));
+      alsoSpeaks(http1, http2, { silentMs: 5_000, idleMs: 60_000 });
+    });
+    await new Promise<void>((resolve) => http1.listen(0, '127.0.0.1', resolve));
+    const { port } = http1.address() as AddressInfo;
+    const socket = createConnection(port, '127.0.0.1');
+    const session = connectHttp2(`http://127.0.0.1:${port}`, { createConnection: () => socket });
+    session.on('error', () => undefined);
+    const stream = session.request({ ':path': '/', ':method': 'POST' });
+    stream.on('error', () => undefined).end('a question');
+    await new Promise((resolve) => session.once('remoteSettings', resolve));
+    // As the system does for a process that was killed.
+    socket.destroySoon();
+    await gone;
+    await new Promise((resolve) => http1.close(resolve));
+  });
+
   it('cuts off who never says which it speaks', async () => {
     const http1 = createServer((_request, response) => response.end());
     alsoSpeaks(http1, createHttp2Server(), { silentMs: 30, idleMs: 1_000 });

@@ -57,6 +57,8 @@ export const alsoSpeaks = (server: Server, http2: Http2Server, { silentMs, idleM
     tell(socket, silentMs, (isHttp2) => {
       if (!isHttp2) return speakHttp1!.call(server, socket);
       onConnection?.(socket);
+      // Unlike HTTP/1.1, where one may end and be answered still: whoever ends this has gone.
+      socket.allowHalfOpen = false;
       http2.emit('connection', socket);
     }),
   );
