@@ -10,7 +10,7 @@ import { eventually } from './support/eventually.js';
 import { follow } from './support/follower.js';
 import { CORE, type LinkedNode, openLinkedNodes } from './support/linked-nodes.js';
 import { LOAD_SCRIPT, type Load, startLoad } from './support/load.js';
-import { disagreements, homeOf, movedTaskViolations, once, told } from './support/moved-projects.js';
+import { disagreements, homeOf, movedTaskViolations, once, told, trailOf } from './support/moved-projects.js';
 import { cleanUp } from './support/node-process.js';
 import { finalViewsOf, misfitsOf } from './support/outcomes.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
@@ -92,18 +92,11 @@ const killAbout = async (nodes: readonly LinkedNode[], random: Random, signal: A
   return kills;
 };
 
-/** What a failed run was about: what each node has of tasks, and of the moves of their projects. */
-const showTrail = async (nodes: readonly LinkedNode[], tasks: readonly { readonly task_id: string; readonly project_id: string }[]) => {
-  const about = new Set([...tasks.map(({ task_id }) => task_id), ...tasks.map(({ project_id }) => project_id)]);
+/** What a failed run was about, at each node. */
+const showTrail = async (nodes: readonly LinkedNode[], tasks: Parameters<typeof trailOf>[1]) => {
   for (const node of nodes) {
     await node.stop();
-    const lines = (await node.lifecycle())
-      .filter(({ type, key, headers }) => about.has(headers['subject']!) || (about.has(key) && type.startsWith('dats.project.')))
-      .map(({ offset, partition, key, type, headers }) => {
-        const { subject, source, linkedfrom = '', afteroffset = '', movesknown = '' } = headers;
-        return `p${partition}-${offset} ${key} ${type} of ${subject} by ${source} ${linkedfrom} after ${afteroffset} knows ${movesknown}`;
-      });
-    console.error(`at ${node.id}:\n${lines.join('\n')}`);
+    console.error(`at ${node.id}:\n${trailOf(await node.lifecycle(), tasks)}`);
   }
   if (process.env['DATS_MOVES_KEEP'] !== undefined) cpSync(nodes[0]!.folder, process.env['DATS_MOVES_KEEP'], { recursive: true });
 };
@@ -168,7 +161,7 @@ describe('projects that move', () => {
 
     const atCore = await core.lifecycle();
     expect(movedTaskViolations(atCore, { partitions: PARTITIONS, maxRunning: MAX_RUNNING, acknowledged: tasks, views })).toEqual([]);
-    expect(misfitsOf(tasks, views)).toEqual([]);
+    expect(misfitsOf(tasks, views, PROJECTS)).toEqual([]);
     const atEdges = new Map<string, readonly Recorded[]>();
     for (const edge of edges) atEdges.set(edge.id, await edge.lifecycle());
     expect(disagreements(CORE, atCore, atEdges, PROJECTS)).toEqual([]);

@@ -83,3 +83,23 @@ export const told = ({ task_id, status, state, attempt, artifacts, error }: Task
   artifacts: artifacts.map(({ artifact_id, sha256 }) => ({ artifact_id, sha256 })),
   error,
 });
+
+/** What a failed run was about: a line for each record of these tasks and their subtasks, and of moves of these projects. */
+export const trailOf = (
+  records: readonly Recorded[],
+  tasks: readonly { readonly task_id: string; readonly project_id: string }[],
+): string => {
+  const about = new Set(tasks.flatMap(({ task_id, project_id }) => [task_id, project_id]));
+  for (const record of records) {
+    const event = record.type === 'dats.task.decomposed' ? eventOf(record) : undefined;
+    if (event?.type === 'dats.task.decomposed' && about.has(event.subject))
+      for (const { task_id } of event.data.children) about.add(task_id);
+  }
+  return records
+    .filter(({ type, key, headers }) => about.has(headers['subject']!) || (about.has(key) && type.startsWith('dats.project.')))
+    .map(({ offset, partition, key, type, headers }) => {
+      const { subject, source, time, linkedfrom = '', afteroffset = '', movesknown = '' } = headers;
+      return `p${partition}-${offset} ${key} ${type} of ${subject} by ${source} at ${time} ${linkedfrom} after ${afteroffset} knows ${movesknown}`;
+    })
+    .join('\n');
+};
