@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TaskView } from '../schemas/index.js';
 import { copyViolations, readLinked } from './support/copies.js';
+import { cutOnce } from './support/cuttable-proxy.js';
 import { EDGE_PARTITIONS, type EdgeNode, type EdgeWorld, lineHealth, MAX_RUNNING, openEdgeWorld } from './support/edge-world.js';
 import { eventually } from './support/eventually.js';
 import { type Follower, follow } from './support/follower.js';
@@ -60,20 +61,6 @@ const stationAt = (edge: EdgeNode, random: Random): Station => {
 
 const eventsAt = (stations: readonly Station[]): number =>
   stations.reduce((sum, { followers }) => sum + followers.reduce((all, { received }) => all + received.length, 0), 0);
-
-const HARMS = ['rst', 'fin', 'hole', 'deaf', 'refuse', 'slow'] as const;
-
-/** Cuts a line in some way, and lets it come back. */
-const cutOnce = async ({ line }: EdgeNode, random: Random, [least, most]: readonly [number, number]): Promise<string> => {
-  const harm = random.pick(HARMS);
-  if (harm === 'rst' || harm === 'fin') line.cut(harm);
-  else if (harm === 'refuse') await line.refuse();
-  else if (harm === 'slow') line.delay(random.int(20, 200));
-  else line.swallow(harm === 'hole' ? 'both' : 'answers');
-  await turn(random.int(least, most));
-  await line.pass();
-  return harm;
-};
 
 /** The lines are well: both sides come to say so. @returns milliseconds that it took */
 const back = async ({ nodeView }: EdgeWorld, stations: readonly Station[]): Promise<number> => {
@@ -215,7 +202,9 @@ describe('edge nodes', () => {
         for (let cut = 0; cut < CUTS; cut++) {
           await turn(random.int(...UP_MS));
           expect(world.deaths).toEqual([]);
-          const cutting = Promise.all(stations.filter(() => random.next() < 0.7).map((station) => cutOnce(station.edge, random, DOWN_MS)));
+          const cutting = Promise.all(
+            stations.filter(() => random.next() < 0.7).map((station) => cutOnce(station.edge.line, random, DOWN_MS)),
+          );
           // Harm overlaps: a process is killed while a line is down.
           if (cut % 3 === 1) await world.core.crash().then(() => note('core killed'));
           if (cut % 3 === 2)
@@ -247,7 +236,7 @@ describe('edge nodes', () => {
       await underLoad(stations, async () => {
         const flapping = stations.map(async ({ edge }) => {
           for (let i = 0; i < FLAPS; i++) {
-            await cutOnce(edge, random, [5, 100]);
+            await cutOnce(edge.line, random, [5, 100]);
             await turn(random.int(0, 250));
           }
         });

@@ -3,14 +3,14 @@
 // DATS_MOVES sets how often a project is moved; DATS_SEED repeats the choices of a run; DATS_MOVES_KEEP names a folder for the data of one whose tasks did not end.
 import { cpSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isTerminal, LIFECYCLE, linkedFromOf, type ProjectHome, type TaskView } from '../schemas/index.js';
-import { eventOf, isCopy, type Recorded } from '../streams/index.js';
+import { isTerminal, LIFECYCLE } from '../schemas/index.js';
+import type { Recorded } from '../streams/index.js';
 import type { Api } from './support/api.js';
 import { eventually } from './support/eventually.js';
 import { follow } from './support/follower.js';
-import { violationsOf } from './support/invariants.js';
-import { CORE, type LinkedNode, ofProject, openLinkedNodes } from './support/linked-nodes.js';
+import { CORE, type LinkedNode, openLinkedNodes } from './support/linked-nodes.js';
 import { LOAD_SCRIPT, type Load, startLoad } from './support/load.js';
+import { disagreements, homeOf, movedTaskViolations, once, told, trailOf } from './support/moved-projects.js';
 import { cleanUp } from './support/node-process.js';
 import { finalViewsOf, misfitsOf } from './support/outcomes.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
@@ -32,7 +32,6 @@ const LIMIT_MS = 30_000;
 /** Between two moves, and between two kills; milliseconds. */
 const MOVE_MS = [200, 1_500] as const;
 const LIFE_MS = [100, 1_500] as const;
-const DECIDERS = '/deciders/core';
 
 const CONFIG = {
   models: [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }],
@@ -67,9 +66,6 @@ const spread = (nodes: readonly LinkedNode[]): Pick<Api, 'submit' | 'cancel'> =>
   };
 };
 
-const homeOf = async (node: LinkedNode, project: string): Promise<ProjectHome> =>
-  (await node.api.ask<ProjectHome>('GET', `/api/v1/projects/${project}/home`)).body;
-
 const moveAbout = async (nodes: readonly LinkedNode[], random: Random): Promise<number> => {
   let asked = 0;
   while (asked < MOVES) {
@@ -96,51 +92,11 @@ const killAbout = async (nodes: readonly LinkedNode[], random: Random, signal: A
   return kills;
 };
 
-/** Without what was asked at a node that did not decide on it, and sent on: the same event stands there twice. */
-const once = (records: readonly Recorded[]): readonly Recorded[] => {
-  const known = new Set<string | undefined>();
-  return records.filter(({ headers: { id } }) => !known.has(id) && known.add(id));
-};
-
-const originOf = (record: Recorded, here: string): string => (isCopy(record) ? linkedFromOf(record.headers)!.node : here);
-
-/** What deciders said of a project in a log: each word by whoever was its home then. */
-const usurped = (records: readonly Recorded[], here: string): string[] => {
-  let home: string | undefined;
-  return records.flatMap((record) => {
-    if (record.headers['source'] !== DECIDERS) return [];
-    const by = originOf(record, here);
-    const event = eventOf(record);
-    home ??= by;
-    const wrong = by === home ? [] : [`${event.type} of ${event.subject} by ${by}, the home was ${home}`];
-    if (event.type === 'dats.project.moved') home = event.data.to;
-    return wrong;
-  });
-};
-
-const decidedIn = (records: readonly Recorded[]): readonly string[] =>
-  records.filter(({ headers }) => headers['source'] === DECIDERS).map(({ headers }) => headers['id']!);
-
-const told = ({ status, state, attempt, artifacts, error }: TaskView) => ({
-  status,
-  state,
-  attempt,
-  artifacts: artifacts.map(({ artifact_id, sha256 }) => ({ artifact_id, sha256 })),
-  error,
-});
-
-/** What a failed run was about: what each node has of tasks, and of the moves of their projects. */
-const showTrail = async (nodes: readonly LinkedNode[], tasks: readonly { readonly task_id: string; readonly project_id: string }[]) => {
-  const about = new Set([...tasks.map(({ task_id }) => task_id), ...tasks.map(({ project_id }) => project_id)]);
+/** What a failed run was about, at each node. */
+const showTrail = async (nodes: readonly LinkedNode[], tasks: Parameters<typeof trailOf>[1]) => {
   for (const node of nodes) {
     await node.stop();
-    const lines = (await node.lifecycle())
-      .filter(({ type, key, headers }) => about.has(headers['subject']!) || (about.has(key) && type.startsWith('dats.project.')))
-      .map(({ offset, partition, key, type, headers }) => {
-        const { subject, source, linkedfrom = '', afteroffset = '', movesknown = '' } = headers;
-        return `p${partition}-${offset} ${key} ${type} of ${subject} by ${source} ${linkedfrom} after ${afteroffset} knows ${movesknown}`;
-      });
-    console.error(`at ${node.id}:\n${lines.join('\n')}`);
+    console.error(`at ${node.id}:\n${trailOf(await node.lifecycle(), tasks)}`);
   }
   if (process.env['DATS_MOVES_KEEP'] !== undefined) cpSync(nodes[0]!.folder, process.env['DATS_MOVES_KEEP'], { recursive: true });
 };
@@ -178,8 +134,8 @@ describe('projects that move', () => {
       throw new Error(`${left.length} tasks have not ended: ${left.slice(0, 10).join(', ')}`, { cause: error });
     });
     const homes = await eventually('projects that stay', LIMIT_MS, async () => {
-      const all = await Promise.all(PROJECTS.map((project) => homeOf(core, project)));
-      const there = await Promise.all(all.map(({ home, project_id }) => homeOf(nodes.find(({ id }) => id === home)!, project_id)));
+      const all = await Promise.all(PROJECTS.map((project) => homeOf(core.api, project)));
+      const there = await Promise.all(all.map(({ home, project_id }) => homeOf(nodes.find(({ id }) => id === home)!.api, project_id)));
       return [...all, ...there].every(({ moving_to }) => moving_to === null) && there.every(({ home }, i) => home === all[i]!.home) && all;
     });
     expect(load.surprises).toEqual([]);
@@ -193,7 +149,7 @@ describe('projects that move', () => {
       const mine = tasks.filter((task) => task.project_id === project_id).map(({ task_id }) => task_id);
       const there = await finalViewsOf(nodes.find(({ id }) => id === home)!.api, mine, LIMIT_MS);
       const here = views.filter((view) => view.project_id === project_id);
-      expect(there.map((view) => [view.task_id, told(view)])).toEqual(here.map((view) => [view.task_id, told(view)]));
+      expect(there.map(told)).toEqual(here.map(told));
     }
     await eventually('what the edge nodes said at the core', LIMIT_MS, async () => {
       const { nodes: seen } = (await core.api.ask<{ nodes: { id: string; backlog: number | null }[] }>('GET', '/api/v1/nodes')).body;
@@ -204,35 +160,14 @@ describe('projects that move', () => {
     for (const node of nodes) await node.stop();
 
     const atCore = await core.lifecycle();
-    const events = once(atCore).map((record) => {
-      const { topic, partition, offset, key } = record;
-      return { topic, partition, offset, key, event: eventOf(record) };
-    });
-    // Causes on work topics stand in the log of the node that did the work. What two nodes pass on may come by two ways, so a cancel may come before its task, and a task
-    // before one that it depends on: that one counts as done then.
-    const allowed = ['I9', 'I7 dependency', 'begins with dats.task.cancel.requested', 'shows first offset'];
-    const isAllowed = (violation: string): boolean => allowed.some((words) => violation.includes(words));
-    const violations = violationsOf(events, { partitions: PARTITIONS, maxRunning: MAX_RUNNING, acknowledged: tasks, views, gaps: true });
-    expect(violations.filter((violation) => !isAllowed(violation))).toEqual([]);
-    expect(misfitsOf(tasks, views)).toEqual([]);
-    for (const project of PROJECTS) {
-      const whole = ofProject(atCore, project, PARTITIONS);
-      expect(usurped(whole, CORE), project).toEqual([]);
-      expect(decidedIn(whole)).toHaveLength(new Set(decidedIn(whole)).size);
-    }
-    for (const edge of edges) {
-      const there = await edge.lifecycle();
-      for (const project of PROJECTS) {
-        const decided = decidedIn(ofProject(there, project, PARTITIONS));
-        const known = new Set(decided);
-        expect(decided, `${project} at ${edge.id}`).toEqual(
-          decidedIn(ofProject(atCore, project, PARTITIONS)).filter((id) => known.has(id)),
-        );
-      }
-    }
+    expect(movedTaskViolations(atCore, { partitions: PARTITIONS, maxRunning: MAX_RUNNING, acknowledged: tasks, views })).toEqual([]);
+    expect(misfitsOf(tasks, views, PROJECTS)).toEqual([]);
+    const atEdges = new Map<string, readonly Recorded[]>();
+    for (const edge of edges) atEdges.set(edge.id, await edge.lifecycle());
+    expect(disagreements(CORE, atCore, atEdges, PROJECTS)).toEqual([]);
     const happened = atCore.filter(({ type, topic }) => topic === LIFECYCLE && type === 'dats.project.arrived').length;
     console.info(
-      `${moves} moves asked for, ${happened} made, ${kills} kills, ${tasks.length} tasks, ${atCore.length} records at the core, ${atCore.length - events.length} asked astray`,
+      `${moves} moves asked for, ${happened} made, ${kills} kills, ${tasks.length} tasks, ${atCore.length} records at the core, ${atCore.length - once(atCore).length} asked astray`,
     );
     expect(happened).toBeGreaterThan(0);
   });

@@ -36,6 +36,23 @@ describe('one machine with a core and two edge nodes', () => {
   });
 });
 
+describe('a core on Kafka with two edge nodes', () => {
+  it('is a configuration without remarks for each of them: the core on Kafka and Redis, the edge nodes on a log of their own', () => {
+    const all = ['core', 'edge-1', 'edge-2'].map((id) => as('kafka-core.yaml', id));
+    expect(all.flatMap(({ warnings }) => warnings)).toEqual([]);
+    expect(all.map(({ config: { log, views } }) => [log.kind, views.kind])).toEqual([
+      ['kafka', 'redis'],
+      ['lmdb', 'auto'],
+      ['lmdb', 'auto'],
+    ]);
+    expect(new Set(all.map(({ config }) => config.node.data_dir)).size).toBe(3);
+    expect(all.map(({ config }) => config.gateway.port)).toEqual([8080, 8081, 8082]);
+    // As the cluster that `npm run servers` is for.
+    const { log, views } = loadConfiguration({ path: file('../local/cluster.yaml'), env: {} }).config;
+    expect([all[0]!.config.log.kafka.brokers, all[0]!.config.views.redis.url]).toEqual([log.kafka.brokers, views.redis.url]);
+  });
+});
+
 describe('the example of a GPU machine', () => {
   it('is a configuration without remarks, whose models are this node alone to reach', () => {
     const { config, warnings } = as('node.yaml', 'gpu-1');

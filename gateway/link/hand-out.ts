@@ -1,10 +1,11 @@
 // What lies in this core's outbox for an edge node: the node comes for it, as nobody can reach it.
 //
 // H1. A batch says how far it goes, also where nothing in it is the node's: the node's cursor moves on. H2. Waiting holds nothing but the request.
-// H3. A store that was made anew reads from the beginning: a task whose end the core knows is not asked for again. All else is harmless twice.
+// H3. A store that was made anew reads from the beginning: a task whose end the core knows is not asked for again. All else is harmless twice. History is handed out
+// whole: a project that goes to the node is folded from it.
 import { packRecords } from '../../processors/link/index.js';
 import { type LinkBatch, OUTBOX, partitionOf, type TaskView } from '../../schemas/index.js';
-import type { Recorded } from '../../streams/index.js';
+import { isCopy, type Recorded } from '../../streams/index.js';
 import { isFinal } from '../reads.js';
 import type { Services } from '../services.js';
 
@@ -13,8 +14,9 @@ const MOST_RECORDS = 1_000;
 const MOST_BYTES = 1024 * 1024;
 
 /** H3. */
-const isDone = async ({ deps }: Services, { type, headers: { subject } }: Recorded): Promise<boolean> => {
-  if (type !== 'dats.task.created' || subject === undefined) return false;
+const isDone = async ({ deps }: Services, record: Recorded): Promise<boolean> => {
+  const { subject } = record.headers;
+  if (record.type !== 'dats.task.created' || subject === undefined || isCopy(record)) return false;
   const task = await deps.views.get<TaskView>('task', subject);
   return task !== undefined && isFinal(task);
 };

@@ -6,16 +6,19 @@ import { openExchange } from '../../models/index.js';
 import { homesIn, packRecords, receiveLink, unpackRecords } from '../../processors/link/index.js';
 import { IDLE_VITALS } from '../../processors/link/testing/vitals.js';
 import {
+  formatLinkedFrom,
   type JoinedLink,
   joinedLinkSchema,
   LIFECYCLE,
   LINK,
+  LINKED_FROM,
   type LinkBatch,
   linkBatchSchema,
   linkedFromOf,
   type NodeVitals,
   newId,
   nodeListSchema,
+  OUTBOX,
   problemSchema,
 } from '../../schemas/index.js';
 import { createApp, type GatewayApp } from '../app.js';
@@ -39,6 +42,7 @@ afterEach(async () => {
 interface Core {
   readonly app: GatewayApp;
   readonly views: World['views'];
+  readonly log: World['log'];
   readonly ask: (path: string, body: unknown, token?: string | null) => Promise<Response>;
   readonly join: (store?: string) => Promise<JoinedLink>;
   readonly batch: (first: number, next: number, over?: Partial<LinkBatch>) => Promise<LinkBatch>;
@@ -85,6 +89,7 @@ const openCore = async (
   return {
     app,
     views: world.views,
+    log: world.log,
     ask,
     join: async (store_id = STORE) => {
       const answer = await ask('join', { ...ABILITIES, node_id: 'edge-1', store_id });
@@ -252,6 +257,11 @@ describe('what lies there for a node', () => {
     expect(await handedOut(0)).toEqual({ next: 3, tasks: [ids[0], ids[2]] });
     expect(await handedOut(1)).toEqual({ next: 3, tasks: [ids[2]] });
     expect(await handedOut(3)).toBeUndefined();
+    // The history of a project that goes there.
+    const { topic, key, headers, value } = (await recordsOf(core.log, OUTBOX, 0))[1]!;
+    const from = formatLinkedFrom({ node: 'core', epoch: 1, partition: 0, offset: 7 });
+    await core.log.append([{ topic, key, headers: { ...headers, [LINKED_FROM]: from }, value }]);
+    expect(await handedOut(3)).toEqual({ next: 4, tasks: [ids[1]] });
   });
 });
 

@@ -51,9 +51,9 @@ const viewOf = async ({ deps }: Services, entry: NodeEntry): Promise<NodeView> =
   const ofThisLife = beat !== undefined && beat.epoch === peer?.epoch;
   const seenAs = (): Seen => {
     if (isCore && line !== undefined) return line.connected ? 'connected' : seen === 0 ? 'new' : 'away';
-    if (seen === 0) return 'new';
-    if (deps.now() - seen < AWAY_MS) return 'connected';
-    return presence?.lost === true ? 'lost' : 'away';
+    if (seen > 0 && deps.now() - seen < AWAY_MS) return 'connected';
+    if (presence?.lost === true) return 'lost';
+    return seen === 0 ? 'new' : 'away';
   };
   return {
     id: entry.id,

@@ -158,6 +158,9 @@ describe('the list of nodes', () => {
     expect(await of('edge-1')).toMatchObject({ state: 'lost' });
     await world!.views.put([{ collection: BEATS, id: 'edge-1', version: 2, doc: { ...doc, at: NOW - 1_000 } }]);
     expect(await of('edge-1')).toMatchObject({ state: 'connected' });
+    // Views that were emptied have who is lost again, but not when it was heard of.
+    await world!.views.put([{ collection: PRESENCE, id: 'edge-2', version: 1, doc: { node_id: 'edge-2', lost: true } }]);
+    expect(await of('edge-2')).toMatchObject({ state: 'lost', seen_at: null });
   });
 
   it('hears beats also when the clock of the core was set back', async () => {

@@ -8,7 +8,6 @@ import type { Log } from '../../streams/index.js';
 import { MemoryStore, openMemoryLog, openMemoryViewStore } from '../../streams/memory/index.js';
 import { type CoreStandIn, openCoreStandIn, problem } from '../testing/core-stand-in.js';
 import { openingOf, openLine, openUplink, type Uplink, type UplinkOptions } from './index.js';
-import { storeIdOf } from './store-id.js';
 
 const NODE = 'edge-1';
 const NAME = `${LIFECYCLE}/0`;
@@ -159,20 +158,6 @@ describe('an edge node', () => {
     await has(core, 15);
     expect(offsets(core)).toEqual(upTo(15));
     expect(new Set(core.joins.map(({ body }) => body.store_id)).size).toBe(1);
-  });
-
-  it('that is ended while it looks for its id begins no new store', async () => {
-    const log = openMemoryLog({ partitions: 1 });
-    ends.push(() => log.close());
-    const options = {
-      log,
-      node: NODE,
-      configVersion: () => 'test',
-      time: () => '2026-11-27T09:00:00.000Z',
-    };
-    const id = await storeIdOf(options, new AbortController().signal);
-    await expect(storeIdOf(options, AbortSignal.abort())).rejects.toThrow();
-    expect(await storeIdOf(options, new AbortController().signal)).toEqual(id);
   });
 });
 

@@ -2,7 +2,7 @@
 // to the edge node that is to decide it.
 //
 // K1. What is sent on, how far, and the offset are one commit: nothing is sent twice or left out, whoever dies when. K2. A history is sent in pieces, from where that
-// life of the node has it already, without what it said itself; its last word says that it is the newest. K3. The view follows the commit: late, never early.
+// life of the node has it already, without what it said itself; its last word says that it is the newest. K3. The view follows the commit: late, never early; a store that has lost it is shown all again.
 // K4. What is sent on says of how many moves its sender knew. Who knows of more sends it to where the project is now; who knows of fewer keeps it until it has
 // heard of them. So nothing goes back and forth, however far behind one of two nodes is.
 import {
@@ -23,6 +23,7 @@ import { race, type Steps } from '../host/index.js';
 import { MOVED, type MovedProject } from './home-of.js';
 import type { Homes } from './homes.js';
 import { PEERS, type PeerView } from './receive.js';
+import { openShown, SHOWN_LOOK_MS } from './shown.js';
 
 export interface KeepHomesOptions {
   readonly log: Pick<Log, 'read' | 'range' | 'get'>;
@@ -31,6 +32,8 @@ export interface KeepHomesOptions {
   /** Which life of this node's store it is. */
   readonly epoch: () => number;
   readonly onProblem?: (error: unknown, record?: Recorded) => void;
+  /** Looks so often whether the store still has what was shown, in milliseconds; default 2,000. */
+  readonly lookMs?: number;
 }
 
 /** The group that keeps them. */
@@ -69,15 +72,21 @@ export const keepHomes = async (assignment: Assignment, options: KeepHomesOption
 
 const follow = async (assignment: Assignment, options: KeepHomesOptions, steps: Steps): Promise<void> => {
   const { revoked } = assignment;
-  const { onProblem } = options;
+  const { onProblem, lookMs = SHOWN_LOOK_MS } = options;
   const keeper = await openKeeper(assignment, options);
   let committedMs = Date.now();
+  let lookedMs = committedMs;
   let next = assignment.committed;
   let committed = next;
   await keeper.showAll();
   for (;;) {
-    const step = await steps.next(committed < next ? committedMs + COMMIT_MS : undefined);
+    const lookAt = lookedMs + lookMs;
+    const step = await steps.next(committed < next ? Math.min(committedMs + COMMIT_MS, lookAt) : lookAt);
     if (step.kind === 'end') return;
+    if (Date.now() >= lookAt) {
+      await keeper.look();
+      lookedMs = Date.now();
+    }
     if (step.kind === 'records') {
       for (const record of step.records) {
         await keeper.take(record).catch((error: unknown) => {
@@ -88,7 +97,7 @@ const follow = async (assignment: Assignment, options: KeepHomesOptions, steps: 
       }
       next = step.records.at(-1)!.offset + 1;
     }
-    if (!keeper.isDirty() && Date.now() - committedMs < COMMIT_MS) continue;
+    if (!keeper.isDirty() && (committed === next || Date.now() - committedMs < COMMIT_MS)) continue;
     committedMs = Date.now();
     await keeper.commit(next);
     committed = next;
@@ -97,6 +106,8 @@ const follow = async (assignment: Assignment, options: KeepHomesOptions, steps: 
 
 interface Keeper {
   showAll(): Promise<void>;
+  /** Shows all again where the store has lost it. */
+  look(): Promise<void>;
   /** @throws Fault terminal where it is a word of a move that cannot be read */
   take(record: Recorded): Promise<void>;
   /** Is there anything to commit beside the offset? */
@@ -118,12 +129,18 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
     kept.set(one.project_id, one);
     changed.add(one.project_id);
   };
-  const show = (projects: readonly Kept[], version: number): Promise<void> =>
-    untilDone(
-      () =>
-        views.put(projects.map(({ sent: _sent, waiting: _waiting, ...doc }) => ({ collection: MOVED, id: doc.project_id, version, doc }))),
-      trouble,
-    );
+  const shown = openShown({ views, name: `${HOMES_GROUP}/${partition}`, until: revoked, onTrouble: trouble.onTrouble });
+  /** What is shown is as of there. */
+  let upTo = assignment.committed;
+  const show = (projects: Iterable<Kept>): Promise<void> => {
+    const documents = [...projects].map(({ sent: _sent, waiting: _waiting, ...doc }) => ({
+      collection: MOVED,
+      id: doc.project_id,
+      version: upTo,
+      doc,
+    }));
+    return shown.show(documents, upTo);
+  };
   const commit = async (next: number): Promise<void> => {
     const projects = [...changed].map((project) => kept.get(project)!);
     const states = new Map(projects.map((one) => [one.project_id, JSON.stringify(one)]));
@@ -131,7 +148,8 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
     if (revoked.aborted) return;
     outputs = [];
     changed.clear();
-    if (projects.length > 0) await show(projects, next);
+    upTo = next;
+    await show(projects);
   };
 
   /** K2. All of it is committed but the offset of the last word. */
@@ -192,8 +210,9 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
   };
 
   return {
-    showAll: async () => {
-      if (kept.size > 0) await show([...kept.values()], assignment.committed);
+    showAll: () => show(kept.values()),
+    look: async () => {
+      if (changed.size === 0 && (await shown.isLost())) await show(kept.values());
     },
     take: async (record) => {
       if (record.type === 'dats.project.moved') return moved(record, eventOf(record) as EventOf<'dats.project.moved'>);

@@ -2,7 +2,7 @@
 //
 // N1. What is said and that it was said are one commit: nothing is said twice or left out, whoever dies when. N2. Time is measured here, from what was heard while
 // somebody listened: clocks of others, a core that was away, or a store that does not answer, make no node lost. N3. A node that never came is not lost.
-// N4. The view follows the commit.
+// N4. The view follows the commit; a store that has lost it is shown all again.
 import { type DataOf, type EventOf, type EventType, isFault, NODES, TELEMETRY, type Topic, toFault } from '../../schemas/index.js';
 import { type Assignment, type Outgoing, outgoing, type Recorded, readableEventOf, type ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
@@ -11,6 +11,7 @@ import { stampAlone } from '../host/index.js';
 import { isoOf } from '../iso-time.js';
 import { openBeside } from './look-beside.js';
 import { BEATS, PRESENCE, type PresenceView, type StoredBeat } from './presence.js';
+import { openShown } from './shown.js';
 
 export interface KeepNodesOptions {
   readonly views: ViewStore;
@@ -66,12 +67,16 @@ export const keepNodes = async (assignment: Assignment, options: KeepNodesOption
   };
   for (const node of kept.keys()) hear(node);
 
-  const show = (changed: ReadonlyMap<string, Kept>): Promise<void> => {
-    const documents = [...changed].map(([node_id, { lost, changes }]) => {
+  const shown = openShown({ views, name: `nodes/${assignment.partition}`, until, onTrouble: trouble.onTrouble });
+  const show = (some: ReadonlyMap<string, Kept>): Promise<void> => {
+    const documents = [...some].map(([node_id, { lost, changes }]) => {
       const doc: PresenceView = { node_id, lost };
       return { collection: PRESENCE, id: node_id, version: changes, doc };
     });
-    return documents.length === 0 ? Promise.resolve() : untilDone(() => views.put(documents), trouble);
+    return shown.show(
+      documents,
+      [...kept.values()].reduce((sum, { changes }) => sum + changes, 0),
+    );
   };
   const commit = async (outputs: readonly Outgoing[], changed: ReadonlyMap<string, Kept>): Promise<void> => {
     const states = new Map([...changed].map(([node, one]) => [node, JSON.stringify(one)]));
@@ -121,6 +126,7 @@ export const keepNodes = async (assignment: Assignment, options: KeepNodesOption
   };
 
   const look = async (): Promise<void> => {
+    if (await shown.isLost()) await show(kept);
     const blind = monotonic() - lookedAt > Math.max(awayMs / 2, 2 * lookMs);
     const nodes = [...kept].filter(([node]) => isEdge(node));
     const beats = await Promise.all(nodes.map(async ([node]) => views.get<StoredBeat>(BEATS, node))).catch((error: unknown) => {

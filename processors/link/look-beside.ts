@@ -18,6 +18,8 @@ interface BesideWork {
   readonly look: () => Promise<void>;
   /** From one look to the next, in milliseconds. */
   readonly lookMs: number;
+  /** Records that are taken at once, at most. */
+  readonly maxBatch?: number;
 }
 
 export const openBeside = (assignment: Assignment): Beside => {
@@ -31,9 +33,10 @@ export const openBeside = (assignment: Assignment): Beside => {
   };
   return {
     until,
-    run: async ({ begin, take, look, lookMs }) => {
+    run: async ({ begin, take, look, lookMs, maxBatch }) => {
       const follow = async (): Promise<void> => {
-        for await (const records of assignment.records({ signal: until })) await inTurn(() => take(records));
+        const reading = { signal: until, ...(maxBatch === undefined ? {} : { maxBatch }) };
+        for await (const records of assignment.records(reading)) await inTurn(() => take(records));
       };
       const watch = async (): Promise<void> => {
         while (!until.aborted) {

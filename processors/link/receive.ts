@@ -28,7 +28,9 @@ import { sayOn } from '../draft.js';
 import { stamp } from '../host/index.js';
 import { isoOf } from '../iso-time.js';
 import { type PackedRecord, unpackRecords } from './batch.js';
+import { openBeside } from './look-beside.js';
 import { advance, join, judge, type Peer } from './peer.js';
+import { openShown, SHOWN_LOOK_MS } from './shown.js';
 
 export interface ReceiveOptions {
   readonly views: ViewStore;
@@ -39,6 +41,8 @@ export interface ReceiveOptions {
   readonly configVersion: () => string;
   readonly now: () => number;
   readonly onProblem?: (error: unknown, record?: Recorded) => void;
+  /** Looks so often whether the store still has what was shown, in milliseconds; default 2,000. */
+  readonly lookMs?: number;
 }
 
 /** Collection of the view store: what is known of each node, by its id. */
@@ -50,6 +54,7 @@ export interface PeerView extends Peer {
 }
 
 const SOURCE = '/link';
+const MOST_RECORDS = 64;
 /** Of a commit, at most: a batch more may be in it. */
 const COMMIT_RECORDS = 4_096;
 const COPIED: readonly Topic[] = [LIFECYCLE, TELEMETRY];
@@ -61,18 +66,30 @@ interface Step {
 
 /** Until the partition is revoked. @throws Fault fenced or fatal */
 export const receiveLink = async (assignment: Assignment, options: ReceiveOptions): Promise<void> => {
-  const { views, now, onProblem } = options;
+  const { views, now, onProblem, lookMs = SHOWN_LOOK_MS } = options;
+  const beside = openBeside(assignment);
+  const { until } = beside;
+  const trouble = { revoked: until, onTrouble: (fault: unknown) => onProblem?.(fault) };
+  const shown = openShown({ views, name: `link/${assignment.partition}`, until, onTrouble: trouble.onTrouble });
   const peers = new Map<string, Peer>();
   for await (const [id, bytes] of assignment.states()) peers.set(id, JSON.parse(Buffer.from(bytes).toString('utf8')) as Peer);
+  /** What is shown is as of there. */
+  let upTo = assignment.committed;
 
-  const show = (changed: Iterable<Peer>, version: number): Promise<void> =>
-    untilDone(
-      () =>
-        views.put(
-          [...changed].map((peer) => ({ collection: PEERS, id: peer.node_id, version, doc: { ...peer, at: now() } satisfies PeerView })),
-        ),
-      { revoked: assignment.revoked, onTrouble: (fault) => onProblem?.(fault) },
-    );
+  const show = (some: Iterable<Peer>, at: (id: string) => number): Promise<void> => {
+    const documents = [...some].map((peer) => {
+      const doc: PeerView = { ...peer, at: at(peer.node_id) };
+      return { collection: PEERS, id: peer.node_id, version: upTo, doc };
+    });
+    return shown.show(documents, upTo);
+  };
+  /** Nothing was taken in now. */
+  const showAll = async (): Promise<void> => {
+    const known = new Map<string, number>();
+    const read = async (id: string): Promise<unknown> => known.set(id, (await views.get<PeerView>(PEERS, id))?.at ?? 0);
+    for (const id of peers.keys()) await untilDone(() => read(id), trouble);
+    if (!until.aborted) await show(peers.values(), (id) => known.get(id)!);
+  };
 
   const take = async (record: Recorded, { outputs, changed }: Step): Promise<void> => {
     const event = eventOf(record);
@@ -96,35 +113,35 @@ export const receiveLink = async (assignment: Assignment, options: ReceiveOption
 
   const commit = async ({ outputs, changed }: Step, next: number): Promise<void> => {
     const states = new Map([...changed].map(([id, peer]) => [id, JSON.stringify(peer)]));
-    await untilDone(() => assignment.commit({ next, outputs, states }), {
-      revoked: assignment.revoked,
-      onTrouble: (fault) => onProblem?.(fault),
-    });
+    await untilDone(() => assignment.commit({ next, outputs, states }), trouble);
     // Given up, perhaps: then nothing of it is true, and whoever has the partition next shows what is.
-    if (changed.size > 0 && !assignment.revoked.aborted) await show(changed.values(), next);
+    if (until.aborted) return;
+    upTo = next;
+    await show(changed.values(), now);
   };
 
-  if (peers.size > 0) await show(peers.values(), assignment.committed);
-  try {
-    for await (const records of assignment.records({ maxBatch: 64 })) {
-      let step: Step = { outputs: [], changed: new Map() };
-      for (const record of records) {
-        await take(record, step).catch((error: unknown) => {
-          if (!isFault(toFault(error), 'terminal')) throw error;
-          onProblem?.(error, record);
-        });
-        if (step.outputs.length < COMMIT_RECORDS) continue;
-        await commit(step, record.offset + 1);
-        // What was given up must not be passed over by what comes after it.
-        if (assignment.revoked.aborted) return;
-        step = { outputs: [], changed: new Map() };
-      }
-      await commit(step, records.at(-1)!.offset + 1);
+  const takeAll = async (records: readonly Recorded[]): Promise<void> => {
+    let step: Step = { outputs: [], changed: new Map() };
+    for (const record of records) {
+      await take(record, step).catch((error: unknown) => {
+        if (!isFault(toFault(error), 'terminal')) throw error;
+        onProblem?.(error, record);
+      });
+      if (step.outputs.length < COMMIT_RECORDS) continue;
+      await commit(step, record.offset + 1);
+      // What was given up must not be passed over by what comes after it.
+      if (until.aborted) return;
+      step = { outputs: [], changed: new Map() };
     }
-  } catch (error) {
-    if (isFault(error, 'fenced') || (assignment.revoked.aborted && !isFault(error, 'fatal'))) return;
-    throw error;
-  }
+    await commit(step, records.at(-1)!.offset + 1);
+  };
+
+  const look = async (): Promise<void> => {
+    if (await shown.isLost()) await showAll();
+  };
+  // Before anything is taken: what is being taken is not to be shown until it is committed (R2).
+  await showAll();
+  await beside.run({ take: takeAll, look, lookMs, maxBatch: MOST_RECORDS });
 };
 
 const registeredRecord = (

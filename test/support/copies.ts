@@ -1,6 +1,6 @@
 // Whether a core has of an edge node what it is to have: every record of it, once, in order, byte for byte, and nothing else.
 import { LIFECYCLE, LINKED_FROM, linkedFromOf, TELEMETRY, type Topic } from '../../schemas/index.js';
-import type { Recorded } from '../../streams/index.js';
+import type { Log, Recorded } from '../../streams/index.js';
 import { openLmdbStorage } from '../../streams/lmdb/index.js';
 import { recordsOf } from './whole-log.js';
 
@@ -20,18 +20,23 @@ const plain = ({ topic, partition, offset, key, headers, value, type, timestamp 
   timestamp,
 });
 
-/** Records of the topics that are copied, in the order of each partition, as they are on disk. */
+/** Records of the topics that are copied, in the order of each partition: any adapter's log. */
+export const linkedIn = async (log: Log): Promise<readonly Recorded[]> => {
+  const records: Recorded[] = [];
+  for (const topic of LINKED_TOPICS)
+    for (let partition = 0; partition < log.partitions(topic); partition++)
+      for await (const record of recordsOf(log, topic, partition)) records.push(plain(record));
+  return records;
+};
+
+/** The same, as they are on disk. */
 export const readLinked = async (dir: string, partitions: number): Promise<readonly Recorded[]> => {
   const { log, close } = await openLmdbStorage({ dir, node: 'test', partitions });
-  const records: Recorded[] = [];
   try {
-    for (const topic of LINKED_TOPICS)
-      for (let partition = 0; partition < partitions; partition++)
-        for await (const record of recordsOf(log, topic, partition)) records.push(plain(record));
+    return await linkedIn(log);
   } finally {
     await close();
   }
-  return records;
 };
 
 /** A stretch of an edge's log, as it was in one of the lives of its store. */

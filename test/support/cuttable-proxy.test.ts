@@ -19,9 +19,10 @@ const open = async () => {
     server.closeAllConnections();
     server.close();
   });
-  const proxy = await openProxy((server.address() as { port: number }).port);
+  const { port } = server.address() as { port: number };
+  const proxy = await openProxy(port);
   ends.push(() => proxy.close());
-  return { seen, proxy };
+  return { seen, proxy, port };
 };
 const ask = async ({ url }: CuttableProxy, path: string, ms = 5_000): Promise<string> =>
   (await fetch(`${url}${path}`, { signal: AbortSignal.timeout(ms) })).text();
@@ -68,5 +69,23 @@ describe('the line', () => {
     expect(await asked).toMatch(how === 'rst' ? /ECONNRESET|UND_ERR_SOCKET/ : /UND_ERR_SOCKET/);
     await proxy.pass();
     expect(await ask(proxy, '/b')).toBe('answer to /b');
+  });
+
+  it('leads to the first of several that is there, whoever that is when a connection is made', async () => {
+    const [first, second] = [await open(), await open()];
+    const toEither = await openProxy([first.proxy.port, second.port]);
+    ends.push(() => toEither.close());
+    await ask(toEither, '/a');
+    await first.proxy.refuse();
+    await eventually('an answer of the second', 5_000, () => ask(toEither, '/b'));
+    expect([first.seen, second.seen, toEither.target]).toEqual([['/a'], ['/b'], second.port]);
+    await first.proxy.pass();
+    toEither.cut('rst');
+    await eventually('an answer of the first', 5_000, () => ask(toEither, '/c'));
+    expect([first.seen, toEither.target]).toEqual([['/a', '/c'], first.proxy.port]);
+    await Promise.all([first.proxy.refuse(), second.proxy.refuse()]);
+    const none = await openProxy([first.proxy.port, second.proxy.port]);
+    ends.push(() => none.close());
+    expect(code(await ask(none, '/d').catch((error) => error))).toMatch(/ECONNRESET|UND_ERR_SOCKET/);
   });
 });

@@ -6,11 +6,11 @@ import type { NodeView } from '../../schemas/index.js';
 import { type Api, apiOf } from './api.js';
 import { type CuttableProxy, openProxy } from './cuttable-proxy.js';
 import { eventually } from './eventually.js';
-import { LOAD_SCRIPT } from './load.js';
+import { LOAD_SCRIPT, MAX_RUNNING, WORK } from './load.js';
 import { freePort, type NodeProcess, ready, startProcess, type TestFolder, testFolder } from './node-process.js';
 
+export { MAX_RUNNING };
 export const EDGE_PARTITIONS = 2;
-export const MAX_RUNNING = 10;
 
 export interface WorldNode {
   readonly id: string;
@@ -60,15 +60,77 @@ export interface EdgeWorldOptions {
   readonly retryMaxMs?: number;
 }
 
-const tokenEnv = (id: string): string => `DATS_TOKEN_${id.toUpperCase().replace(/\W/g, '_')}`;
+/** The variable that has the token of an edge node. */
+export const tokenEnv = (id: string): string => `DATS_TOKEN_${id.toUpperCase().replace(/\W/g, '_')}`;
+/** Of all of them: both ends of a line have its token. */
+export const tokensOf = (ids: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(ids.map((id) => [tokenEnv(id), `secret-of-${id}`]));
 
-const models = [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }];
+interface WorldNodeOptions {
+  readonly id: string;
+  readonly port: number;
+  /** Its servers.yaml. */
+  readonly servers: object;
+  /** Of its processes. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Told when it ends without being told to. */
+  readonly deaths: string[];
+}
+
+/** A node of one process with a folder of its own. Not started. */
+export const openWorldNode = ({ id, port, servers, env: always, deaths }: WorldNodeOptions): WorldNode => {
+  const folder = testFolder(servers, { 'script.json': LOAD_SCRIPT });
+  const dataDir = join(folder.dir, 'data');
+  const api = apiOf(`http://127.0.0.1:${port}`);
+  const said: (() => string)[] = [];
+  let process: NodeProcess | undefined;
+  let backups = 0;
+  const node: WorldNode = {
+    id,
+    api,
+    folder,
+    dataDir,
+    errors: () => said.map((one) => one()).join('\n'),
+    start: (env = {}) => {
+      const all = { DATS_LOG_LEVEL: 'warn', DATS_NODE_ID: id, ...always, ...env };
+      const started = startProcess(folder.config, ['--port', String(port)], all);
+      process = started;
+      said.push(started.errors);
+      void started.exited.then(({ code, signal }) => {
+        if (process === started) deaths.push(`${id}: code ${code}, signal ${signal}: ${started.errors().slice(-2_000)}`);
+      });
+    },
+    ready: () => ready(api.url, process!),
+    end: async (signal) => {
+      const ending = process!;
+      process = undefined;
+      await ending.kill(signal);
+      return (await ending.exited).code;
+    },
+    crash: async () => {
+      await node.end('SIGKILL');
+      node.start();
+    },
+    backup: () => {
+      backups += 1;
+      const to = join(folder.dir, `backup-${backups}`);
+      cpSync(dataDir, to, { recursive: true });
+      return to;
+    },
+    restore: (backup) => {
+      rmSync(dataDir, { recursive: true, force: true });
+      cpSync(backup, dataDir, { recursive: true });
+    },
+    wipe: () => rmSync(dataDir, { recursive: true, force: true }),
+  };
+  return node;
+};
 
 export const openEdgeWorld = async (options: EdgeWorldOptions): Promise<EdgeWorld> => {
   const { edges: ids, config = {}, env: envs = {}, before, retryMaxMs } = options;
   const ports = new Map<string, number>();
   for (const id of ['core', ...ids]) ports.set(id, await freePort());
-  const tokens = Object.fromEntries(ids.map((id) => [tokenEnv(id), `secret-of-${id}`]));
+  const tokens = tokensOf(ids);
   const deaths: string[] = [];
 
   const serversFor = (coreUrl: string) => ({
@@ -76,9 +138,7 @@ export const openEdgeWorld = async (options: EdgeWorldOptions): Promise<EdgeWorl
     node: { data_dir: './data' },
     log: { partitions: EDGE_PARTITIONS },
     link: { flush_ms: 20, ...(retryMaxMs === undefined ? {} : { retry_max_ms: retryMaxMs }) },
-    models,
-    scheduling: { max_running_per_project: MAX_RUNNING, backoff_base_ms: 20, backoff_max_ms: 100 },
-    slots: { qa: 4 },
+    ...WORK,
     nodes: [
       { id: 'core', url: coreUrl, own: { gateway: { port: ports.get('core') } } },
       ...ids.map((id) => ({ id, token_env: tokenEnv(id), own: { gateway: { port: ports.get(id) } } })),
@@ -86,53 +146,8 @@ export const openEdgeWorld = async (options: EdgeWorldOptions): Promise<EdgeWorl
     ...config,
   });
 
-  const nodeAt = (id: string, coreUrl: string, port = ports.get(id)!): WorldNode => {
-    const folder = testFolder(serversFor(coreUrl), { 'script.json': LOAD_SCRIPT });
-    const dataDir = join(folder.dir, 'data');
-    const api = apiOf(`http://127.0.0.1:${port}`);
-    const said: (() => string)[] = [];
-    let process: NodeProcess | undefined;
-    let backups = 0;
-    const node: WorldNode = {
-      id,
-      api,
-      folder,
-      dataDir,
-      errors: () => said.map((one) => one()).join('\n'),
-      start: (env = {}) => {
-        const all = { DATS_LOG_LEVEL: 'warn', DATS_NODE_ID: id, ...tokens, ...envs[id], ...env };
-        const started = startProcess(folder.config, ['--port', String(port)], all);
-        process = started;
-        said.push(started.errors);
-        void started.exited.then(({ code, signal }) => {
-          if (process === started) deaths.push(`${id}: code ${code}, signal ${signal}: ${started.errors().slice(-2_000)}`);
-        });
-      },
-      ready: () => ready(api.url, process!),
-      end: async (signal) => {
-        const ending = process!;
-        process = undefined;
-        await ending.kill(signal);
-        return (await ending.exited).code;
-      },
-      crash: async () => {
-        await node.end('SIGKILL');
-        node.start();
-      },
-      backup: () => {
-        backups += 1;
-        const to = join(folder.dir, `backup-${backups}`);
-        cpSync(dataDir, to, { recursive: true });
-        return to;
-      },
-      restore: (backup) => {
-        rmSync(dataDir, { recursive: true, force: true });
-        cpSync(backup, dataDir, { recursive: true });
-      },
-      wipe: () => rmSync(dataDir, { recursive: true, force: true }),
-    };
-    return node;
-  };
+  const nodeAt = (id: string, coreUrl: string, port = ports.get(id)!): WorldNode =>
+    openWorldNode({ id, port, servers: serversFor(coreUrl), env: { ...tokens, ...envs[id] }, deaths });
 
   const core = nodeAt('core', `http://127.0.0.1:${ports.get('core')}`);
   const lines = await Promise.all(ids.map(() => openProxy(ports.get('core')!)));

@@ -11,10 +11,12 @@ import { type AnyGateway, anyGateway } from './any-gateway.js';
 import { type Api, apiOf } from './api.js';
 import { eventually } from './eventually.js';
 import { type Fleet, type Member, startFleet } from './fleet.js';
+import { MAX_RUNNING, WORK } from './load.js';
 import { testFolder } from './node-process.js';
 
+export { MAX_RUNNING };
+
 export const PARTITIONS = 4;
-export const MAX_RUNNING = 10;
 /** Two for each partition at the most, and at least one for each of them. */
 export const PROJECTS = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'theta'];
 /** A process that is silent for so long is taken for dead, in milliseconds. */
@@ -39,6 +41,18 @@ export const startServers = async (): Promise<Servers> => {
   return { kafka, redis, close: async () => void (await Promise.all([kafka.close(), redis.close()])) };
 };
 
+/** Where its processes find the servers. */
+export interface Addresses {
+  readonly kafka: Pick<LocalKafka, 'brokers'>;
+  readonly redis: Pick<LocalRedis, 'url'>;
+}
+
+/** Sections of servers.yaml: what an installation keeps things in. */
+export const storesOn = ({ kafka, redis }: Addresses, prefix: string) => ({
+  log: { kind: 'kafka', partitions: PARTITIONS, kafka: { brokers: [kafka.brokers], prefix, session_timeout_ms: SESSION_TIMEOUT_MS } },
+  views: { kind: 'redis', redis: { url: redis.url, prefix: `${prefix}:` } },
+});
+
 export interface Installation {
   readonly prefix: string;
   readonly fleet: Fleet;
@@ -54,12 +68,12 @@ export interface Installation {
 }
 
 export interface InstallationOptions {
-  readonly servers: Servers;
+  readonly servers: Addresses;
   readonly members: readonly (string | Member)[];
   /** The recorded answers: text of script.json. */
   readonly script: string;
-  /** Sections of servers.yaml besides those of an installation. */
-  readonly config?: object;
+  /** Sections of servers.yaml besides those of an installation; a function puts its stores where they belong. */
+  readonly config?: object | ((stores: ReturnType<typeof storesOn>) => object);
   /** DATS_ variables of its processes. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -70,24 +84,13 @@ export const openInstallation = async ({ servers, members, script, config = {}, 
   for (const member of members) {
     const { roles, ...rest }: Member = typeof member === 'string' ? { roles: member } : member;
     // Not a port that the system gives to outgoing connections: while a killed gateway is away, nobody else may get it.
-    roster.push({ roles, ...rest, ...(roles.includes('gateway') ? { port: await freePort() } : {}) });
+    roster.push({ roles, ...(roles.includes('gateway') ? { port: await freePort() } : {}), ...rest });
   }
-  const { kafka, redis } = servers;
-  const folder = testFolder(
-    {
-      version: 1,
-      node: { id: 'chaos', data_dir: './data' },
-      log: { kind: 'kafka', partitions: PARTITIONS, kafka: { brokers: [kafka.brokers], prefix, session_timeout_ms: SESSION_TIMEOUT_MS } },
-      views: { kind: 'redis', redis: { url: redis.url, prefix: `${prefix}:` } },
-      models: [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }],
-      scheduling: { max_running_per_project: MAX_RUNNING, backoff_base_ms: 20, backoff_max_ms: 100 },
-      slots: { qa: 4 },
-      ...config,
-    },
-    { 'script.json': script },
-  );
+  const stores = storesOn(servers, prefix);
+  const placed = typeof config === 'function' ? config(stores) : { ...stores, ...config };
+  const folder = testFolder({ version: 1, node: { id: 'chaos', data_dir: './data' }, ...WORK, ...placed }, { 'script.json': script });
   const log = openKafkaLog({
-    brokers: [kafka.brokers],
+    brokers: [servers.kafka.brokers],
     node: 'test',
     partitions: PARTITIONS,
     prefix,

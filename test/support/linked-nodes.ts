@@ -1,6 +1,6 @@
 // A core and edge nodes on one machine: one servers.yaml, a process and a data folder each.
 import { join } from 'node:path';
-import { LIFECYCLE, partitionOf } from '../../schemas/index.js';
+import { LIFECYCLE } from '../../schemas/index.js';
 import { eventOf, type Recorded } from '../../streams/index.js';
 import { openLmdbStorage } from '../../streams/lmdb/index.js';
 import { type Api, apiOf } from './api.js';
@@ -86,9 +86,5 @@ export const openLinkedNodes = async (options: LinkedNodesOptions): Promise<read
     };
   });
 };
-
-/** Of one project, in order. */
-export const ofProject = (records: readonly Recorded[], project: string, partitions: number): readonly Recorded[] =>
-  records.filter(({ key, partition }) => key === project && partition === partitionOf(project, partitions));
 
 export const eventsIn = (records: readonly Recorded[]) => records.map((record) => ({ record, event: eventOf(record) }));

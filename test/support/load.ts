@@ -2,6 +2,7 @@
 //
 // L1. Every submission carries an Idempotency-Key and is sent again, with the same key, until it is answered. L2. What was acknowledged is remembered.
 // L3. No more than OPEN_LIMIT acknowledged tasks are open at a time.
+import { pause } from '../../streams/index.js';
 import type { Api } from './api.js';
 import { eventually } from './eventually.js';
 import type { Random } from './random.js';
@@ -50,6 +51,14 @@ export const LOAD_SCRIPT = JSON.stringify({
   ],
 });
 
+export const MAX_RUNNING = 10;
+/** Sections of servers.yaml for a node that does them; the script beside it as script.json. */
+export const WORK = {
+  models: [{ id: 'recorded', runner: 'scripted', script: './script.json', tiers: ['small', 'medium', 'large'], concurrency: 64 }],
+  scheduling: { max_running_per_project: MAX_RUNNING, backoff_base_ms: 20, backoff_max_ms: 100 },
+  slots: { qa: 4 },
+};
+
 export interface Acknowledged {
   readonly task_id: string;
   readonly project_id: string;
@@ -73,7 +82,14 @@ export interface Load {
 /** Statuses that ask for another try. */
 const LATER: ReadonlySet<number> = new Set([429, 503]);
 
-export const startLoad = (api: Pick<Api, 'submit' | 'cancel'>, random: Random, projects: readonly string[], lanes: number): Load => {
+/** @param pauseMs from one task of a lane to the next; default: none */
+export const startLoad = (
+  api: Pick<Api, 'submit' | 'cancel'>,
+  random: Random,
+  projects: readonly string[],
+  lanes: number,
+  pauseMs = 0,
+): Load => {
   const acknowledged: Acknowledged[] = [];
   const surprises: string[] = [];
   const finished = new Set<string>();
@@ -126,6 +142,7 @@ export const startLoad = (api: Pick<Api, 'submit' | 'cancel'>, random: Random, p
     while (!signal.aborted) {
       if (open >= OPEN_LIMIT) await eventually('fewer open tasks', ANSWERED_WITHIN_MS, () => open < OPEN_LIMIT || signal.aborted);
       else await submit(random.pick(BAG));
+      if (pauseMs > 0) await pause(pauseMs, signal);
     }
   };
 
