@@ -52,8 +52,8 @@ export interface Nodes extends Homes {
   tokenOf(node: string): string | undefined;
   /** Calls of models that other nodes have. */
   readonly exchange: Exchange;
-  /** Which life of this node's own store it is. */
-  readonly store: { readonly id: string; readonly epoch: number };
+  /** Which life of this node's own store it is. @throws Fault of the log, where that has to be asked and is away */
+  store(): Promise<{ readonly id: string; readonly epoch: number }>;
 }
 
 /** An edge node's line to the core, as far as this process has it. */

@@ -15,7 +15,7 @@ const nodesOf = (id: string) => {
       { id: 'edge-2', token_env: 'B' },
     ],
   });
-  return { ...homesIn(config), tokenOf: () => undefined, store: { id: 's', epoch: 1 }, exchange: undefined as never };
+  return { ...homesIn(config), tokenOf: () => undefined, store: async () => ({ id: 's', epoch: 1 }), exchange: undefined as never };
 };
 
 describe('the figures of lines', () => {

@@ -4,13 +4,36 @@ import { openExchange } from '../models/index.js';
 import { isoOf } from '../processors/index.js';
 import { handSettings, homesIn, keepHomes, keepNodes, projectsOf, receiveLink } from '../processors/link/index.js';
 import type { Settings } from '../processors/settings/index.js';
-import { CONFIG, LIFECYCLE, LINK, NODES, type NodeAbilities, newId, partitionOf, type Servers, timeoutSignal } from '../schemas/index.js';
+import {
+  CONFIG,
+  isFault,
+  LIFECYCLE,
+  LINK,
+  NODES,
+  type NodeAbilities,
+  newId,
+  partitionOf,
+  type Servers,
+  timeoutSignal,
+} from '../schemas/index.js';
 import type { Log } from '../streams/index.js';
 import { type Opening, openingOf, openLine, openUplink, storeIdOf, type Uplink } from './link/index.js';
 import { describeRoles } from './roles.js';
 import { type AtEnd, GROUPS, type Starting, type StartOptions, settingsFor } from './starting.js';
 import { openBroadcast, secretOf } from './storage.js';
 import { VERSION } from './version.js';
+
+/** Asked once, and again where that failed. */
+const known = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
+  let answer: Promise<T> | undefined;
+  return () => {
+    answer ??= ask().catch((error: unknown) => {
+      answer = undefined;
+      throw error;
+    });
+    return answer;
+  };
+};
 
 /** The other nodes, as the gateway knows them; undefined: there are none. */
 export const nodesOf = async (
@@ -20,10 +43,12 @@ export const nodesOf = async (
   atEnd: AtEnd,
 ): Promise<Nodes | undefined> => {
   if (config.nodes.length === 0) return undefined;
-  const store = await storeIdOf(
-    { log, node: config.node.id, configVersion: settingsFor(settings).configVersion, time: () => isoOf(now()) },
-    timeoutSignal(STORE_MS),
-  );
+  const asked = { log, node: config.node.id, configVersion: settingsFor(settings).configVersion, time: () => isoOf(now()) };
+  const store = known(() => storeIdOf(asked, timeoutSignal(STORE_MS)));
+  // Before anything else is written, where the log is there.
+  await store().catch((error: unknown) => {
+    if (!isFault(error, 'retryable')) throw error;
+  });
   const tokens = new Map(config.nodes.flatMap(({ id, token_env }) => (token_env === undefined ? [] : [[id, token_env] as const])));
   const homes = homesIn(config);
   // Edge nodes come to any gateway of the core for what any of its processes asks of their models.
@@ -110,7 +135,7 @@ export const startLink = async (
     await serve(GROUPS.uplink, [NODES], async (assignment) => {
       if (assignment.partition === mine) await uplink.run(assignment);
     });
-  const keeping = { log, views, homes: nodes, epoch: () => nodes.store.epoch, onProblem: problem('homes') };
+  const keeping = { log, views, homes: nodes, epoch: async () => (await nodes.store()).epoch, onProblem: problem('homes') };
   await serve(GROUPS.homes, [LIFECYCLE], (assignment) => keepHomes(assignment, keeping));
   if (nodes.core?.id === nodes.self) {
     const isEdge = (node: string): boolean => nodes.edges.some(({ id }) => id === node);

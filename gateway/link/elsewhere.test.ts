@@ -23,7 +23,7 @@ const open = async (id: string): Promise<World> => {
     ...homesIn(serversSchema.parse(config)),
     tokenOf: () => undefined,
     exchange: openExchange({ newId }),
-    store: { id: 'store-id', epoch: 1 },
+    store: async () => ({ id: 'store-id', epoch: 1 }),
   };
   world = await openWorld({ config, nodes });
   return world;

@@ -40,6 +40,6 @@ export const outboxOf = async (services: Services, node: string, after: number, 
     break;
   }
   if (next === after) return undefined;
-  const { self, store } = nodes!;
-  return { node_id: self, epoch: store.epoch, topic: OUTBOX, partition, first: after, next, ...(await packRecords(mine)) };
+  const { epoch } = await nodes!.store();
+  return { node_id: nodes!.self, epoch, topic: OUTBOX, partition, first: after, next, ...(await packRecords(mine)) };
 };

@@ -70,7 +70,7 @@ const openCore = async (
   const known = {
     ...homes,
     exchange: openExchange({ newId }),
-    store: { id: 'store-of-core', epoch: 1 },
+    store: async () => ({ id: 'store-of-core', epoch: 1 }),
     tokenOf: (node: string) => (node === 'edge-1' ? TOKEN : undefined),
   };
   const app = createApp({ ...world.deps, ...(nodes.length === 0 ? {} : { nodes: known }) }, { answerMs: 400, ...rest.gateway });

@@ -37,12 +37,13 @@ type Seen = 'new' | 'connected' | 'away' | 'lost';
 const viewOf = async ({ deps }: Services, entry: NodeEntry): Promise<NodeView> => {
   const { self, core } = deps.nodes!;
   const isHere = entry.id === self;
-  const [peer, beat, presence, own, unsent] = await Promise.all([
+  const [peer, beat, presence, own, unsent, store] = await Promise.all([
     deps.views.get<PeerView>(PEERS, entry.id),
     isHere ? undefined : deps.views.get<StoredBeat>(BEATS, entry.id),
     deps.views.get<PresenceView>(PRESENCE, entry.id),
     isHere ? deps.vitals?.() : undefined,
     isHere ? deps.unsent?.() : undefined,
+    isHere ? deps.nodes!.store().catch(() => undefined) : undefined,
   ]);
   const isCore = entry.id === core?.id;
   const line = isHere || (isCore && self !== core?.id) ? deps.line?.() : undefined;
@@ -62,8 +63,8 @@ const viewOf = async ({ deps }: Services, entry: NodeEntry): Promise<NodeView> =
     state: isHere ? 'here' : seenAs(),
     seen_at: seen === 0 ? null : isoOf(seen),
     admission: vitals?.admission ?? null,
-    epoch: isHere ? (line?.epoch ?? deps.nodes!.store.epoch) : (peer?.epoch ?? null),
-    store_id: isHere ? deps.nodes!.store.id : (peer?.store_id ?? null),
+    epoch: isHere ? (line?.epoch ?? store?.epoch ?? null) : (peer?.epoch ?? null),
+    store_id: isHere ? (store?.id ?? null) : (peer?.store_id ?? null),
     projects: isCore ? ['*'] : [...projectsOf(entry)],
     backlog: isHere ? (unsent ?? line?.backlog ?? null) : ofThisLife ? beat.backlog : null,
     running_work: vitals?.running_work ?? null,

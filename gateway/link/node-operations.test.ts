@@ -39,7 +39,7 @@ afterEach(async () => {
 const nodesOf = (config: Servers): Nodes => ({
   ...homesIn(config),
   tokenOf: () => 'secret',
-  store: { id: 'store-here', epoch: 1 },
+  store: async () => ({ id: 'store-here', epoch: 1 }),
   exchange: undefined as never,
 });
 const open = async (id: string | undefined, admission: AdmissionState = 'open', more: object = {}): Promise<World> => {

@@ -59,7 +59,8 @@ export const joinNode = async (services: Services, body: JoinLink, correlationId
       'node_superseded',
       `store ${body.store_id} of node "${body.node_id}" was replaced by ${peer.store_id} (epoch ${peer.epoch}): another machine, or another data folder, came under this id`,
     );
-  const { self, store } = deps.nodes!;
+  const { self } = deps.nodes!;
+  const store = await deps.nodes!.store();
   const partition = partitionOf(body.node_id, deps.log.partitions(OUTBOX));
   return {
     core: self,

@@ -84,7 +84,7 @@ const sent = async (): Promise<readonly string[]> =>
 /** Runs it at a node until it has read all that the log holds now, and what it says of it. */
 const run = async (self: string, on: Log = log): Promise<void> => {
   const membership = await on.join('homes', [LIFECYCLE], (assignment) =>
-    keepHomes(assignment, { log: on, views, homes: homesOf(self), epoch: () => 1 }),
+    keepHomes(assignment, { log: on, views, homes: homesOf(self), epoch: async () => 1 }),
   );
   const isDone = async (): Promise<boolean> => {
     const [{ lag } = { lag: 1 }] = await on.lag('homes', [LIFECYCLE]);

@@ -30,7 +30,7 @@ export interface KeepHomesOptions {
   readonly views: ViewStore;
   readonly homes: Homes;
   /** Which life of this node's store it is. */
-  readonly epoch: () => number;
+  readonly epoch: () => Promise<number>;
   readonly onProblem?: (error: unknown, record?: Recorded) => void;
   /** Looks so often whether the store still has what was shown, in milliseconds; default 2,000. */
   readonly lookMs?: number;
@@ -118,6 +118,7 @@ interface Keeper {
 const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, onProblem }: KeepHomesOptions): Promise<Keeper> => {
   const { revoked, partition } = assignment;
   const { self, core, homeOf } = homes;
+  const ownEpoch = await epoch();
   const kept = new Map<string, Kept>();
   const changed = new Set<string>();
   let outputs: Outgoing[] = [];
@@ -177,7 +178,7 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
     const origin = isCopy(record) ? linkedFromOf(record.headers) : undefined;
     if (origin?.node === to.node && origin.epoch === to.epoch) return [];
     const { [ARRIVES]: _earlier, ...said } = record.headers;
-    const from = formatLinkedFrom(origin ?? { epoch: epoch(), partition, offset: record.offset, node: self });
+    const from = formatLinkedFrom(origin ?? { epoch: ownEpoch, partition, offset: record.offset, node: self });
     const headers = { ...said, [LINKED_FROM]: from, ...(record.offset === last.offset ? { [ARRIVES]: `${to.epoch}` } : {}) };
     return [{ topic: OUTBOX, key: to.node, headers, value: record.value }];
   };

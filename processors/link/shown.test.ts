@@ -112,7 +112,7 @@ describe('a view store that was emptied', () => {
     const moved = eventOf('dats.project.moved', { project_id: 'p', from: 'edge-1', to: 'core', requested_at: 0 }, { projectid: 'p' });
     const { topic, key, headers, value } = outgoing(LIFECYCLE, moved);
     const { before, after } = await emptied(
-      (assignment, log, views) => keepHomes(assignment, { log, views, homes, epoch: () => 1, lookMs: 1 }),
+      (assignment, log, views) => keepHomes(assignment, { log, views, homes, epoch: async () => 1, lookMs: 1 }),
       LIFECYCLE,
       {
         topic,
