@@ -5,6 +5,9 @@ const folders = '{schemas,streams,models,processors,gateway,nodes,cli,deploy,ben
 /** Tests that need what `npm run build` made, and servers of their own. */
 const WHOLE = { testTimeout: 600_000, hookTimeout: 120_000, globalSetup: ['test/support/servers.ts'] };
 
+/** Whole processes that wait more than they work, and whose timings nobody reads: they run beside others. */
+const PATIENT = 'test/{lent-models,live-text,quota,traces}.e2e.test.ts';
+
 export default defineConfig({
   test: {
     projects: [
@@ -20,7 +23,7 @@ export default defineConfig({
         // With real servers, two files at a time: they wait for servers more than they work.
         test: {
           name: 'int',
-          include: [`${folders}/**/*.int.test.ts`],
+          include: [`${folders}/**/*.int.test.ts`, PATIENT],
           ...WHOLE,
           maxWorkers: 2,
         },
@@ -30,6 +33,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/**/*.e2e.test.ts'],
+          exclude: [PATIENT, 'dist/**', 'node_modules/**'],
           ...WHOLE,
           fileParallelism: false,
         },
