@@ -1,7 +1,7 @@
 // A core on another machine, as far as an edge node's own machine feels it: it takes everything, at once, and does nothing with it. Forked by far-core.ts.
 //
 // Messages out: {port}. It ends with whoever forked it.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 
 const JOINED = {
@@ -14,16 +14,16 @@ const JOINED = {
 };
 const cursors: Record<string, number> = {};
 
-const said = (response: ServerResponse, body: object): void =>
+const said = (response: Http2ServerResponse, body: object): void =>
   void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 
-const bodyOf = async (request: IncomingMessage): Promise<string> => {
+const bodyOf = async (request: Http2ServerRequest): Promise<string> => {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   return Buffer.concat(parts).toString('utf8');
 };
 
-const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+const answer = async (request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> => {
   const { pathname, searchParams } = new URL(request.url!, 'http://core');
   if (request.method === 'GET') {
     const timer = setTimeout(() => response.writeHead(204).end(), Number(searchParams.get('wait_ms')));
@@ -46,7 +46,6 @@ const answer = async (request: IncomingMessage, response: ServerResponse): Promi
   }
 };
 
-const server = createServer((request, response) => void answer(request, response).catch(() => request.socket.destroy()));
-server.keepAliveTimeout = 120_000;
+const server = createServer((request, response) => void answer(request, response).catch(() => request.stream.destroy()));
 server.listen(0, '127.0.0.1', () => process.send!({ port: (server.address() as AddressInfo).port }));
 process.once('disconnect', () => process.exit(0));
