@@ -147,19 +147,19 @@ describe('a call that waits in one process', () => {
   });
 
   it('is wanted while its process lives, however long it takes, and for a lease after that died', async () => {
-    const { hub, exchanges, ask } = open(2, 60);
+    const { hub, exchanges, ask } = open(2, 600);
     const taking = takenAt(exchanges[1]!);
     void ask(0, 'Hello').catch(() => undefined);
     const { call_id } = await taking;
     const began = performance.now();
-    while (performance.now() - began < 200) {
+    while (performance.now() - began < 1_300) {
       expect(await exchanges[1]!.give('edge-1', call_id, {})).toBe(true);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     hub.kill(0);
     const died = performance.now();
     while (await exchanges[1]!.give('edge-1', call_id, {})) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(performance.now() - died).toBeLessThan(2_000);
+    expect(performance.now() - died).toBeLessThan(5_000);
   });
 
   it('of a process that died is handed out for a lease at the most', async () => {
