@@ -16,24 +16,12 @@ import {
   type Servers,
   timeoutSignal,
 } from '../schemas/index.js';
-import type { Log } from '../streams/index.js';
+import { askedOnce, type Log } from '../streams/index.js';
 import { type Opening, openingOf, openLine, openUplink, storeIdOf, type Uplink } from './link/index.js';
 import { describeRoles } from './roles.js';
 import { type AtEnd, GROUPS, type Starting, type StartOptions, settingsFor } from './starting.js';
 import { openBroadcast, secretOf } from './storage.js';
 import { VERSION } from './version.js';
-
-/** Asked once, and again where that failed. */
-const known = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
-  let answer: Promise<T> | undefined;
-  return () => {
-    answer ??= ask().catch((error: unknown) => {
-      answer = undefined;
-      throw error;
-    });
-    return answer;
-  };
-};
 
 /** The other nodes, as the gateway knows them; undefined: there are none. */
 export const nodesOf = async (
@@ -44,7 +32,7 @@ export const nodesOf = async (
 ): Promise<Nodes | undefined> => {
   if (config.nodes.length === 0) return undefined;
   const asked = { log, node: config.node.id, configVersion: settingsFor(settings).configVersion, time: () => isoOf(now()) };
-  const store = known(() => storeIdOf(asked, timeoutSignal(STORE_MS)));
+  const store = askedOnce(() => storeIdOf(asked, timeoutSignal(STORE_MS)));
   // Before anything else is written, where the log is there.
   await store().catch((error: unknown) => {
     if (!isFault(error, 'retryable')) throw error;

@@ -1,4 +1,5 @@
 export * from './analytics.js';
+export * from './asked-once.js';
 export * from './broadcast.js';
 export * from './live-text.js';
 export * from './log.js';

@@ -18,7 +18,7 @@ import {
   type Tier,
   timeoutSignal,
 } from '../../schemas/index.js';
-import { eventOf, type Log, type Outgoing, outgoing, pause } from '../../streams/index.js';
+import { askedOnce, eventOf, type Log, type Outgoing, outgoing, pause } from '../../streams/index.js';
 import { backoffMs, untilDone } from '../../streams/runtime/index.js';
 import { type Draft, inChain, sayOn } from '../draft.js';
 import { stamp } from '../host/index.js';
@@ -106,7 +106,6 @@ const openReplies = (log: Log, onProblem: (fault: unknown) => void) => {
   const waiting = new Map<string, (reply: Reply) => void>();
   const closed = new AbortController();
   let following: Promise<void> | undefined;
-  let begun: Promise<void> | undefined;
 
   const follow = async (from: number): Promise<void> => {
     let offset = from;
@@ -135,13 +134,7 @@ const openReplies = (log: Log, onProblem: (fault: unknown) => void) => {
 
   return {
     /** Resolves when nothing can be missed any more that is asked for after it. @throws Fault of the log */
-    begin: (): Promise<void> => {
-      begun ??= begin().catch((error: unknown) => {
-        begun = undefined;
-        throw error;
-      });
-      return begun;
-    },
+    begin: askedOnce(begin),
     of: (id: string, signal: AbortSignal): Promise<Reply | undefined> =>
       new Promise((resolve) => {
         const end = (reply: Reply | undefined): void => {

@@ -6,6 +6,7 @@
 import { setMaxListeners } from 'node:events';
 import { type Fault, formatPosition, type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, placeKey, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
+import { askedOnce } from '../asked-once.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { pause } from '../pause.js';
 import { within } from '../within.js';
@@ -74,7 +75,7 @@ class KafkaLog implements Log {
   readonly #physical: ReadonlyMap<Topic, string>;
   readonly #logical: ReadonlyMap<string, Topic>;
   readonly #onProblem: (error: unknown) => void;
-  #ready: Promise<void> | undefined;
+  readonly #ready = askedOnce(() => this.#prepare());
   #isReady = false;
   #trouble: Fault | undefined;
   #schemaIds: SchemaIds | undefined;
@@ -245,13 +246,9 @@ class KafkaLog implements Log {
 
   /** Topics are there, and the registry has answered. @throws Fault retryable when that takes longer than `ms`. */
   async #prepared(ms: number): Promise<void> {
-    this.#ready ??= this.#prepare().catch((error: unknown) => {
-      this.#ready = undefined;
-      throw error;
-    });
     const done = await within(
       ms,
-      this.#ready.then(() => true),
+      this.#ready().then(() => true),
     );
     if (done === undefined) throw this.#trouble ?? unavailable('getting the topics ready');
   }
