@@ -1,7 +1,7 @@
 // Servers behind the gateway that are away, silent, or being refilled: what is answered, and what goes on.
 import { afterEach, describe, expect, test } from 'vitest';
 import { VIEW } from '../processors/index.js';
-import { creation, output } from '../processors/testing/pipeline-world.js';
+import { creation, output, ready } from '../processors/testing/pipeline-world.js';
 import { DLQ, LETTER, LIFECYCLE, type Problem, partitionOf, problemSchema } from '../schemas/index.js';
 import type { Log, Outgoing } from '../streams/index.js';
 import { openMemoryLog } from '../streams/memory/index.js';
@@ -242,14 +242,7 @@ describe('views that are being rebuilt', () => {
     for (const task_id of children) {
       const task = { task_id, project_id };
       await say(task, 'dats.task.created', { ...creation(task_id), parent_id: parent });
-      await say(task, 'dats.task.ready', {
-        attempt: 1,
-        tier: 'small',
-        domain: 'code',
-        prompt_version: 'p@1',
-        context: { created: 0, inputs: [] },
-        due: '2026-01-01T00:00:00.000Z',
-      });
+      await say(task, 'dats.task.ready', ready(task_id));
       await say(task, 'dats.task.output.created', output({ task_id, attempt: 1 }));
       await say(task, 'dats.task.completed', { attempt: 1, provenance_id: 'v', execution_time_ms: 5 });
     }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DatsEvent } from '../../schemas/index.js';
 import { openMemoryViewStore } from '../../streams/memory/index.js';
 import { eventOf } from '../testing/index.js';
-import { creation, output } from '../testing/pipeline-world.js';
+import { creation, output, ready } from '../testing/pipeline-world.js';
 import { openFamilyFold } from './family-fold.js';
 import { openProjection } from './projection.js';
 import type { TaskDoc } from './task-view.js';
@@ -15,16 +15,7 @@ const decomposed = (task_id: string, children: readonly string[]): DatsEvent =>
     planner: { name: 'test', version: '1' },
     children: children.map((id) => ({ task_id: id, title: id, description: creation(id).description, depends_on: [] })),
   });
-const ready = (task_id: string): DatsEvent =>
-  eventOf('dats.task.ready', {
-    task_id,
-    attempt: 1,
-    tier: 'small',
-    domain: 'code',
-    prompt_version: 'p@1',
-    context: { created: 0, inputs: [] },
-    due: '2026-01-01T00:00:00.000Z',
-  });
+const begun = (task_id: string): DatsEvent => eventOf('dats.task.ready', ready(task_id));
 const made = (task_id: string): DatsEvent => eventOf('dats.task.output.created', output({ task_id, attempt: 1 }));
 const completed = (task_id: string, attempt = 1): DatsEvent =>
   eventOf('dats.task.completed', { task_id, attempt, provenance_id: 'v', execution_time_ms: 5 });
@@ -40,13 +31,13 @@ const EVENTS: readonly DatsEvent[] = [
   decomposed('parent', ['left', 'right']),
   created('left', 'parent'),
   created('right', 'parent'),
-  ready('right'),
+  begun('right'),
   decomposed('left', ['leaf']),
   created('leaf', 'left'),
-  ready('leaf'),
+  begun('leaf'),
   made('right'),
   suspected('right'),
-  ready('other'),
+  begun('other'),
   completed('right'),
   made('leaf'),
   completed('leaf'),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DataOf, type DatsEvent, TAINTS, type TaskView } from '../../schemas/index.js';
 import { eventOf } from '../testing/index.js';
-import { creation, output } from '../testing/pipeline-world.js';
+import { creation, output, ready } from '../testing/pipeline-world.js';
 import { isMark, MARK_TYPES, type MarkEvent, type TaskMarks, taintOf, withMark } from './marks.js';
 import { artifactDocs, foldTask, projectTask, shownArtifact, shownTask, type TaskDoc, taskDocument } from './task-view.js';
 
@@ -135,15 +135,7 @@ describe('a task', () => {
     return task!;
   };
   const CREATED = eventOf('dats.task.created', creation('t'));
-  const READY = eventOf('dats.task.ready', {
-    task_id: 't',
-    attempt: 1,
-    tier: 'small',
-    domain: 'code',
-    prompt_version: 'p@1',
-    context: { created: 0, inputs: [] },
-    due: '2026-01-01T00:00:00.000Z',
-  });
+  const READY = eventOf('dats.task.ready', ready('t'));
   const COMPLETED = eventOf('dats.task.completed', { task_id: 't', attempt: 1, provenance_id: 'v', execution_time_ms: 5 });
   const DONE = [CREATED, READY, OUTPUT, COMPLETED] as const;
 

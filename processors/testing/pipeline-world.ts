@@ -142,6 +142,16 @@ export const analysis = (task_id: string, tier: DataOf<'dats.task.analyzed'>['ti
   candidates: [],
 });
 
+export const ready = (task_id: string): DataOf<'dats.task.ready'> => ({
+  task_id,
+  attempt: 1,
+  tier: 'small',
+  domain: 'code',
+  prompt_version: 'p@1',
+  context: { created: 0, inputs: [] },
+  due: '2026-01-01T00:00:00.000Z',
+});
+
 export const output = (work: Pick<Work, 'task_id' | 'attempt'>): DataOf<'dats.task.output.created'> => ({
   task_id: work.task_id,
   attempt: work.attempt,

@@ -2,7 +2,7 @@
 import { type DataOf, type DatsEvent, derivedId, type EventType, LIFECYCLE } from '../../../schemas/index.js';
 import { type Log, outgoing, type ViewStore } from '../../../streams/index.js';
 import { eventOf } from '../../testing/index.js';
-import { analysis, creation, output } from '../../testing/pipeline-world.js';
+import { analysis, creation, output, ready } from '../../testing/pipeline-world.js';
 import { VIEW } from '../index.js';
 
 /** Uniform in [0, 1), the same sequence for the same seed (mulberry32). */
@@ -18,16 +18,6 @@ export const randomOf = (seed: number): (() => number) => {
 
 const PROJECTS = ['north', 'south', 'east', 'west'];
 const START_MS = Date.parse('2026-01-01T00:00:00.000Z');
-
-const ready = (task_id: string): DataOf<'dats.task.ready'> => ({
-  task_id,
-  attempt: 1,
-  tier: 'small',
-  domain: 'code',
-  prompt_version: 'p@1',
-  context: { created: 0, inputs: [] },
-  due: '2026-01-01T00:00:00.000Z',
-});
 
 type Said = readonly [type: EventType, data: unknown, subject?: string];
 
