@@ -4,6 +4,7 @@ import { LIFECYCLE } from '../../schemas/index.js';
 import { eventOf, type Recorded } from '../../streams/index.js';
 import { openLmdbStorage } from '../../streams/lmdb/index.js';
 import { type Api, apiOf } from './api.js';
+import { tokenEnv, tokensOf } from './edge-world.js';
 import { freePort, type NodeProcess, ready, startProcess, testFolder } from './node-process.js';
 import { recordsOf } from './whole-log.js';
 
@@ -36,8 +37,6 @@ export interface LinkedNodesOptions {
   readonly coreRoles?: readonly string[];
 }
 
-const tokenEnv = (id: string): string => `DATS_TOKEN_${id.toUpperCase().replaceAll('-', '_')}`;
-
 /** Started, and not awaited: see `start` of each. */
 export const openLinkedNodes = async (options: LinkedNodesOptions): Promise<readonly LinkedNode[]> => {
   const { edges, config, script, partitions, coreUrl = (port) => `http://127.0.0.1:${port}`, coreRoles = ['all'] } = options;
@@ -49,7 +48,7 @@ export const openLinkedNodes = async (options: LinkedNodesOptions): Promise<read
     own: { node: { data_dir: `./${id}` }, gateway: { port: ports[i]! } },
   }));
   const folder = testFolder({ version: 1, node: { id: CORE }, nodes, log: { partitions }, ...config }, { 'script.json': script });
-  const tokens = Object.fromEntries(edges.map((id) => [tokenEnv(id), `token of ${id}`]));
+  const tokens = tokensOf(edges);
   return ids.map((id, i): LinkedNode => {
     const api = apiOf(`http://127.0.0.1:${ports[i]!}`);
     let processes: readonly NodeProcess[] = [];
