@@ -59,7 +59,7 @@ const ALL = 'exchange';
 const channelOf = (self: string): string => `${ALL}/${self}`;
 /** Of an id, at its end: what differs between any two. */
 const NAME_CHARS = 12;
-const OF_PROCESS = /^([0-9a-z]{1,12})\.(.*)$/;
+const OF_PROCESS = /^([0-9a-z]{1,12})\./;
 
 const ALONE: Telling = { idOf: (id) => id, tell: () => {}, give: async () => false, close: () => {} };
 
