@@ -6,7 +6,7 @@ import type { Profiler } from 'node:inspector';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { TIERS } from '../schemas/index.js';
+import { killChild, TIERS } from '../schemas/index.js';
 import { endsWithUs } from './children.js';
 import { UPSTREAM_MODEL } from './model-upstream.js';
 import type { ProbedMemory } from './node-probe.js';
@@ -59,8 +59,8 @@ export const startChatNode = async (upstreamPort: number): Promise<ChatNode> => 
   const stop = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {
       const gone = once(child, 'exit');
-      child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      killChild(child, 'SIGTERM');
+      const timer = setTimeout(() => killChild(child, 'SIGKILL'), STOP_MS);
       await gone;
       clearTimeout(timer);
     }

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { killChild } from '../schemas/index.js';
 import { endsWithUs } from './children.js';
 import { UPSTREAM_MODEL } from './model-upstream.js';
 import { freePort } from './pipeline-process.js';
@@ -126,8 +127,8 @@ const start = async (kind: PeerKind, upstream: string): Promise<GatewayPeer> => 
   const stop = async (): Promise<void> => {
     if (ended(child)) return;
     const gone = once(child, 'exit');
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    killChild(child, 'SIGTERM');
+    const timer = setTimeout(() => killChild(child, 'SIGKILL'), STOP_MS);
     await gone;
     clearTimeout(timer);
   };

@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { killChild } from '../schemas/index.js';
 import { endsWithUs } from './children.js';
 import type { IngestSettings } from './ingest-app.js';
 
@@ -75,7 +76,7 @@ export const startIngestion = async (settings: IngestSettings): Promise<IngestPr
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, 'exit');
       child.send({ stop: true });
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      const timer = setTimeout(() => killChild(child, 'SIGKILL'), STOP_MS);
       await gone;
       clearTimeout(timer);
     },

@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { killChild } from '../schemas/index.js';
 import { endsWithUs } from './children.js';
 import { monotonicMs } from './completions.js';
 import type { MemberSettings } from './rebalance-ledger.js';
@@ -58,7 +59,7 @@ export const startMember = async (settings: MemberSettings): Promise<Member> => 
   const joinedAt = await Promise.race([joining, late, gone.then(() => Promise.reject(new Error(died)))]);
   const kill = async (): Promise<void> => {
     wanted = false;
-    child.kill('SIGKILL');
+    killChild(child, 'SIGKILL');
     await gone;
   };
   return {

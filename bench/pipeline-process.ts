@@ -6,6 +6,7 @@ import type { Profiler } from 'node:inspector';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { killChild } from '../schemas/index.js';
 import type { NodeLink, NodeServers } from './bench-node.js';
 import { endsWithUs } from './children.js';
 import { TICKS } from './machine.js';
@@ -158,7 +159,7 @@ export const startPipeline = async ({ dir, servers, link, history = true, at }: 
       if (child.exitCode === null && child.signalCode === null) {
         const gone = once(child, 'exit');
         child.send({ stop: true });
-        const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+        const timer = setTimeout(() => killChild(child, 'SIGKILL'), STOP_MS);
         await gone;
         clearTimeout(timer);
       }

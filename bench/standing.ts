@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { killChild } from '../schemas/index.js';
 import { endsWithUs } from './children.js';
 import { monotonicMs } from './completions.js';
 import type { Figure } from './figure.js';
@@ -46,7 +47,7 @@ const startStanding = async (): Promise<StandingNode> => {
   const child = endsWithUs(spawn(process.execPath, start, options));
   const stop = async (): Promise<void> => {
     const gone = once(child, 'exit');
-    if (child.exitCode === null && child.kill('SIGTERM')) await gone;
+    if (child.exitCode === null && killChild(child, 'SIGTERM')) await gone;
     await removeDir(dir);
   };
   while (!(await isReady(port))) {

@@ -1,7 +1,8 @@
+import { ChildProcess } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { manualClock } from '../models/testing/manual-clock.js';
 import { gpusIn, LIMIT_MS, openGpus } from './gpus.js';
 
@@ -77,6 +78,19 @@ describe('asking', () => {
     programOf('echo "0, A, 50, 1, 2, 30"');
     expect(await gpus.read()).toEqual([]);
     expect(asked()).toEqual([]);
+  });
+
+  it('sends no signal where the program is not there, also when it is closed at once', async () => {
+    const kill = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(true);
+    try {
+      const gpus = openGpus({ program: join(dir, 'smi') });
+      const open = gpus.read();
+      gpus.close();
+      expect(await open).toEqual([]);
+      expect(kill).not.toHaveBeenCalled();
+    } finally {
+      kill.mockRestore();
+    }
   });
 
   it('gives up after its limit and ends the program, and does not start a second one meanwhile', async () => {

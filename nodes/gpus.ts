@@ -4,7 +4,7 @@
 // U2. One question at a time: a program that cannot even be killed (a driver that hangs) is not started again while it lives.
 // U3. A program that is not there is looked for once.
 import { type ExecFileException, execFile } from 'node:child_process';
-import type { NodeSample } from '../schemas/index.js';
+import { killChild, type NodeSample } from '../schemas/index.js';
 import { type After, inBackground } from './background-timer.js';
 
 export type Gpu = NodeSample['gpus'][number];
@@ -69,7 +69,7 @@ export const openGpus = ({ program = 'nvidia-smi', after = inBackground }: GpusD
         resolve(error ? [] : gpusIn(answer));
       });
       const giveUp = (): void => {
-        child.kill('SIGKILL');
+        killChild(child, 'SIGKILL');
         // One that cannot be killed must not keep this process alive.
         child.stdout?.destroy();
         child.stderr?.destroy();

@@ -15,6 +15,7 @@ export * from './envelope.js';
 export * from './fault.js';
 export * from './ids.js';
 export * from './json-schema.js';
+export * from './kill-child.js';
 export * from './model-choice.js';
 export * from './node.js';
 export * from './node-api.js';

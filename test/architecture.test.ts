@@ -240,6 +240,11 @@ describe('deciders', () => {
 });
 
 describe('what the product is made of', () => {
+  it('sends no signal to a child that was not started (schemas/kill-child.ts)', () => {
+    const ours = FILES.filter((file) => !isTest(file) && file !== 'schemas/kill-child.ts');
+    expect(ours.filter((file) => /\bchild\??\.kill\(/.test(code(file)))).toEqual([]);
+  });
+
   it('has no timeouts that AbortSignal.any forgets (schemas/timeout-signal.ts)', () => {
     const product = FILES.filter((file) => !isTest(file) && !file.startsWith('bench/'));
     expect(product.filter((file) => code(file).includes('AbortSignal.timeout('))).toEqual([]);

@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Fault } from '../../schemas/index.js';
+import { Fault, killChild } from '../../schemas/index.js';
 import type { AskLimits } from '../analytics.js';
 import { pause } from '../pause.js';
 import { EXIT_TAKEN } from './engine/exit.js';
@@ -75,7 +75,7 @@ export class EmbeddedEngine {
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     // It did not hold this process; its end is waited for.
     child.ref();
-    child.kill('SIGTERM');
+    killChild(child, 'SIGTERM');
     await gone;
   }
 

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { killChild } from '../../schemas/index.js';
 import { eventually } from './eventually.js';
 
 export const ENTRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -39,7 +40,7 @@ const folders = new Set<TestFolder>();
 let said: (() => string)[] = [];
 // The last net: a test runner that is ended early must not leave nodes behind.
 process.once('exit', () => {
-  for (const child of processes) child.kill('SIGKILL');
+  for (const child of processes) killChild(child, 'SIGKILL');
 });
 
 export const freePort = (): Promise<number> =>
@@ -99,7 +100,7 @@ export const startProcess = (config: string, args: readonly string[] = [], env: 
     exited,
     errors: () => errors,
     async kill(signal = 'SIGTERM') {
-      child.kill(signal);
+      killChild(child, signal);
       await exited;
     },
   };
@@ -111,7 +112,7 @@ const standardErrors = (): string => said.map((errors) => errors()).join('\n');
 /** Ends every process that was started here. */
 export const endProcesses = async (): Promise<void> => {
   const ends = [...processes].map((child) => new Promise((resolve) => child.once('close', resolve)));
-  for (const child of processes) child.kill('SIGKILL');
+  for (const child of processes) killChild(child, 'SIGKILL');
   await Promise.all(ends);
 };
 

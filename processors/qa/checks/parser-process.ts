@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { killChild } from '../../../schemas/index.js';
 
 /** Larger files are rejected unread: nothing a model writes comes near it. */
 export const MAX_SOURCE_BYTES = 1024 * 1024;
@@ -84,7 +85,7 @@ export class ParserProcess {
     this.#child ??= this.#start();
     const child = await this.#child;
     child.ref();
-    const timer = setTimeout(() => child.kill('SIGKILL'), PARSE_TIMEOUT_MS);
+    const timer = setTimeout(() => killChild(child, 'SIGKILL'), PARSE_TIMEOUT_MS);
     let died: () => void = () => undefined;
     try {
       const answer = await new Promise<Parsed | undefined>((resolve) => {
@@ -117,7 +118,7 @@ export class ParserProcess {
     const child = await this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
-    child.kill('SIGKILL');
+    killChild(child, 'SIGKILL');
     await gone;
   }
 }

@@ -6,6 +6,7 @@ import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { killChild } from '../../../schemas/index.js';
 
 const STARTS_WITHIN_MS = 10_000;
 const LOOK_MS = 10;
@@ -28,7 +29,7 @@ export interface RedisServer {
 
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) killChild(child, 'SIGKILL');
 });
 
 const freePort = async (): Promise<number> => {
@@ -76,7 +77,7 @@ const launch = async (port: number, dir: string, more: readonly string[]): Promi
     if (child.exitCode !== null) return undefined;
     if (await answers(port)) return child;
   }
-  child.kill('SIGKILL');
+  killChild(child, 'SIGKILL');
   throw new Error(`redis-server did not answer on port ${port} within ${STARTS_WITHIN_MS} ms`);
 };
 
@@ -93,7 +94,7 @@ export const startRedis = async (...more: readonly string[]): Promise<RedisServe
   const kill = async (): Promise<void> => {
     if (child === undefined) return;
     const ended = once(child, 'exit');
-    child.kill('SIGKILL');
+    killChild(child, 'SIGKILL');
     await ended;
     child = undefined;
   };

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { killChild } from '../../../../schemas/index.js';
 import { type Migration, migrate, openClickhouse, readMigrations } from '../../../../streams/clickhouse/index.js';
 import type { Analytics } from '../../../../streams/index.js';
 
@@ -66,7 +67,7 @@ export const startServer = async (dir: string, port?: number): Promise<EngineSer
     url: `http://127.0.0.1:${at}`,
     kill: async () => {
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-      child.kill('SIGKILL');
+      killChild(child, 'SIGKILL');
       await gone;
     },
   };
@@ -96,7 +97,7 @@ export const killEngines = (dir: string): number => {
 /** Closes every store, ends every server and removes every folder that was made here. */
 export const cleanUp = async (): Promise<void> => {
   await Promise.all(stores.splice(0).map((store) => store.close()));
-  for (const child of servers.splice(0)) child.kill('SIGKILL');
+  for (const child of servers.splice(0)) killChild(child, 'SIGKILL');
   for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 };
 
