@@ -34,11 +34,13 @@ export interface BenchNode {
 export interface NodeLink {
   readonly self: 'core' | 'edge';
   readonly coreUrl: string;
+  /** Between two tries to reach the core, at most; milliseconds, default 100. */
+  readonly retryMs?: number;
 }
 
-const TOKEN_ENV = 'BENCH_TOKEN';
-/** Between two tries to reach the core, at most; milliseconds. */
+/** Of `retryMs`. */
 const RETRY_MS = 100;
+const TOKEN_ENV = 'BENCH_TOKEN';
 
 /** Where the servers are, and the prefix of topics and keys. */
 export interface NodeServers {
@@ -63,7 +65,7 @@ const nodesOf = (link: NodeLink | undefined): Pick<Parameters<typeof configurati
           { id: 'core', url: link.coreUrl },
           { id: 'edge', token_env: TOKEN_ENV, projects: ['project-*'] },
         ],
-        link: { retry_max_ms: RETRY_MS },
+        link: { retry_max_ms: link.retryMs ?? RETRY_MS },
       };
 
 export const benchConfiguration = async ({ dir, port, servers, link, history = true }: BenchNode): Promise<Configuration> => {

@@ -1,7 +1,8 @@
 // A core on another machine, as far as an edge node's own machine feels it: it takes everything, at once, and does nothing with it. Forked by far-core.ts.
 //
-// Messages out: {port}. It ends with whoever forked it.
-import { createServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+// Messages in: {line: 'cut' | 'mended'}. Messages out: {port} when it listens, {line} when that is so. It ends with whoever forked it.
+import { once } from 'node:events';
+import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 
 const JOINED = {
@@ -46,6 +47,31 @@ const answer = async (request: Http2ServerRequest, response: Http2ServerResponse
   }
 };
 
-const server = createServer((request, response) => void answer(request, response).catch(() => request.stream.destroy()));
-server.listen(0, '127.0.0.1', () => process.send!({ port: (server.address() as AddressInfo).port }));
+const sessions = new Set<ServerHttp2Session>();
+/** Another server each time: one that was closed does not listen again. */
+const listening = async (port: number) => {
+  const server = createServer((request, response) => void answer(request, response).catch(() => request.stream.destroy()));
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  return server;
+};
+
+let server = await listening(0);
+const { port } = server.address() as AddressInfo;
+const lines = {
+  cut: async () => {
+    const closed = once(server, 'close');
+    server.close();
+    for (const session of sessions) session.destroy();
+    await closed;
+  },
+  mended: async () => {
+    server = await listening(port);
+  },
+};
+process.on('message', ({ line }: { line: keyof typeof lines }) => void lines[line]().then(() => process.send!({ line })));
 process.once('disconnect', () => process.exit(0));
+process.send!({ port });

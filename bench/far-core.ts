@@ -1,4 +1,4 @@
-// The forked stand-in for a core on another machine: started, stopped.
+// The forked stand-in for a core on another machine: started, cut off, reached again, stopped.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,9 @@ const APP = fileURLToPath(new URL('./far-core-app.js', import.meta.url));
 export interface FarCore {
   readonly url: string;
   readonly pid: number;
+  /** Nobody reaches it, and whoever did is cut off. */
+  cut(): Promise<void>;
+  mend(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -18,9 +21,16 @@ export const startFarCore = async (): Promise<FarCore> => {
   const died = once(child, 'exit').then(() => Promise.reject(new Error('the stand-in for the core ended')));
   died.catch(() => {});
   const [{ port }] = (await Promise.race([died, once(child, 'message')])) as [{ readonly port: number }];
+  const change = async (line: 'cut' | 'mended'): Promise<void> => {
+    const done = once(child, 'message');
+    child.send({ line });
+    await Promise.race([died, done]);
+  };
   return {
     url: `http://127.0.0.1:${port}`,
     pid: child.pid!,
+    cut: () => change('cut'),
+    mend: () => change('mended'),
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, 'exit');

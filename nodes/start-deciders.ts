@@ -3,7 +3,7 @@ import type { Nodes } from '../gateway/index.js';
 import { auditHistory } from '../processors/audit/index.js';
 import { runCascades } from '../processors/cascade/index.js';
 import { runDeciders } from '../processors/host/index.js';
-import { type Decider, HISTORY_TOPICS, ingestHistory, materialise, openLoad } from '../processors/index.js';
+import { type Decider, HISTORY_TOPICS, ingestHistory, materialise } from '../processors/index.js';
 import { arrivalsAt, homesDecider } from '../processors/link/index.js';
 import { LEDGER_SOURCE, ledgerDecider } from '../processors/quota/index.js';
 import { routingDecider } from '../processors/routing/index.js';
@@ -31,7 +31,7 @@ export const startLedger = async ({ options: { now }, settings, problem, serve }
 };
 
 export const startDeciders = async (starting: Starting, nodes: Nodes | undefined): Promise<void> => {
-  const { options, log, settings, views, metrics, analytics, tracing, key, admission, problem, serve } = starting;
+  const { options, log, settings, views, metrics, analytics, tracing, key, admission, load, problem, serve } = starting;
   const { config, now } = options;
   const { configVersion, promptVersions, known } = settingsFor(settings);
   const routing = routingDecider(policiesOf(settings, routingOf(config)), promptVersions);
@@ -68,7 +68,6 @@ export const startDeciders = async (starting: Starting, nodes: Nodes | undefined
     onProblem: problem('cascades'),
   };
   await serve(GROUPS.cascade, [LIFECYCLE], (assignment) => runCascades(assignment, cascades));
-  const load = openLoad();
   const audit = {
     pauseMs: AUDIT_PAUSE_MS,
     log,
@@ -89,7 +88,7 @@ export const startDeciders = async (starting: Starting, nodes: Nodes | undefined
     analytics: store,
     generation,
     flushMs: config.analytics.flush_ms,
-    load: openLoad(),
+    load,
     onProblem: problem('history'),
   };
   await serve(GROUPS.history, HISTORY_TOPICS, (assignment) => ingestHistory(assignment, history));

@@ -71,7 +71,7 @@ const abilitiesOf = ({ models, slots }: Servers, roles: string, projects: readon
 });
 
 const uplinkOf = (
-  { options, log, views, artifacts, lender, settings, vitals, admission, problem }: Starting,
+  { options, log, views, artifacts, lender, settings, vitals, admission, load, problem }: Starting,
   nodes: Nodes,
   opening: Opening | undefined,
 ): Uplink | undefined => {
@@ -88,6 +88,7 @@ const uplinkOf = (
     models: lender,
     lent: new Set(config.models.flatMap(({ id, node }) => (node === self ? [id] : []))),
     link: config.link,
+    load,
     node: self,
     abilities: () => abilitiesOf(config, describeRoles(roles), projectsOf(entry)),
     vitals: vitals.read,

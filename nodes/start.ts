@@ -12,7 +12,7 @@ import { followAdmission } from '../processors/link/index.js';
 import { openSpending } from '../processors/quota/index.js';
 import { type Lane, LIFECYCLE, type Servers, WORK_TOPICS } from '../schemas/index.js';
 import { type Log, within } from '../streams/index.js';
-import { Slots } from '../streams/runtime/index.js';
+import { openLoad, Slots } from '../streams/runtime/index.js';
 import { openAnalytics } from './analytics.js';
 import { watchDrain } from './drain.js';
 import { watchGpus } from './gpu-watch.js';
@@ -226,6 +226,7 @@ const startParts = async (request: NodeOptions, atEnd: AtEnd): Promise<Omit<Runn
     tracing,
     admission,
     vitals,
+    load: openLoad(),
     slots,
     problem,
     serve,

@@ -7,7 +7,7 @@ import { dearestPrice, LEDGER_GROUP, type Spending } from '../processors/quota/i
 import type { Effective, Settings } from '../processors/settings/index.js';
 import type { Lane, PromptName, Servers } from '../schemas/index.js';
 import type { LiveText, Log, RateLimiter, Recorded, ViewStore } from '../streams/index.js';
-import type { Slots } from '../streams/runtime/index.js';
+import type { Load, Slots } from '../streams/runtime/index.js';
 import type { NodeAnalytics } from './analytics.js';
 import type { Metrics } from './metrics/index.js';
 import type { Roles } from './roles.js';
@@ -68,6 +68,8 @@ export interface Starting {
   /** Does this node take new work? */
   readonly admission: Admission;
   readonly vitals: Vitals;
+  /** How busy this process is: what can wait gives way. */
+  readonly load: Load;
   /** How much of each lane of the worker role runs at a time here. */
   readonly slots: ReadonlyMap<Lane, Slots>;
   readonly problem: (where: string) => (error: unknown, record?: Recorded) => void;

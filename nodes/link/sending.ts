@@ -2,10 +2,12 @@
 //
 // S1. The log is the outbox: nothing is copied or noted beside it, and where to go on is what the core says. S2. One batch at a time, so order is kept.
 // S3. Copies of what others said, and what is not this node's to say, are left out; the batch covers their offsets all the same. S4. What was not taken ends the
-// session: the next one begins with what the core has. S5. On a line that is too slow for a batch, batches become smaller until one gets through.
+// session: the next one begins with what the core has. S6. Where this process has much else to do, a partition sends one batch every GIVE_WAY_MS: the rest is kept, as while
+// the line is down. What others wait for (the outbox) goes at once. S5. On a line that is too slow for a batch, batches become smaller until one gets through.
 import { packRecords } from '../../processors/link/index.js';
 import { Fault, OUTBOX, TELEMETRY, type Topic } from '../../schemas/index.js';
 import { isCopy, type Log, pause, type Recorded } from '../../streams/index.js';
+import { GIVE_WAY_MS, isBusy, type Load } from '../../streams/runtime/index.js';
 import type { Contents } from './contents.js';
 import type { Line } from './line.js';
 import type { Throttle } from './throttle.js';
@@ -39,6 +41,8 @@ export interface SendingOptions {
   readonly log: Pick<Log, 'read' | 'range'>;
   readonly line: Line;
   readonly throttle: Throttle;
+  /** S6; none: it never gives way. */
+  readonly load?: Load;
   readonly size: BatchSize;
   readonly contents: Contents;
   readonly node: string;
@@ -61,20 +65,33 @@ export interface Sending {
 }
 
 export const openSending = (topic: Topic, partition: number, from: number, options: SendingOptions): Sending => {
-  const { log, line, throttle, size, contents, node, epoch, flushMs, batchRecords, onTaken } = options;
+  const { log, line, throttle, load, size, contents, node, epoch, flushMs, batchRecords, onTaken } = options;
   /** The core has everything below. */
   let cursor = from;
   /** Below it is nothing that the core has not, and is to have. */
   let passed = from;
 
+  /** S6: what it takes of this process until the first wait. */
+  const counted = <T>(work: () => T): T => {
+    const began = performance.now();
+    const done = work();
+    load?.ours(performance.now() - began);
+    return done;
+  };
+  /** Between the beginnings of two reads. */
+  const waitMs = (records: number): number => {
+    if (topic !== OUTBOX && isBusy(load)) return Math.max(flushMs, GIVE_WAY_MS);
+    return records < batchRecords ? flushMs : 0;
+  };
+
   const isSent = (record: Recorded): boolean => topic === OUTBOX || !isCopy(record);
 
   const send = async (records: readonly Recorded[], next: number, signal: AbortSignal): Promise<void> => {
-    if (topic !== TELEMETRY) await contents.push(records, signal);
-    const packed = await packRecords(records);
+    const pushed = topic === TELEMETRY ? undefined : counted(() => contents.push(records, signal));
+    const [packed] = await Promise.all([counted(() => packRecords(records)), pushed]);
     await throttle.take(packed.records.length, topic !== TELEMETRY, signal);
     if (signal.aborted) return;
-    const taken = await line.send({ node_id: node, epoch, topic, partition, first: cursor, next, ...packed }, signal);
+    const taken = await counted(() => line.send({ node_id: node, epoch, topic, partition, first: cursor, next, ...packed }, signal));
     if (taken < next)
       throw new Fault(
         'retryable',
@@ -103,7 +120,7 @@ export const openSending = (topic: Topic, partition: number, from: number, optio
           // Nothing of it concerns the core: the next batch covers it.
           else if (passed === part[0]!.offset) passed = next;
         }
-        if (records.length < batchRecords) await pause(flushMs - (performance.now() - began), signal);
+        await pause(waitMs(records.length) - (performance.now() - began), signal);
       }
     },
   };

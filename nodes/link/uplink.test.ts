@@ -88,6 +88,7 @@ const startEdge = async (
     models: NO_MODELS,
     lent: new Set(),
     link: LINK,
+    load: { ours: () => {}, others: () => 0 },
     node: NODE,
     abilities: () => ({ version: '1', roles: 'all', models: [], slots: {}, projects: [] }),
     vitals: async () => IDLE_VITALS,

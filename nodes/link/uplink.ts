@@ -9,7 +9,7 @@ import type { ModelGateway, ModelLender } from '../../models/index.js';
 import type { ArtifactStore } from '../../processors/index.js';
 import { type JoinedLink, type NodeVitals, type Servers, toFault } from '../../schemas/index.js';
 import { type Assignment, type Log, pause, type ViewStore } from '../../streams/index.js';
-import { backoffMs } from '../../streams/runtime/index.js';
+import { backoffMs, type Load } from '../../streams/runtime/index.js';
 import { openContents } from './contents.js';
 import { fetchOutbox } from './fetching.js';
 import { lendModels } from './lending.js';
@@ -29,6 +29,8 @@ export interface UplinkOptions extends StoreLifeOptions {
   /** Models that the core may ask for. */
   readonly lent: ReadonlySet<string>;
   readonly link: Servers['link'];
+  /** Sending gives way to what people wait for. */
+  readonly load: Load;
   readonly vitals: () => Promise<NodeVitals>;
   /** Resolves when it is otherwise whether this node takes new work: that is said at once. */
   readonly changed: (known: NodeVitals['admission'], signal: AbortSignal) => Promise<void>;
@@ -70,7 +72,7 @@ const join = async (life: StoreLife, { line, node, abilities }: UplinkOptions, s
 };
 
 export const openUplink = (options: UplinkOptions): Uplink => {
-  const { log, artifacts, models, lent, link, onProblem, onMissing, beatMs, vitals, changed, node, opening } = options;
+  const { log, artifacts, models, lent, link, load, onProblem, onMissing, beatMs, vitals, changed, node, opening } = options;
   let state: UplinkState = { connected: false, detail: 'it was not tried yet' };
   const throttle = openThrottle(link.bytes_per_s);
   const size = openBatchSize();
@@ -116,6 +118,7 @@ export const openUplink = (options: UplinkOptions): Uplink => {
       log,
       line,
       throttle,
+      load,
       size,
       contents,
       node,

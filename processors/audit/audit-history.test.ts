@@ -7,10 +7,11 @@ import { AUDIT, type AuditCheckpoint, decode, derivedId, Fault, LIFECYCLE, parti
 import { type Assignment, type Log, type Outgoing, outgoing, type Recorded } from '../../streams/index.js';
 import { openLmdbLog } from '../../streams/lmdb/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
+import { GIVE_WAY_MS } from '../../streams/runtime/index.js';
 import { ManualTimers } from '../../streams/runtime/testing/manual-timers.js';
 import { faultyLog } from '../../streams/testing/faulty-log.js';
 import { eventOf } from '../testing/index.js';
-import { type AuditOptions, auditHistory, GIVE_WAY_MS, LAZY_MS } from './audit-history.js';
+import { type AuditOptions, auditHistory, LAZY_MS } from './audit-history.js';
 import { auditEventOf } from './leaf.js';
 import { headersOf, KEY } from './testing/histories.js';
 import { verifyHistory } from './verify.js';

@@ -7,8 +7,7 @@
 import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, isFault, timeoutSignal } from '../../schemas/index.js';
 import type { Assignment, Log, Outgoing, Recorded } from '../../streams/index.js';
-import { backoffMs, systemTimers, type Timers } from '../../streams/runtime/index.js';
-import type { Load } from '../materialisation/index.js';
+import { backoffMs, GIVE_WAY_MS, isBusy, type Load, systemTimers, type Timers } from '../../streams/runtime/index.js';
 import { type Books, openBooks } from './books.js';
 import { checkpointRecord } from './checkpoint-event.js';
 import { leafOfRecord, openProjectOf } from './leaf.js';
@@ -46,9 +45,6 @@ const MAX_BATCH = 4_096;
 const BREATH_RECORDS = 128;
 /** Checkpoints that one commit takes. */
 const MAX_CHECKPOINTS = 32;
-/** A3: above this share of other work, and for so long, in milliseconds. */
-const BUSY_SHARE = 0.6;
-export const GIVE_WAY_MS = 5_000;
 /** A partition that is given up is read on for so long at most, in milliseconds. */
 const FINISH_MS = 1_000;
 const COMMIT_RETRY = { baseMs: 100, maxMs: 2_000 };
@@ -219,10 +215,8 @@ class Auditor {
   }
 
   async #giveWay(): Promise<void> {
-    const { load: busy } = this.#options;
-    if (busy !== undefined && busy.others() > BUSY_SHARE) {
-      await this.#commitDue();
-      await this.#timers.delay(GIVE_WAY_MS, this.#assignment.revoked);
-    }
+    if (!isBusy(this.#options.load)) return;
+    await this.#commitDue();
+    await this.#timers.delay(GIVE_WAY_MS, this.#assignment.revoked);
   }
 }

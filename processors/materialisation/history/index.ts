@@ -1,4 +1,3 @@
 export { HISTORY_TOPICS, historyBehind } from './behind.js';
 export { type HistoryOptions, ingestHistory } from './ingest.js';
-export { type Load, openLoad } from './load.js';
 export { type EventRow, rowOf } from './row.js';

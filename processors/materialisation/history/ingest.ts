@@ -9,11 +9,10 @@ import { setMaxListeners } from 'node:events';
 import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, toFault } from '../../../schemas/index.js';
 import { type Analytics, type Assignment, type Log, pause, type Recorded } from '../../../streams/index.js';
-import { backoffMs } from '../../../streams/runtime/index.js';
+import { backoffMs, GIVE_WAY_MS, isBusy, type Load } from '../../../streams/runtime/index.js';
 import type { TaskContext } from './context.js';
 import { openFold } from './fold.js';
 import { clearPartition, clearRange, mismatch, type Range } from './heal.js';
-import type { Load } from './load.js';
 import { loadProgress, type Progress, saveProgress } from './progress.js';
 import type { EventRow } from './row.js';
 import { EVENTS } from './tables.js';
@@ -39,9 +38,6 @@ const MAX_RECORDS = 8_192;
 const MAX_BYTES = 16 * 1024 * 1024;
 /** H5: rows that are made in one go, a few milliseconds. */
 const BREATH_RECORDS = 128;
-/** H6: above this share of other work, and for so long, in milliseconds. */
-const BUSY_SHARE = 0.6;
-const GIVE_WAY_MS = 5_000;
 const BACKOFF = { baseMs: 100, maxMs: 5_000 };
 /** How often a batch is cleared and inserted anew before it is left for a while. */
 const HEALINGS = 3;
@@ -139,7 +135,7 @@ class Ingestion {
   /** Between the beginnings of two batches. */
   #waitMs(records: number): number {
     const { flushMs, load } = this.#options;
-    if (load !== undefined && load.others() > BUSY_SHARE) return Math.max(flushMs, GIVE_WAY_MS);
+    if (isBusy(load)) return Math.max(flushMs, GIVE_WAY_MS);
     return records < MAX_RECORDS ? flushMs : 0;
   }
 
