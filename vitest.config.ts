@@ -8,6 +8,10 @@ const WHOLE = { testTimeout: 600_000, hookTimeout: 120_000, globalSetup: ['test/
 /** Whole processes that wait more than they work, and whose timings nobody reads: they run beside others. */
 const PATIENT = 'test/{lent-models,live-text,quota,traces}.e2e.test.ts';
 
+/** They replace a module, or look at all that a process has: each has a process of its own. */
+const ALONE = ['processors/replay/stuck.test.ts', '**/leaks.test.ts'];
+const OTHERS = ['**/*.int.test.ts', 'test/**/*.e2e.test.ts', 'dist/**', 'node_modules/**'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -15,10 +19,14 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [`${folders}/**/*.test.ts`],
-          exclude: ['**/*.int.test.ts', 'test/**/*.e2e.test.ts', 'dist/**', 'node_modules/**'],
+          exclude: [...ALONE, ...OTHERS],
           testTimeout: 20_000,
+          // Files share a process: most of their time would be loading the same modules again.
+          isolate: false,
+          maxWorkers: 2,
         },
       },
+      { test: { name: 'alone', include: ALONE, exclude: OTHERS, testTimeout: 20_000, maxWorkers: 2 } },
       {
         // With real servers, two files at a time: they wait for servers more than they work.
         test: {
