@@ -5,11 +5,11 @@
 import { CONFIG, CONFIG_LOG_KEY, isFault, LINKED_TOPIC, OUTBOX, partitionOf, toFault } from '../../schemas/index.js';
 import type { Assignment, Log, Outgoing, ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
+import { lifeOf } from './life-of.js';
 import { openBeside } from './look-beside.js';
-import { PEERS, type PeerView } from './receive.js';
 
 export interface HandSettingsOptions {
-  readonly log: Pick<Log, 'read' | 'partitions'>;
+  readonly log: Pick<Log, 'read' | 'range' | 'partitions'>;
   readonly views: Pick<ViewStore, 'get'>;
   readonly edges: readonly string[];
   /** Looks so often whether a node came with a new store, in milliseconds. */
@@ -63,7 +63,7 @@ export const handSettings = async (assignment: Assignment, options: HandSettings
 
   const handOn = async (): Promise<void> => {
     try {
-      if (isTheirs) for (const node of edges) await handTo(node, (await views.get<PeerView>(PEERS, node))?.epoch ?? 1);
+      if (isTheirs) for (const node of edges) await handTo(node, await lifeOf({ log, views }, node, until));
     } catch (error) {
       // Views that are away: it is looked again.
       if (!isFault(toFault(error), 'retryable')) throw error;

@@ -9,6 +9,9 @@ import {
   LIFECYCLE,
   LINKED_FROM,
   MOVES_KNOWN,
+  NO_PROJECT,
+  NODES,
+  newId,
   OUTBOX,
   partitionOf,
   serversSchema,
@@ -29,6 +32,8 @@ const homesOf = (id: string) => {
   const edges = ['edge-1', 'edge-2'].map((edge) => ({ id: edge, token_env: 'TOKEN' }));
   return homesIn(serversSchema.parse({ version: 1, node: { id }, nodes: [{ id: CORE, url: 'http://core.test' }, ...edges] }));
 };
+
+const ABILITIES = { version: '1', roles: 'all', models: [], slots: {}, projects: [] };
 
 let store: MemoryStore;
 let log: FaultyLog;
@@ -187,6 +192,24 @@ describe('the history of a project', () => {
       'edge-1 subject 1/p0-20/edge-1',
       'edge-1 subject 1/p0-8/core arrives',
     ]);
+  });
+
+  it('goes to the newest life of that node also where its view was emptied', async () => {
+    const registered = eventOf(
+      'dats.node.registered',
+      { ...ABILITIES, node_id: 'edge-1', store_id: newId(), epoch: 2 },
+      { projectid: NO_PROJECT },
+    );
+    await log.append([outgoing(NODES, registered as never, 'edge-1')]);
+    await log.append([
+      said('a', from({ node: 'edge-1', offset: 3 })),
+      said('b', from({ node: 'edge-1', epoch: 2, offset: 0 })),
+      moved(CORE, 'edge-1'),
+      marker(),
+    ]);
+    await run(CORE);
+    expect(await sent()).toEqual(['edge-1 a 1/p0-3/edge-1', 'edge-1 subject 1/p0-2/core arrives']);
+    expect((await everything(OUTBOX)).at(-1)!.headers[ARRIVES]).toBe('2');
   });
 
   it('from one edge node to another goes through the core', async () => {

@@ -22,11 +22,11 @@ import { untilDone } from '../../streams/runtime/index.js';
 import { race, type Steps } from '../host/index.js';
 import { MOVED, type MovedProject } from './home-of.js';
 import type { Homes } from './homes.js';
-import { PEERS, type PeerView } from './receive.js';
+import { lifeOf } from './life-of.js';
 import { openShown, SHOWN_LOOK_MS } from './shown.js';
 
 export interface KeepHomesOptions {
-  readonly log: Pick<Log, 'read' | 'range' | 'get'>;
+  readonly log: Pick<Log, 'read' | 'range' | 'get' | 'partitions'>;
   readonly views: ViewStore;
   readonly homes: Homes;
   /** Which life of this node's store it is. */
@@ -157,8 +157,8 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
   const sendHistory = async (last: Recorded, project: string, to: string): Promise<void> => {
     // What stands before it is on its way first.
     await commit(last.offset);
-    const peer = await views.get<PeerView>(PEERS, to);
-    const life = { node: to, epoch: peer?.epoch ?? 1 };
+    const life = { node: to, epoch: await lifeOf({ log, views }, to, revoked) };
+    if (revoked.aborted) return;
     const name = `${to}/${life.epoch}`;
     const begin = knownOf(project).sent?.[name] ?? 0;
     const flush = async (upTo: number): Promise<void> => {
