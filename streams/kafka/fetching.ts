@@ -1,6 +1,6 @@
 // Asking a leader for records. `fetchOnce` asks for what is there now; the tails ask and wait.
 import { fetchV13, listOffsetsV7, type ResponseError } from '@platformatic/kafka';
-import type { Topic } from '../../schemas/index.js';
+import { Fault, type Topic } from '../../schemas/index.js';
 import type { Cluster, Purpose } from './cluster.js';
 import { type Fetched, recordsIn } from './codec.js';
 import { kafkaFault, mayHaveMoved } from './faults.js';
@@ -95,8 +95,10 @@ export const fetchFrom = async (
   );
 };
 
-const OFFSET_OUT_OF_RANGE = 1;
-const codeName = (code: number): string => (code === OFFSET_OUT_OF_RANGE ? 'OFFSET_OUT_OF_RANGE' : `error ${code}`);
+/** There is no such offset, or not any more. */
+export const OUT_OF_RANGE = 'OFFSET_OUT_OF_RANGE';
+const OUT_OF_RANGE_CODE = 1;
+const codeName = (code: number): string => (code === OUT_OF_RANGE_CODE ? OUT_OF_RANGE : `error ${code}`);
 
 /** What is there now of one partition. @throws Fault */
 export const fetchOnce = async (
@@ -112,7 +114,17 @@ export const fetchOnce = async (
     if (mayHaveMoved((error as Error).cause ?? error)) cluster.forgetTopic(cursor.name);
     throw error;
   }
-  return fetched ?? { cursor, records: [], next: cursor.from, stable: cursor.from, end: cursor.from };
+  return fetched ?? { cursor, records: [], next: cursor.from, stable: cursor.from, end: cursor.from, failed: 'not in the answer' };
+};
+
+/**
+ * The same for who asks whether there is anything: a broker that does not lead the partition (any more) has not said that there is nothing. That there is no
+ * such offset is an answer. @throws Fault
+ */
+export const fetchAnswered = async (cluster: Cluster, cursor: Cursor, limits: FetchLimits): Promise<FetchedPartition> => {
+  const fetched = await fetchOnce(cluster, cursor, limits);
+  if (fetched.failed === undefined || fetched.failed === OUT_OF_RANGE) return fetched;
+  throw new Fault('retryable', 'log_unavailable', `reading ${cursor.name}/${cursor.partition} at ${cursor.from}: ${fetched.failed}`);
 };
 
 export interface Offsets {

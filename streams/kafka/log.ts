@@ -2,7 +2,8 @@
 //
 // H1. Opening does not wait for the brokers: what needs them waits, reading and joining for ever, appending and asking for a bounded time (Fault retryable).
 // H2. What this process was told is committed or appended is visible to its next `get` and `range`, and to those of every other process: they wait for
-// transactions that were open when they asked.
+// transactions that were open when they asked. H3. Only the leader says that there is nothing: a broker that is none (any more) is asked again, for a bounded time. An
+// end that is too low for a moment would make edge nodes believe that this log was restored from older (nodes/link, F2).
 import { setMaxListeners } from 'node:events';
 import { type Fault, formatPosition, type Position, partitionOf, TOPICS, type Topic, toFault } from '../../schemas/index.js';
 import { LEAVE_TIMEOUT_MS, logClosed, type Place, placeKey, recordLimitBytes, recordTooLarge } from '../adapter/index.js';
@@ -10,12 +11,13 @@ import { askedOnce } from '../asked-once.js';
 import type { Assignment, GroupLag, Log, Membership, Outgoing, Recorded } from '../log.js';
 import { pause } from '../pause.js';
 import { within } from '../within.js';
+import { afterLast } from './after-last.js';
 import { type Addressed, Appender } from './appender.js';
 import { type OwnedAssignment, openAssignment } from './assignment.js';
 import { Cluster, type ClusterOptions } from './cluster.js';
 import { messageOf, type SchemaIds, sizeOf } from './codec.js';
 import { unavailable } from './faults.js';
-import { type FetchLimits, fetchOnce, offsetsOf } from './fetching.js';
+import { type FetchLimits, fetchAnswered, offsetsOf } from './fetching.js';
 import { committedOf, groupLag } from './lag.js';
 import { KafkaMember } from './member.js';
 import { persist } from './persist.js';
@@ -57,8 +59,6 @@ const LOOK_MS = 2;
 /** A transaction lasts 6 s at most, and the broker looks every 10 s by default: what is open for longer was left by mistake, in milliseconds. */
 const HELD_BACK_MS = 30_000;
 const TELL_MS = 10_000;
-/** Ends of transactions that are passed over in looking for the last record. */
-const MARKERS_PASSED = 32;
 const ONE: FetchLimits = { waitMs: 0, partitionBytes: 1, totalBytes: 1 };
 
 export const openKafkaLog = (options: KafkaLogOptions): Log => new KafkaLog(options);
@@ -136,7 +136,7 @@ class KafkaLog implements Log {
     if (held !== undefined) return held ?? undefined;
     const deadline = performance.now() + DECIDED_MS;
     for (;;) {
-      const fetched = await this.#ask('reading a record', () => fetchOnce(this.#cluster, cursor, ONE));
+      const fetched = await this.#ask('reading a record', () => fetchAnswered(this.#cluster, cursor, ONE));
       const [record] = fetched.records;
       if (record !== undefined) return record.offset === position.offset ? record : undefined;
       if (fetched.failed !== undefined || fetched.next > position.offset) return undefined;
@@ -166,16 +166,12 @@ class KafkaLog implements Log {
     return { first: asked.first, end: await this.#afterLast({ topic, partition }, asked.first, stable) };
   }
 
-  /** The offset after the last record below `stable`: what ends a transaction takes an offset too, and nobody will ever read it. */
   async #afterLast(place: Place, first: number, stable: number): Promise<number> {
-    const cursor = this.#cursor(place, stable);
-    const tail = this.#tails.find(cursor.name, cursor.partition);
+    const { name, partition } = this.#cursor(place, stable);
+    const tail = this.#tails.find(name, partition);
     if (tail !== undefined && tail.next >= stable && tail.afterLast !== undefined) return Math.min(stable, tail.afterLast);
-    for (let end = stable; end > Math.max(first, stable - MARKERS_PASSED); end--) {
-      const { records } = await this.#ask('asking for a range', () => fetchOnce(this.#cluster, { ...cursor, from: end - 1 }, ONE));
-      if (records.length > 0) return end;
-    }
-    return stable > first + MARKERS_PASSED ? stable : first;
+    const fetch = (from: number) => this.#ask('asking for a range', () => fetchAnswered(this.#cluster, this.#cursor(place, from), ONE));
+    return afterLast(fetch, first, stable);
   }
 
   async join(name: string, topics: readonly Topic[], onAssigned: (assignment: Assignment) => Promise<void>): Promise<Membership> {

@@ -8,7 +8,7 @@ import type { Recorded } from '../log.js';
 import { pause } from '../pause.js';
 import type { Cluster } from './cluster.js';
 import type { FetchedRecord } from './codec.js';
-import { type Cursor, type FetchLimits, fetchOnce, offsetsOf } from './fetching.js';
+import { type Cursor, type FetchLimits, fetchOnce, OUT_OF_RANGE, offsetsOf } from './fetching.js';
 import { persist } from './persist.js';
 import type { Tail, Tails } from './tails.js';
 
@@ -85,7 +85,7 @@ const catchUp = async (
     });
     if (fetched === undefined) return undefined;
     if (fetched.failed === undefined) return fetched;
-    if (fetched.failed === 'OFFSET_OUT_OF_RANGE') {
+    if (fetched.failed === OUT_OF_RANGE) {
       const { first } = await persist(() => offsetsOf(cluster, cursor.name, cursor.partition), { signal });
       if (cursor.from < first) return { records: [], next: first };
     }

@@ -7,7 +7,7 @@ import { Bell } from '../adapter/index.js';
 import { pause } from '../pause.js';
 import type { Cluster } from './cluster.js';
 import type { FetchedRecord } from './codec.js';
-import { type Cursor, type FetchedPartition, type FetchLimits, fetchFrom, offsetsOf } from './fetching.js';
+import { type Cursor, type FetchedPartition, type FetchLimits, fetchFrom, OUT_OF_RANGE, offsetsOf } from './fetching.js';
 
 /** What a tail holds at most, in bytes and records. */
 const HELD_BYTES = 4 * 1024 * 1024;
@@ -229,7 +229,7 @@ export class Tails {
       const tail = this.#tails.get(`${name}/${number}`);
       if (tail === undefined || tail.next !== from) continue;
       if (partition.failed === undefined) tail.accept(partition);
-      else if (partition.failed === 'OFFSET_OUT_OF_RANGE') {
+      else if (partition.failed === OUT_OF_RANGE) {
         const { first, stable } = await offsetsOf(this.#options.cluster, name, number);
         tail.restart(Math.max(first, Math.min(from, stable)));
       }
