@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
-import { isTerminal, LIFECYCLE, partitionOf, type Topic } from '../schemas/index.js';
+import { isTerminal, LIFECYCLE, NODES, OUTBOX, partitionOf, type Topic } from '../schemas/index.js';
 import type { Recorded } from '../streams/index.js';
 import { openRedisViewStore } from '../streams/redis/index.js';
 import { addressOf, describeWith } from '../streams/testing/servers.js';
@@ -25,6 +25,7 @@ import { disagreements, homeOf, movedTaskViolations, once, told, trailOf } from 
 import { tidy } from './support/node-process.js';
 import { finalViewsOf, misfitsOf } from './support/outcomes.js';
 import { type Random, seededRandom, testSeed } from './support/random.js';
+import { repeatedKinds, repetitions, restoredCores } from './support/repetitions.js';
 import { change, schedulingOf } from './support/settings.js';
 import { readWholeLog } from './support/whole-log.js';
 
@@ -291,6 +292,20 @@ const emptied = async (run: Run): Promise<void> => {
   note(`${Math.round(performance.now() - began)} ms after the views were emptied`);
 };
 
+/** What the lifecycles do not explain, and the outboxes, with whether an edge node began to read the core's outbox again: all of it, to tell the cause from what follows. */
+const repeated = async (
+  { world: { core, edges } }: Run,
+  atCore: readonly Recorded[],
+  atEdges: ReadonlyMap<string, readonly Recorded[]>,
+): Promise<readonly string[]> => {
+  const found = [...repetitions(CORE, [...atCore, ...(await linkedIn(core.log, [OUTBOX]))])];
+  for (const { id, dataDir } of edges) {
+    const own = await readLinked(join(dataDir, 'log'), EDGE_PARTITIONS, [OUTBOX, NODES]);
+    found.push(...restoredCores(id, CORE, own), ...repetitions(id, [...atEdges.get(id)!, ...own.filter(({ topic }) => topic === OUTBOX)]));
+  }
+  return found;
+};
+
 /** All sides stopped: what their logs hold. */
 const judge = async (run: Run): Promise<string> => {
   const { world, stations, followers } = run;
@@ -333,9 +348,10 @@ const judge = async (run: Run): Promise<string> => {
     atEdges.set(edge.id, lifecycle(records));
   }
   const all = lifecycle(atCore);
+  expect(await repeated(run, all, atEdges)).toEqual([]);
   expect(movedTaskViolations(all, { partitions: PARTITIONS, maxRunning: MAX_RUNNING, acknowledged: tasks, views: views! })).toEqual([]);
   expect(disagreements(CORE, all, atEdges, PROJECTS)).toEqual([]);
-  return `${tasks.length} tasks, ${all.length} records of the lifecycle at the core, ${all.length - once(all).length} asked astray`;
+  return `${tasks.length} tasks, ${all.length} records of the lifecycle at the core, ${all.length - once(all).length} asked astray: ${repeatedKinds(all)}`;
 };
 
 describeWith(['kafka', 'redis'], 'edge nodes around a core on Kafka', () => {

@@ -20,20 +20,20 @@ const plain = ({ topic, partition, offset, key, headers, value, type, timestamp 
   timestamp,
 });
 
-/** Records of the topics that are copied, in the order of each partition: any adapter's log. */
-export const linkedIn = async (log: Log): Promise<readonly Recorded[]> => {
+/** Records of topics, those that are copied unless told otherwise, in the order of each partition: any adapter's log. */
+export const linkedIn = async (log: Log, topics = LINKED_TOPICS): Promise<readonly Recorded[]> => {
   const records: Recorded[] = [];
-  for (const topic of LINKED_TOPICS)
+  for (const topic of topics)
     for (let partition = 0; partition < log.partitions(topic); partition++)
       for await (const record of recordsOf(log, topic, partition)) records.push(plain(record));
   return records;
 };
 
 /** The same, as they are on disk. */
-export const readLinked = async (dir: string, partitions: number): Promise<readonly Recorded[]> => {
+export const readLinked = async (dir: string, partitions: number, topics = LINKED_TOPICS): Promise<readonly Recorded[]> => {
   const { log, close } = await openLmdbStorage({ dir, node: 'test', partitions });
   try {
-    return await linkedIn(log);
+    return await linkedIn(log, topics);
   } finally {
     await close();
   }
