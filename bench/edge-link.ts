@@ -2,7 +2,8 @@
 //
 // E1. What the link costs the edge is measured beside a core that takes everything and does nothing with it, as one on another machine does to this one. No history is kept: the
 // engines would have the cores. E2. One node, its line cut and whole in turns, and who is first changes: two nodes of the same code on the same machine differ by more than what
-// is to be seen. E3. What was kept while the line was cut is sent before the next round begins, and what a round left to send is part of its cost.
+// is to be seen. E3. What was kept while the line was cut is sent before the next round begins, and what a round left to send is part of its cost,
+// without what the node uses while it does nothing.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startFarCore } from './far-core.js';
 import type { Figure } from './figure.js';
@@ -28,6 +29,8 @@ const LOOK_MS = { core: 20, edge: 250 } as const;
 const LIMIT_MS = 300_000;
 /** Between two tries of a node that is cut off, in milliseconds: they are not what is measured. */
 const SELDOM_MS = 2_000;
+/** How long a node with nothing to do is watched, in milliseconds. */
+const IDLE_MS = 5_000;
 const ID = 'EL';
 
 interface NodeList {
@@ -67,12 +70,21 @@ interface Round {
 const allSent = (edge: PipelineProcess): Promise<unknown> =>
   until('nothing left to send', LOOK_MS.edge, async () => ((await leftAt(edge)) ?? 0) === 0);
 
-const measure = async (edge: PipelineProcess, { tasks, seconds }: EdgeLinkSize): Promise<Round> => {
+/** CPU of a node that has nothing to do and is looked at, in milliseconds a millisecond. */
+const idleOf = async (edge: PipelineProcess): Promise<number> => {
+  const [cpu, began] = [cpuMsOf(edge.pid), performance.now()];
+  for (; performance.now() - began < IDLE_MS; await sleep(LOOK_MS.edge)) await leftAt(edge);
+  return (cpuMsOf(edge.pid) - cpu) / (performance.now() - began);
+};
+
+const measure = async (edge: PipelineProcess, { tasks, seconds }: EdgeLinkSize, idle: number): Promise<Round> => {
   const { completed } = await measureLatencies(edge, seconds);
   const cpu = cpuMsOf(edge.pid);
   const { perSecond } = await measureThroughput(edge, tasks);
+  const done = performance.now();
   await allSent(edge);
-  return { perSecond, cpuMs: (cpuMsOf(edge.pid) - cpu) / tasks, p50: percentile(completed, 0.5) };
+  const waiting = (performance.now() - done) * idle;
+  return { perSecond, cpuMs: (cpuMsOf(edge.pid) - cpu - waiting) / tasks, p50: percentile(completed, 0.5) };
 };
 
 const overhead = async (size: EdgeLinkSize): Promise<readonly Figure[]> => {
@@ -81,19 +93,22 @@ const overhead = async (size: EdgeLinkSize): Promise<readonly Figure[]> => {
   const used = (): number => cpuMsOf(edge.pid) + cpuMsOf(far.pid);
   const connected: Round[] = [];
   const cutOff: Round[] = [];
+  let idle = 0;
   const whileConnected = async (): Promise<void> => {
     await until('the link', LOOK_MS.edge, async () => (await leftAt(edge)) === 0);
-    connected.push(await measure(edge, size));
+    connected.push(await measure(edge, size, idle));
   };
   const whileCutOff = async (): Promise<void> => {
     await far.cut();
     await until('the line to be down', LOOK_MS.edge, async () => (await leftAt(edge)) === undefined);
-    cutOff.push(await measure(edge, size));
+    cutOff.push(await measure(edge, size, idle));
     await far.mend();
   };
   try {
     await until('the link', LOOK_MS.edge, () => leftAt(edge));
     await warmUp(edge);
+    await allSent(edge);
+    idle = await idleOf(edge);
     const [others, before] = [watchOthers(), used()];
     for (let round = 0; round < size.rounds; round++)
       for (const measured of round % 2 === 0 ? [whileCutOff, whileConnected] : [whileConnected, whileCutOff]) await measured();
