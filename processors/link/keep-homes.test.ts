@@ -128,6 +128,16 @@ describe('what users asked', () => {
     expect(await homeNow(views, homesOf(CORE), PROJECT)).toMatchObject({ home: CORE, moves: 2 });
   });
 
+  it('is sent on by the moves that there were, also where the last words of some came twice (K5)', async () => {
+    const words = [moved(CORE, 'edge-1'), moved('edge-1', 'edge-2', from({ node: 'edge-1', offset: 9 }))];
+    await log.append([...words, ...words]);
+    await run('edge-1');
+    await log.append([...words, asked('a'), marker()]);
+    await run('edge-1');
+    expect(await sent()).toEqual(['edge-2 a knows 2']);
+    expect(await homeNow(views, homesOf('edge-1'), PROJECT)).toMatchObject({ home: 'edge-2', moves: 2 });
+  });
+
   it('by somebody who knew of more moves waits for them, and is decided here or sent on then', async () => {
     await log.append([moved(CORE, 'edge-1'), asked('early', { [MOVES_KNOWN]: '2' }), asked('late', { [MOVES_KNOWN]: '1' }), marker()]);
     await run(CORE);

@@ -4,7 +4,8 @@
 // K1. What is sent on, how far, and the offset are one commit: nothing is sent twice or left out, whoever dies when. K2. A history is sent in pieces, from where that
 // life of the node has it already, without what it said itself; its last word says that it is the newest. K3. The view follows the commit: late, never early; a store that has lost it is shown all again.
 // K4. What is sent on says of how many moves its sender knew. Who knows of more sends it to where the project is now; who knows of fewer keeps it until it has
-// heard of them. So nothing goes back and forth, however far behind one of two nodes is.
+// heard of them. So nothing goes back and forth, however far behind one of two nodes is. K5. A move counts once, however often its last word comes (as when a core was
+// restored from older, and its outbox is read again): who counted more than others would have them wait for moves that never come.
 import {
   ARRIVES,
   type EventOf,
@@ -44,12 +45,16 @@ const ASKED_BY = '/gateway';
 const PIECE = 1_000;
 /** Without anything to say the offset is committed so often, in milliseconds: reading some of it again changes nothing. */
 const COMMIT_MS = 1_000;
+/** K5: so many last words of a project are known again. */
+const COUNTED_LIMIT = 64;
 
 interface Kept extends MovedProject {
   /** `<node>/<epoch>` -> below which of this node's offsets it has the project. */
   readonly sent?: Readonly<Record<string, number>>;
   /** K4: offsets of what waits here for moves that its senders knew of. */
   readonly waiting?: readonly number[];
+  /** K5: last words of moves that were counted, the newest. */
+  readonly counted?: readonly string[];
 }
 
 /** Until the partition is revoked. @throws Fault fenced or fatal */
@@ -134,7 +139,7 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
   /** What is shown is as of there. */
   let upTo = assignment.committed;
   const show = (projects: Iterable<Kept>): Promise<void> => {
-    const documents = [...projects].map(({ sent: _sent, waiting: _waiting, ...doc }) => ({
+    const documents = [...projects].map(({ sent: _sent, waiting: _waiting, counted: _counted, ...doc }) => ({
       collection: MOVED,
       id: doc.project_id,
       version: upTo,
@@ -201,11 +206,12 @@ const openKeeper = async (assignment: Assignment, { log, views, homes, epoch, on
     }
   };
 
-  const moved = async (record: Recorded, { projectid, data }: EventOf<'dats.project.moved'>): Promise<void> => {
+  const moved = async (record: Recorded, { id, projectid, data }: EventOf<'dats.project.moved'>): Promise<void> => {
+    if (knownOf(projectid).counted?.includes(id)) return;
     if (core?.id === self && data.to !== self) await sendHistory(record, projectid, data.to);
     if (revoked.aborted) return;
-    const { moving_to: _over, ...known } = knownOf(projectid);
-    put({ ...known, home: data.to, moves: known.moves + 1 });
+    const { moving_to: _over, counted = [], ...known } = knownOf(projectid);
+    put({ ...known, home: data.to, moves: known.moves + 1, counted: [...counted, id].slice(-COUNTED_LIMIT) });
     await sendWaiting(projectid);
     await commit(record.offset + 1);
   };
