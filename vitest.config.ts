@@ -6,7 +6,7 @@ const folders = '{schemas,streams,models,processors,gateway,nodes,cli,deploy,ben
 const WHOLE = { testTimeout: 600_000, hookTimeout: 120_000, globalSetup: ['test/support/servers.ts'] };
 
 /** Whole processes that wait more than they work, and whose timings nobody reads: they run beside others. */
-const PATIENT = 'test/{lent-models,live-text,quota,traces}.e2e.test.ts';
+const PATIENT = 'test/{analytics,edge-stores,lent-models,live-text,quota,recovery,traces}.e2e.test.ts';
 
 /** They replace a module, or look at all that a process has: each has a process of its own. */
 const ALONE = ['processors/replay/stuck.test.ts', '**/leaks.test.ts'];

@@ -37,7 +37,7 @@ const COUNTS: HarmCounts = {
   'redis kill': setting('REDIS_KILLS', 1),
   zombie: setting('ZOMBIES', 2),
 };
-const REBALANCES = setting('REBALANCES', 10);
+const REBALANCES = setting('REBALANCES', 6);
 /** How long a server stays away, in milliseconds. */
 const AWAY_MS = setting('AWAY_S', 10) * 1_000;
 /** Servers of its own, as they are killed; where the machine has none, the run's global setup has said so. */

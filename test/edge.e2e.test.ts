@@ -22,7 +22,7 @@ import { readWholeLog } from './support/whole-log.js';
 
 const EVENTS = Number(process.env['DATS_EDGE_EVENTS'] ?? 1_500);
 const CUTS = Number(process.env['DATS_EDGE_CUTS'] ?? 9);
-const FLAPS = Number(process.env['DATS_EDGE_FLAPS'] ?? 60);
+const FLAPS = Number(process.env['DATS_EDGE_FLAPS'] ?? 30);
 const LANES = 3;
 /** From the line's return until it is used again, in milliseconds. */
 const BACK_WITHIN_MS = 30_000;

@@ -9,7 +9,7 @@ import { eventually } from './support/eventually.js';
 import { type KilledWorld, killedOnDisk, killedOnKafka } from './support/killed-world.js';
 import type { WholeLog } from './support/whole-log.js';
 
-const KILLS = Number(process.env['DATS_QUOTA_KILLS'] ?? 9);
+const KILLS = Number(process.env['DATS_QUOTA_KILLS'] ?? 6);
 const LIMIT_MS = 180_000;
 /** A process lives so long between its start and its SIGKILL, in milliseconds. */
 const LIFE_MS = [200, 1_500] as const;

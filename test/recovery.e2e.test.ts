@@ -8,7 +8,7 @@ import { isFinal } from './support/api.js';
 import { eventually } from './support/eventually.js';
 import { type KilledWorld, killedOnDisk, killedOnKafka } from './support/killed-world.js';
 
-const KILLS = Number(process.env['DATS_RECOVERY_KILLS'] ?? 9);
+const KILLS = Number(process.env['DATS_RECOVERY_KILLS'] ?? 6);
 const LIMIT_MS = 90_000;
 const PROJECT = 'p';
 /** Versions of one file, each made from the one before; files read beside the first; and such whose own tests can tell. */
