@@ -5,6 +5,7 @@
 // is to be seen. E3. What was kept while the line was cut is sent before the next round begins, and what a round left to send is part of its cost,
 // without what the node uses while it does nothing.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { GIVE_WAY_MS } from '../streams/runtime/index.js';
 import { startFarCore } from './far-core.js';
 import type { Figure } from './figure.js';
 import { type BenchTask, benchTask, driveClosed } from './load.js';
@@ -29,6 +30,9 @@ const LOOK_MS = { core: 20, edge: 250 } as const;
 const LIMIT_MS = 300_000;
 /** Between two tries of a node that is cut off, in milliseconds: they are not what is measured. */
 const SELDOM_MS = 2_000;
+/** What gave way during the load has been done after it, in milliseconds: checkpoints too, which a node makes with and without a line. */
+const SETTLE_MS = GIVE_WAY_MS + 3_000;
+const CALM_MS = 3_000;
 /** How long a node with nothing to do is watched, in milliseconds. */
 const IDLE_MS = 5_000;
 const ID = 'EL';
@@ -78,10 +82,13 @@ const idleOf = async (edge: PipelineProcess): Promise<number> => {
 };
 
 const measure = async (edge: PipelineProcess, { tasks, seconds }: EdgeLinkSize, idle: number): Promise<Round> => {
+  // Of what was sent before.
+  await sleep(CALM_MS);
   const { completed } = await measureLatencies(edge, seconds);
   const cpu = cpuMsOf(edge.pid);
   const { perSecond } = await measureThroughput(edge, tasks);
   const done = performance.now();
+  await sleep(SETTLE_MS);
   await allSent(edge);
   const waiting = (performance.now() - done) * idle;
   return { perSecond, cpuMs: (cpuMsOf(edge.pid) - cpu - waiting) / tasks, p50: percentile(completed, 0.5) };

@@ -77,7 +77,7 @@ const SIZES = {
     rounds: 1,
     peerTasks: undefined,
     rebalances: 20,
-    linked: { events: 100_000, rounds: 5, tasks: 4_000, seconds: 10 },
+    linked: { events: 100_000, rounds: 8, tasks: 4_000, seconds: 6 },
     ingested: 500_000,
     executions: [100_000, 1_000_000, 10_000_000],
     artifacts: 1_000_000,

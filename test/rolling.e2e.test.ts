@@ -35,7 +35,7 @@ const PROGRESS_WITHIN_MS = 60_000;
 const WARM_UP = { tasks: 2_000, connections: 48 } as const;
 const STEADY = { tasks: 50, p95Ms: 110, withinMs: 60_000 } as const;
 /** How long a restarted process is at work before the next one goes, in milliseconds: what rollers call the least time to be ready. */
-const MIN_READY_MS = Number(process.env.DATS_ROLL_MIN_READY_S ?? 10) * 1_000;
+const MIN_READY_MS = Number(process.env.DATS_ROLL_MIN_READY_S ?? 5) * 1_000;
 /** What P4 of quality.md wants on Kafka; reported beside what was seen. */
 const TARGET_P95_MS = 150;
 /** The aim is 150 ms on a quiet machine; what is asserted is only that nobody waits for a timeout. */
