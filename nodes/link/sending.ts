@@ -2,8 +2,8 @@
 //
 // S1. The log is the outbox: nothing is copied or noted beside it, and where to go on is what the core says. S2. One batch at a time, so order is kept.
 // S3. Copies of what others said, and what is not this node's to say, are left out; the batch covers their offsets all the same. S4. What was not taken ends the
-// session: the next one begins with what the core has. S6. Where this process has much else to do, a partition sends one batch every GIVE_WAY_MS: the rest is kept, as while
-// the line is down. What others wait for (the outbox) goes at once. S5. On a line that is too slow for a batch, batches become smaller until one gets through.
+// session: the next one begins with what the core has. S5. On a line that is too slow for a batch, batches become smaller until one gets through. S6. Where this process has
+// much else to do, a partition sends one batch every GIVE_WAY_MS: the rest is kept, as while the line is down. What others wait for (the outbox) goes at once.
 import { packRecords } from '../../processors/link/index.js';
 import { Fault, OUTBOX, TELEMETRY, type Topic } from '../../schemas/index.js';
 import { isCopy, type Log, pause, type Recorded } from '../../streams/index.js';
