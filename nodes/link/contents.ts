@@ -5,7 +5,6 @@ import type { Line } from './line.js';
 
 const NAMED = /"dataref":"sha256:([0-9a-f]{64})"/g;
 const MENTION = '"dataref"';
-const bytesOf = (value: Uint8Array): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 /** Digests that are known to be there, at most. */
 const REMEMBERED = 10_000;
 
@@ -13,10 +12,10 @@ const REMEMBERED = 10_000;
 export const contentsIn = (records: readonly Pick<Recorded, 'value'>[]): readonly string[] => {
   const found = new Set<string>();
   for (const { value } of records) {
+    const content = typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     // Nearly all name none: looking for a word costs a tenth of making text of it.
-    if (!(typeof value === 'string' ? value.includes(MENTION) : bytesOf(value).includes(MENTION))) continue;
-    const text = typeof value === 'string' ? value : bytesOf(value).toString('utf8');
-    for (const [, digest] of text.matchAll(NAMED)) found.add(digest!);
+    if (!content.includes(MENTION)) continue;
+    for (const [, digest] of content.toString().matchAll(NAMED)) found.add(digest!);
   }
   return [...found];
 };

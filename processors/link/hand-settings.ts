@@ -5,11 +5,11 @@
 import { CONFIG, CONFIG_LOG_KEY, isFault, LINKED_TOPIC, OUTBOX, partitionOf, toFault } from '../../schemas/index.js';
 import type { Assignment, Log, Outgoing, ViewStore } from '../../streams/index.js';
 import { untilDone } from '../../streams/runtime/index.js';
-import { lifeOf } from './life-of.js';
 import { openBeside } from './look-beside.js';
+import { PEERS, type PeerView } from './receive.js';
 
 export interface HandSettingsOptions {
-  readonly log: Pick<Log, 'read' | 'range' | 'partitions'>;
+  readonly log: Pick<Log, 'read' | 'partitions'>;
   readonly views: Pick<ViewStore, 'get'>;
   readonly edges: readonly string[];
   /** Looks so often whether a node came with a new store, in milliseconds. */
@@ -61,9 +61,12 @@ export const handSettings = async (assignment: Assignment, options: HandSettings
     if (!until.aborted) await commit(piece, node, { epoch, upTo: next });
   };
 
+  /** Where its view is not there (it never came, or the view was emptied), the one that was handed to last: asked every look, so the log is not read for it. */
+  const lifeOf = async (node: string): Promise<number> => (await views.get<PeerView>(PEERS, node))?.epoch ?? handed.get(node)?.epoch ?? 1;
+
   const handOn = async (): Promise<void> => {
     try {
-      if (isTheirs) for (const node of edges) await handTo(node, await lifeOf({ log, views }, node, until));
+      if (isTheirs) for (const node of edges) await handTo(node, await lifeOf(node));
     } catch (error) {
       // Views that are away: it is looked again.
       if (!isFault(toFault(error), 'retryable')) throw error;

@@ -18,8 +18,9 @@ export const afterLast = async (
   for (let end = stable; end > first; end--) {
     if (end === stable - PASSED) return stable;
     const { records, next } = await fetch(end - 1);
+    if (records.length > 0) return end;
     // Nothing was passed over: an answer without anything in it says nothing.
-    if (records.length > 0 || next < end) return records.length > 0 ? end : stable;
+    if (next < end) return stable;
   }
   return first;
 };
