@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LIFECYCLE, type LinkBatch, OUTBOX, type Topic } from '../../schemas/index.js';
 import { openMemoryLog } from '../../streams/memory/index.js';
-import { GIVE_WAY_MS } from '../../streams/runtime/index.js';
+import { GIVE_WAY_MS, WINDOW_MS } from '../../streams/runtime/index.js';
 import type { Line } from './line.js';
 import { openBatchSize, openSending } from './sending.js';
 import { openThrottle } from './throttle.js';
@@ -56,11 +56,22 @@ describe('where the process has much else to do, sending', () => {
     await pauses();
     expect(sent).toEqual([BATCH_RECORDS]);
     await write(1);
-    vi.advanceTimersByTime(GIVE_WAY_MS / 2);
+    await vi.advanceTimersByTimeAsync(GIVE_WAY_MS - 1);
     expect([sent, vi.getTimerCount()]).toEqual([[BATCH_RECORDS], 1]);
-    vi.advanceTimersByTime(GIVE_WAY_MS / 2);
+    await vi.advanceTimersByTimeAsync(1);
     await pauses();
     expect(sent).toEqual([BATCH_RECORDS, BATCH_RECORDS]);
+    await end();
+  });
+
+  it('goes on as soon as it has less to do: what kept it busy may have been the sending', async () => {
+    const { load, sent, write, end } = openScene(LIFECYCLE);
+    await write(2 * BATCH_RECORDS + 1);
+    await pauses();
+    load.busy = false;
+    await vi.advanceTimersByTimeAsync(WINDOW_MS);
+    await pauses();
+    expect(sent).toEqual([BATCH_RECORDS, BATCH_RECORDS, 1]);
     await end();
   });
 

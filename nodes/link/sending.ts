@@ -3,11 +3,11 @@
 // S1. The log is the outbox: nothing is copied or noted beside it, and where to go on is what the core says. S2. One batch at a time, so order is kept.
 // S3. Copies of what others said, and what is not this node's to say, are left out; the batch covers their offsets all the same. S4. What was not taken ends the
 // session: the next one begins with what the core has. S5. On a line that is too slow for a batch, batches become smaller until one gets through. S6. Where this process has
-// much else to do, a partition sends one batch every GIVE_WAY_MS: the rest is kept, as while the line is down. What others wait for (the outbox) goes at once.
+// much else to do, a partition gives way between two batches: the rest is kept, as while the line is down. What others wait for (the outbox) goes at once.
 import { packRecords } from '../../processors/link/index.js';
 import { Fault, OUTBOX, TELEMETRY, type Topic } from '../../schemas/index.js';
 import { isCopy, type Log, pause, type Recorded } from '../../streams/index.js';
-import { GIVE_WAY_MS, isBusy, type Load } from '../../streams/runtime/index.js';
+import { giveWay, type Load } from '../../streams/runtime/index.js';
 import type { Contents } from './contents.js';
 import type { Line } from './line.js';
 import type { Throttle } from './throttle.js';
@@ -78,12 +78,6 @@ export const openSending = (topic: Topic, partition: number, from: number, optio
     load?.ours(performance.now() - began);
     return done;
   };
-  /** Between the beginnings of two reads. */
-  const waitMs = (records: number): number => {
-    if (topic !== OUTBOX && isBusy(load)) return Math.max(flushMs, GIVE_WAY_MS);
-    return records < batchRecords ? flushMs : 0;
-  };
-
   const isSent = (record: Recorded): boolean => topic === OUTBOX || !isCopy(record);
 
   const send = async (records: readonly Recorded[], next: number, signal: AbortSignal): Promise<void> => {
@@ -120,7 +114,8 @@ export const openSending = (topic: Topic, partition: number, from: number, optio
           // Nothing of it concerns the core: the next batch covers it.
           else if (passed === part[0]!.offset) passed = next;
         }
-        await pause(waitMs(records.length) - (performance.now() - began), signal);
+        if (topic !== OUTBOX) await giveWay(load, signal);
+        await pause((records.length < batchRecords ? flushMs : 0) - (performance.now() - began), signal);
       }
     },
   };

@@ -4,7 +4,7 @@ export { consumeWork } from './consume.js';
 export { deadLetter, deadLetterAlert, type Failure, isDeadLetter, revive } from './dead-letter.js';
 export { ABORT_GRACE_MS } from './drain.js';
 export type { Ordering } from './keyed-queue.js';
-export { GIVE_WAY_MS, isBusy, type Load, openLoad } from './load.js';
+export { GIVE_WAY_MS, giveWay, isBusy, type Load, openLoad, WINDOW_MS } from './load.js';
 export { backoffMs, nextAttempt, RETRY_AFTER_LIMIT_MS, type RetryPolicy } from './retry.js';
 export { Slots } from './slots.js';
 export { systemTimers, type Timers } from './timers.js';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { openLoad, WINDOW_MS } from './load.js';
+import { GIVE_WAY_MS, giveWay, openLoad, WINDOW_MS } from './load.js';
 
 const process = { now: 0, active: 0 };
 const load = openLoad({ now: () => process.now, active: () => process.active });
@@ -25,4 +25,19 @@ it('is told for a window at a time', () => {
   process.now += 1;
   process.active += 1;
   expect(load.others()).toBeCloseTo(1);
+});
+
+it('who gives way goes on when there is less to do, or at the end of the time for it', async () => {
+  const waitedWhile = async (busyMs: number): Promise<number> => {
+    let waited = 0;
+    const busy = { ours: () => {}, others: () => (waited < busyMs ? 0.9 : 0.1) };
+    await giveWay(busy, new AbortController().signal, async (ms) => {
+      waited += ms;
+    });
+    return waited;
+  };
+  expect(await waitedWhile(0)).toBe(0);
+  expect(await waitedWhile(3 * WINDOW_MS)).toBe(3 * WINDOW_MS);
+  expect(await waitedWhile(Number.POSITIVE_INFINITY)).toBe(GIVE_WAY_MS);
+  await giveWay(undefined, new AbortController().signal, () => Promise.reject(new Error('it waited')));
 });

@@ -1,5 +1,7 @@
 // How busy this process is with what people wait for: what is done beside it, and can wait (history, checkpoints, sending to the core), gives way.
 import { performance } from 'node:perf_hooks';
+import { pause } from '../pause.js';
+import type { Timers } from './timers.js';
 
 export interface Load {
   /** Milliseconds that something of what can wait took just now. */
@@ -8,11 +10,18 @@ export interface Load {
   others(): number;
 }
 
-/** Above this share of other work, who can wait does so between two batches, in milliseconds. */
+/** Between two looks. */
+export const WINDOW_MS = 250;
+/** Above this share of other work, who can wait does so between two batches, for so long at the most, in milliseconds. */
 const BUSY_SHARE = 0.6;
 export const GIVE_WAY_MS = 5_000;
 
 export const isBusy = (load: Load | undefined): boolean => load !== undefined && load.others() > BUSY_SHARE;
+
+/** Resolves when this process is less busy: it looks again and again, because what it took for the work of others may have been that of who gives way. */
+export const giveWay = async (load: Load | undefined, signal: AbortSignal, delay: Timers['delay'] = pause): Promise<void> => {
+  for (let left = GIVE_WAY_MS; left > 0 && !signal.aborted && isBusy(load); left -= WINDOW_MS) await delay(WINDOW_MS, signal);
+};
 
 export interface LoadDeps {
   /** Milliseconds. */
@@ -21,7 +30,6 @@ export interface LoadDeps {
   readonly active: () => number;
 }
 
-export const WINDOW_MS = 250;
 const PROCESS: LoadDeps = { now: () => performance.now(), active: () => performance.eventLoopUtilization().active };
 
 /** One a process. */
