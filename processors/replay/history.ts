@@ -41,6 +41,8 @@ export interface HistoryFold {
 interface Wait {
   readonly due: number;
   readonly since: Moment;
+  /** Routing's: its timers are not rounded. */
+  readonly exact?: true;
 }
 
 /** What a task waits for. */
@@ -62,6 +64,12 @@ export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = RE
   const ticked = new Set<string>();
   let events = 0;
   let bytes = 0;
+
+  const stageOf = (said: Said, options: TaskRecord['created']['data']['options']): Wait => ({
+    due: said.time + timeoutMs(policy, options),
+    since: said.moment,
+  });
+  const answerTo = (said: Said): Wait => ({ due: said.time + answerLimitMs, since: said.moment, exact: true });
 
   const resolve = (wait: Wait | undefined, until: Moment): undefined => {
     if (wait !== undefined) waited.push({ ...wait, until });
@@ -90,13 +98,8 @@ export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = RE
       inherited: [],
       cancels: [],
     };
-    const since = said.moment;
-    const waits: Waits = {
-      record,
-      stage: { due: said.time + timeoutMs(policy, options), since },
-      routing: { due: said.time + answerLimitMs, since },
-    };
-    if (options.deadline !== undefined) waits.deadline = { due: Date.parse(options.deadline), since };
+    const waits: Waits = { record, stage: stageOf(said, options), routing: answerTo(said) };
+    if (options.deadline !== undefined) waits.deadline = { due: Date.parse(options.deadline), since: said.moment };
     tasks.set(id, waits);
   };
 
@@ -107,9 +110,15 @@ export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = RE
     if (!own) record.analysed = said;
     record.analysedAtOnce = own && said.moment.order === record.creation.moment.order && said.time < record.creation.time + answerLimitMs;
     waits.routing = resolve(waits.routing, said.moment);
-    if (record.created.data.options.decompose !== true || record.created.data.parent_id !== undefined) return;
+    const { options } = record.created.data;
+    // As in scheduling: a task whose analysis took longer than the task had has its time anew.
+    if (waits.stage !== undefined && waits.stage.due <= said.time) {
+      resolve(waits.stage, said.moment);
+      waits.stage = stageOf(said, options);
+    }
+    if (options.decompose !== true || record.created.data.parent_id !== undefined) return;
     record.planAsks.push(() => said.moment.at);
-    waits.routing = { due: said.time + answerLimitMs, since: said.moment };
+    waits.routing = answerTo(said);
   };
 
   const unplanned = (waits: Waits, event: EventOf<'dats.task.attempt.failed'>, said: Said, own: boolean): void => {
@@ -118,7 +127,7 @@ export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = RE
     waits.routing = resolve(waits.routing, said.moment);
     if (!event.data.error.retryable || record.planAsks.length !== 1) return;
     record.planAsks.push(() => said.moment.at);
-    waits.routing = { due: said.time + answerLimitMs, since: said.moment };
+    waits.routing = answerTo(said);
   };
 
   const failed = (waits: Waits, event: EventOf<'dats.task.attempt.failed'>, said: Said, own: boolean): void => {
@@ -191,6 +200,7 @@ export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = RE
         if (record.status !== undefined) return;
         over(waits, said);
         waits.deadline = resolve(waits.deadline, said.moment);
+        waits.routing = resolve(waits.routing, said.moment);
         record.status = event.type === 'dats.task.completed' ? 'completed' : event.type === 'dats.task.failed' ? 'failed' : 'cancelled';
     }
   };
@@ -258,8 +268,8 @@ export const openHistory = ({ choice, shadow, policy, answerLimitMs, limits = RE
 const isInput = ({ type }: DatsEvent): boolean => type === 'dats.task.created' || type === 'dats.task.cancel.requested';
 
 /** Nothing is fired before it is known to be due. */
-const stretchOf = ({ due, since, until }: Wait & { readonly until: Moment }): Stretch => ({
-  from: Math.max(since.at, Math.ceil(due / TIMER_RESOLUTION_MS) * TIMER_RESOLUTION_MS),
+const stretchOf = ({ due, since, exact, until }: Wait & { readonly until: Moment }): Stretch => ({
+  from: Math.max(since.at, exact ? due : Math.ceil(due / TIMER_RESOLUTION_MS) * TIMER_RESOLUTION_MS),
   until,
 });
 

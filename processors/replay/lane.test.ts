@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ReplayChanges, ReplaySlice } from '../../schemas/index.js';
 import { BUILT_IN_PROMPTS } from '../prompt-versions.js';
 import { profileOf } from '../qa/profile.js';
+import { ANSWER_LIMIT_MS } from '../routing/index.js';
 import { openBreather } from './breather.js';
 import { compare } from './compare.js';
 import { openHistory, REPLAY_LIMITS } from './history.js';
@@ -72,8 +73,9 @@ describe('a baseline', () => {
         fc.integer({ min: 1, max: 40 }),
         fc.constantFrom(0, 0.1, 0.3, 0.6),
         fc.boolean(),
-        async (seed, tasks, trouble, finish) => {
-          const made = makeHistory({ seed, tasks, trouble, finish });
+        fc.constantFrom(ANSWER_LIMIT_MS, 2_500),
+        async (seed, tasks, trouble, finish, answerLimitMs) => {
+          const made = makeHistory({ seed, tasks, trouble, finish, answerLimitMs });
           const { lane, observed, history } = await laneOf(made, {});
           const judged = [...history.tasks.values()].filter(isJudged);
           if (finish) expect(judged).toHaveLength(history.tasks.size);
@@ -90,8 +92,11 @@ describe('a baseline', () => {
       {
         numRuns: RUNS,
         examples: [
-          [17, 38, 0.3, true],
-          [603_945, 3, 0.3, true],
+          [17, 38, 0.3, true, ANSWER_LIMIT_MS],
+          [603_945, 3, 0.3, true, ANSWER_LIMIT_MS],
+          [343_548, 34, 0.3, true, ANSWER_LIMIT_MS],
+          [0, 1, 0.3, true, 2_000],
+          [200_518, 21, 0.6, true, 2_500],
         ],
       },
     );

@@ -1,8 +1,34 @@
 import { expect, it } from 'vitest';
+import { serversSchema } from '../../schemas/index.js';
+import type { Decider } from '../decider.js';
+import { fixed } from '../policies.js';
+import { routingDecider } from '../routing/index.js';
+import { schedulingDecider } from '../scheduling/index.js';
+import { analysis, creation, openWorld, type World } from '../testing/pipeline-world.js';
 import { openAgenda } from './agenda.js';
+import { openBreather } from './breather.js';
+import { openHistory } from './history.js';
 import { settleMoments } from './moments.js';
 import type { Said } from './record.js';
 import { firedAt } from './stretches.js';
+import { eventIn } from './testing/index.js';
+
+const answerLimitMs = 4_003;
+const policy = serversSchema.parse({ version: 1 }).scheduling;
+
+/** What the record of deciders tells of when they were away; `at` lets a time come (milliseconds from the start), somebody speak, and the deciders do what is due. */
+const stretchesOf = async (tell: (at: (ms: number, say: (world: World) => void) => void) => void) => {
+  const routing = { askModelBelow: 1, modelAvailable: true, answerLimitMs };
+  const world = openWorld(() => [routingDecider(fixed(routing)) as Decider, schedulingDecider(fixed(policy)) as Decider], 0);
+  tell((ms, say) => {
+    world.now = ms;
+    say(world);
+    world.step();
+  });
+  const fold = openHistory({ choice: {}, shadow: 'p~replay~1', policy, answerLimitMs });
+  for (const record of world.log) fold.take(eventIn(record), record.offset);
+  return (await fold.finish(openBreather(new AbortController().signal))).history.stretches;
+};
 
 it('a timer fires when it is due, but not while the deciders were away', () => {
   const fire = firedAt([
@@ -15,6 +41,37 @@ it('a timer fires when it is due, but not while the deciders were away', () => {
   expect(fire(180)).toEqual({ at: 180, order: 9.5 });
   expect(fire(181)).toEqual({ at: 181, order: -1 });
   expect(fire(300)).toEqual({ at: 300, order: 11.5 });
+});
+
+it('a task whose analysis came late has its time anew: the deciders were not away until its plan came', async () => {
+  const children = [{ task_id: 'a.0', title: 'step', description: creation('a.0').description, depends_on: [] }];
+  const stretches = await stretchesOf((at) => {
+    at(0, (world) => world.append('dats.task.created', creation('a', { options: { decompose: true, timeout_s: 2 } })));
+    at(2_100, (world) => world.append('dats.task.analyzed', analysis('a')));
+    at(3_900, (world) => world.append('dats.task.decomposed', { task_id: 'a', planner: { name: 'list', version: '1' }, children }));
+  });
+  expect(stretches).toEqual([{ from: 2_000, until: { at: 2_100, order: 1 } }]);
+});
+
+it('a task that has ended waits for no analysis: the deciders were not away until one came', async () => {
+  const stretches = await stretchesOf((at) => {
+    at(0, (world) => world.append('dats.task.created', creation('a')));
+    at(1_000, (world) => world.append('dats.task.cancel.requested', { task_id: 'a', reason: 'not needed', by: 'somebody' }));
+    at(9_000, (world) => world.append('dats.task.analyzed', analysis('a')));
+  });
+  expect(stretches).toEqual([]);
+});
+
+it('an analysis is overdue to the millisecond, other timers to the next ten', async () => {
+  const stretches = await stretchesOf((at) => {
+    at(0, (world) => world.append('dats.task.created', creation('a', { options: { decompose: true, timeout_s: 6.001 } })));
+    at(4_100, () => {});
+    at(6_100, () => {});
+  });
+  expect(stretches).toEqual([
+    { from: 4_003, until: { at: 4_100, order: 0 } },
+    { from: 6_010, until: { at: 6_100, order: 1 } },
+  ]);
 });
 
 it("moments are what the deciders said, and between that, the events' own time", () => {

@@ -18,6 +18,8 @@ export interface MadeOptions {
   /** Share of things that go wrong, 0..1. */
   readonly trouble: number;
   readonly scheduling?: Partial<Servers['scheduling']>;
+  /** How long an analysis or a plan may take, milliseconds. Default: ANSWER_LIMIT_MS, which is more than any takes here. */
+  readonly answerLimitMs?: number;
   /** Milliseconds between submissions, on average. */
   readonly everyMs?: number;
   /** Is everything waited for? Default: true. */
@@ -127,9 +129,9 @@ const hasOpenTasks = (world: World): boolean => {
 };
 
 export const makeHistory = (options: MadeOptions): MadeHistory => {
-  const { seed, tasks, trouble, everyMs = 400, finish = true, project = 'p' } = options;
+  const { seed, tasks, trouble, everyMs = 400, finish = true, project = 'p', answerLimitMs = ANSWER_LIMIT_MS } = options;
   const random = openRandom(seed);
-  const routing: RoutingOptions = { askModelBelow: 0.4, modelAvailable: true, answerLimitMs: ANSWER_LIMIT_MS };
+  const routing: RoutingOptions = { askModelBelow: 0.4, modelAvailable: true, answerLimitMs };
   const scheduling = {
     ...serversSchema.parse({ version: 1 }).scheduling,
     max_running_per_project: 4,
