@@ -6,7 +6,6 @@
 // without what the node uses while it does nothing. E4. Latencies have rounds of their own, many and short: this machine's own speed drifts within minutes, by more than what is
 // to be seen.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GIVE_WAY_MS } from '../streams/runtime/index.js';
 import { type FarCore, startFarCore } from './far-core.js';
 import type { Figure } from './figure.js';
 import { type BenchTask, benchTask, driveClosed } from './load.js';
@@ -32,8 +31,8 @@ const LOOK_MS = { core: 20, edge: 250 } as const;
 const LIMIT_MS = 300_000;
 /** Between two tries of a node that is cut off, in milliseconds: they are not what is measured. */
 const SELDOM_MS = 2_000;
-/** What gave way during the load has been done after it, in milliseconds: checkpoints too, which a node makes with and without a line. */
-const SETTLE_MS = GIVE_WAY_MS + 3_000;
+/** What gave way during the load has begun after it, in milliseconds: checkpoints too, which a node makes with and without a line. */
+const SETTLE_MS = 2_500;
 const CALM_MS = 1_500;
 /** How long a node with nothing to do is watched, in milliseconds. */
 const IDLE_MS = 5_000;
