@@ -2,12 +2,12 @@
 //
 // A1. Trees, uncovered leaves, checkpoints and the offset are committed together: whatever dies when, every record is one leaf, and every checkpoint is said once.
 // A2. Without a checkpoint to say it commits seldom: what a crash takes is read again from the committed offset. A3. It is cheap, and where this process has
-// much else to do it gives way between two batches: checkpoints come later then. A4. A record that is no event, or of a type that nobody knows, is a leaf
+// much else to do it gives way, for GIVE_WAY_MS a batch: checkpoints come later then. A4. A record that is no event, or of a type that nobody knows, is a leaf
 // like any other.
 import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, isFault, timeoutSignal } from '../../schemas/index.js';
 import type { Assignment, Log, Outgoing, Recorded } from '../../streams/index.js';
-import { backoffMs, giveWay, isBusy, type Load, systemTimers, type Timers } from '../../streams/runtime/index.js';
+import { backoffMs, GIVE_WAY_MS, isBusy, type Load, systemTimers, type Timers } from '../../streams/runtime/index.js';
 import { type Books, openBooks } from './books.js';
 import { checkpointRecord } from './checkpoint-event.js';
 import { leafOfRecord, openProjectOf } from './leaf.js';
@@ -217,6 +217,6 @@ class Auditor {
   async #giveWay(): Promise<void> {
     if (!isBusy(this.#options.load)) return;
     await this.#commitDue();
-    await giveWay(this.#options.load, this.#assignment.revoked, (ms, signal) => this.#timers.delay(ms, signal));
+    await this.#timers.delay(GIVE_WAY_MS, this.#assignment.revoked);
   }
 }

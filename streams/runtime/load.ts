@@ -18,7 +18,10 @@ export const GIVE_WAY_MS = 5_000;
 
 export const isBusy = (load: Load | undefined): boolean => load !== undefined && load.others() > BUSY_SHARE;
 
-/** Resolves when this process is less busy: it looks again and again, because what it took for the work of others may have been that of who gives way. */
+/**
+ * Resolves when this process is less busy, after GIVE_WAY_MS at the latest: it looks again and again, because what it took for the work of others may have been that of who gives
+ * way. For what is done in a moment; what has much to do (history) waits for all of GIVE_WAY_MS, or those who come meanwhile meet it.
+ */
 export const giveWay = async (load: Load | undefined, signal: AbortSignal, delay: Timers['delay'] = pause): Promise<void> => {
   for (let left = GIVE_WAY_MS; left > 0 && !signal.aborted && isBusy(load); left -= WINDOW_MS) await delay(WINDOW_MS, signal);
 };

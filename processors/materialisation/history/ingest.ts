@@ -4,12 +4,12 @@
 // it was replaced, it is in once. H2. After a crash the batch that was written down is inserted again and counted in every table; what is not right is made
 // right (heal.ts). H3. A store that is slow or away holds the reading up, nothing else: the log waits. One batch is held. H4. Tables that were made anew
 // (another generation) are filled from the first record on, after what an earlier writer may have left of this partition was taken away. H5. Rows are made some at a time: a
-// process that catches up still does what else it has to. H6. Where it has much else to do, history gives way between two batches: it catches up later.
+// process that catches up still does what else it has to. H6. Where it has much else to do, history gives way for GIVE_WAY_MS a batch: it catches up later.
 import { setMaxListeners } from 'node:events';
 import { setImmediate as breath } from 'node:timers/promises';
 import { Fault, toFault } from '../../../schemas/index.js';
 import { type Analytics, type Assignment, type Log, pause, type Recorded } from '../../../streams/index.js';
-import { backoffMs, giveWay, type Load } from '../../../streams/runtime/index.js';
+import { backoffMs, GIVE_WAY_MS, isBusy, type Load } from '../../../streams/runtime/index.js';
 import type { TaskContext } from './context.js';
 import { openFold } from './fold.js';
 import { clearPartition, clearRange, mismatch, type Range } from './heal.js';
@@ -107,7 +107,7 @@ class Ingestion {
   }
 
   async run(): Promise<void> {
-    const { log, load, flushMs, lookMs = LOOK_MS } = this.#options;
+    const { log, lookMs = LOOK_MS } = this.#options;
     const { topic, partition, revoked } = this.#assignment;
     await this.#begin();
     const looking = setInterval(() => void this.#look(), lookMs);
@@ -121,8 +121,7 @@ class Ingestion {
           if (signal.aborted) break;
           await this.#write(await this.#batchOf(part));
         }
-        await giveWay(load, signal);
-        await pause((records.length < MAX_RECORDS ? flushMs : 0) - (performance.now() - began), signal);
+        await pause(this.#waitMs(records.length) - (performance.now() - began), signal);
       }
       if (!revoked.aborted) this.#left.signal.throwIfAborted();
     } finally {
@@ -131,6 +130,13 @@ class Ingestion {
       await this.#saving.catch(() => undefined);
       if (!this.#noted && !this.#inDoubt && !this.#left.signal.aborted) await this.#save(this.#position).catch(() => undefined);
     }
+  }
+
+  /** Between the beginnings of two batches. */
+  #waitMs(records: number): number {
+    const { flushMs, load } = this.#options;
+    if (isBusy(load)) return Math.max(flushMs, GIVE_WAY_MS);
+    return records < MAX_RECORDS ? flushMs : 0;
   }
 
   /** Where the last owner was; what it may have left half done is completed. */
