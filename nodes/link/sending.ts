@@ -78,6 +78,7 @@ export const openSending = (topic: Topic, partition: number, from: number, optio
     load?.ours(performance.now() - began);
     return done;
   };
+
   const isSent = (record: Recorded): boolean => topic === OUTBOX || !isCopy(record);
 
   const send = async (records: readonly Recorded[], next: number, signal: AbortSignal): Promise<void> => {

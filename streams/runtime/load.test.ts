@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { GIVE_WAY_MS, giveWay, openLoad, WINDOW_MS } from './load.js';
 
 const process = { now: 0, active: 0 };
@@ -28,16 +28,20 @@ it('is told for a window at a time', () => {
 });
 
 it('who gives way goes on when there is less to do, or at the end of the time for it', async () => {
-  const waitedWhile = async (busyMs: number): Promise<number> => {
-    let waited = 0;
-    const busy = { ours: () => {}, others: () => (waited < busyMs ? 0.9 : 0.1) };
-    await giveWay(busy, new AbortController().signal, async (ms) => {
-      waited += ms;
-    });
-    return waited;
-  };
-  expect(await waitedWhile(0)).toBe(0);
-  expect(await waitedWhile(3 * WINDOW_MS)).toBe(3 * WINDOW_MS);
-  expect(await waitedWhile(Number.POSITIVE_INFINITY)).toBe(GIVE_WAY_MS);
-  await giveWay(undefined, new AbortController().signal, () => Promise.reject(new Error('it waited')));
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  try {
+    const waitedFor = async (isBusyAfter?: (ms: number) => boolean): Promise<number> => {
+      const began = Date.now();
+      const busy = isBusyAfter && { ours: () => {}, others: () => (isBusyAfter(Date.now() - began) ? 0.9 : 0.1) };
+      const waiting = giveWay(busy, new AbortController().signal).then(() => Date.now() - began);
+      await vi.runAllTimersAsync();
+      return waiting;
+    };
+    expect(await waitedFor(() => false)).toBe(0);
+    expect(await waitedFor((ms) => ms < 3 * WINDOW_MS)).toBe(3 * WINDOW_MS);
+    expect(await waitedFor(() => true)).toBe(GIVE_WAY_MS);
+    expect(await waitedFor(undefined)).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -1,7 +1,6 @@
 // How busy this process is with what people wait for: what is done beside it, and can wait (history, checkpoints, sending to the core), gives way.
 import { performance } from 'node:perf_hooks';
 import { pause } from '../pause.js';
-import type { Timers } from './timers.js';
 
 export interface Load {
   /** Milliseconds that something of what can wait took just now. */
@@ -22,8 +21,8 @@ export const isBusy = (load: Load | undefined): boolean => load !== undefined &&
  * Resolves when this process is less busy, after GIVE_WAY_MS at the latest: it looks again and again, because what it took for the work of others may have been that of who gives
  * way. For what is done in a moment; what has much to do (history) waits for all of GIVE_WAY_MS, or those who come meanwhile meet it.
  */
-export const giveWay = async (load: Load | undefined, signal: AbortSignal, delay: Timers['delay'] = pause): Promise<void> => {
-  for (let left = GIVE_WAY_MS; left > 0 && !signal.aborted && isBusy(load); left -= WINDOW_MS) await delay(WINDOW_MS, signal);
+export const giveWay = async (load: Load | undefined, signal: AbortSignal): Promise<void> => {
+  for (let left = GIVE_WAY_MS; left > 0 && !signal.aborted && isBusy(load); left -= WINDOW_MS) await pause(WINDOW_MS, signal);
 };
 
 export interface LoadDeps {
